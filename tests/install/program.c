@@ -1,0 +1,164 @@
+/* program.c: a program outside the tree, which has what `pkg-config --cflags --libs eddy` gives and no more.
+ * tests/checks/install.sh compiles it as C11 and as C++17, both with -pedantic-errors, links it and runs it.
+ * It uses each public macro at least once; the script compares it with the headers. */
+#include <eddy/eddy.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static int checks_failed;
+
+#define CHECK(claim)                                        \
+    do {                                                    \
+        if (!(claim)) {                                     \
+            printf("program.c:%d: %s\n", __LINE__, #claim); \
+            checks_failed++;                                \
+        }                                                   \
+    } while (0)
+
+EDDY_BEGIN_DECLS
+/* Annotations as a user's own header may have them. */
+EDDY_API int program_add(int a, int b) EDDY_ANY_THREAD;
+EDDY_MUST_USE int program_wait(int64_t duration_ns) EDDY_SUSPENDS EDDY_ATTR(annotate("program"));
+void program_block(void) EDDY_BLOCKS;
+void program_say(const char *format, ...) EDDY_PRINTF(1, 2);
+EDDY_END_DECLS
+
+int program_add(int a, int b) { return a + b; }
+int program_wait(int64_t duration_ns) { return eddy_sleep(duration_ns); }
+void program_block(void) {}
+void program_say(const char *format, ...) { (void)format; }
+
+static int doubled(eddy_bytes in, eddy_bytes *out) {
+    int number = 0;
+    if (in.size != sizeof number) return EDDY_EINVAL;
+    memcpy(&number, in.data, sizeof number);
+    number *= 2;
+    return eddy_bytes_copy(out, &number, sizeof number);
+}
+EDDY_REMOTE(doubled);
+
+static int tripled(eddy_bytes in, eddy_bytes *out) {
+    (void)in;
+    (void)out;
+    return EDDY_ENOTSUP;
+}
+EDDY_REMOTE_IN_MAIN(tripled);
+
+static int blocking(void *arg, eddy_value *out) {
+    *out = EDDY_I64(*(int *)arg + 1);
+    return 0;
+}
+
+static int connected(eddy_stream *stream, void *arg) {
+    (void)arg;
+    return eddy_stream_write(stream, "hello", 5);
+}
+
+static EDDY_CORO(child) {
+    int status = program_wait(EDDY_US(10));
+    *out = EDDY_PTR(arg);
+    return status;
+}
+
+static EDDY_CORO(slow) {
+    (void)arg;
+    *out = EDDY_NONE;
+    return eddy_sleep(EDDY_SECONDS(60));
+}
+
+static EDDY_CORO(app) {
+    eddy_value value = EDDY_NONE;
+    eddy_task *task = NULL;
+    eddy_server *server = NULL;
+    eddy_stream *stream = NULL;
+    eddy_thread_pool *threads = NULL;
+    eddy_process_pool *processes = NULL;
+    eddy_bytes answer = {NULL, 0};
+    int number = 21;
+    char text[8] = "";
+
+#ifdef __cplusplus
+    eddy_task_options task_options = eddy_task_options_init();
+    task_options.name = "child";
+    task_options.loop = EDDY_ANYWHERE;
+    CHECK(eddy_spawn(&task, child, arg, &task_options) == 0);
+#else
+    CHECK(eddy_spawn(&task, child, arg, EDDY_TASK(.name = "child", .loop = EDDY_ANYWHERE)) == 0);
+#endif
+    CHECK(eddy_await(EDDY_FUTURE(task), &value) == 0);
+    CHECK(value.ptr == arg);
+    eddy_task_release(task);
+
+    CHECK(EDDY_TIMEOUT(EDDY_MS(5), slow(NULL, &value)) == EDDY_ETIMEDOUT);
+    CHECK(EDDY_TIMEOUT(EDDY_FOREVER, child(NULL, &value)) == 0);
+
+    CHECK(eddy_to_thread(blocking, &number, &value) == 0);
+    CHECK(value.i64 == 22);
+#ifdef __cplusplus
+    eddy_thread_pool_options thread_options = eddy_thread_pool_options_init();
+    thread_options.name = "own";
+    CHECK(eddy_thread_pool_create(&threads, &thread_options) == 0);
+    eddy_abandon_options abandon_options = eddy_abandon_options_init();
+    abandon_options.name = "job";
+    CHECK(eddy_thread_pool_abandon(threads, blocking, &number, &abandon_options, &value) == 0);
+#else
+    CHECK(eddy_thread_pool_create(&threads, EDDY_THREAD_POOL(.name = "own")) == 0);
+    CHECK(eddy_thread_pool_abandon(threads, blocking, &number, EDDY_ABANDON_JOB(.name = "job"),
+                                   &value) == 0);
+#endif
+    CHECK(value.i64 == 22);
+    CHECK(eddy_thread_pool_close(threads) == 0);
+
+#ifdef __cplusplus
+    eddy_process_pool_options process_options = eddy_process_pool_options_init();
+    process_options.processes = 1;
+    CHECK(eddy_process_pool_create(&processes, &process_options) == 0);
+#else
+    CHECK(eddy_process_pool_create(&processes, EDDY_PROCESS_POOL(.processes = 1)) == 0);
+#endif
+    CHECK(eddy_process_pool_run(processes, doubled, eddy_bytes_view(&number, sizeof number),
+                                &answer) == 0);
+    CHECK(answer.size == sizeof number && memcmp(answer.data, "\x2a\0\0\0", 4) == 0);
+    eddy_bytes_free(&answer);
+    CHECK(eddy_process_pool_close(processes) == 0);
+
+#ifdef __cplusplus
+    eddy_server_options server_options = eddy_server_options_init();
+    CHECK(eddy_server_open(&server, "127.0.0.1", 0, connected, NULL, &server_options) == 0);
+    eddy_connect_options connect_options = eddy_connect_options_init();
+    CHECK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), &connect_options) == 0);
+#else
+    CHECK(eddy_server_open(&server, "127.0.0.1", 0, connected, NULL, EDDY_SERVER(.backlog = 8)) ==
+          0);
+    CHECK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), EDDY_CONNECT(.family = 0)) ==
+          0);
+#endif
+    CHECK(eddy_stream_read_exactly(stream, text, 5, NULL) >= 0);
+    CHECK(strcmp(text, "hello") == 0);
+    eddy_stream_close(stream);
+    eddy_stream_release(stream);
+    CHECK(eddy_server_shutdown(server, EDDY_SECONDS(1)) == 0);
+    eddy_server_release(server);
+
+    *out = EDDY_BYTES(arg, 1);
+    return 0;
+}
+
+int main(void) {
+    char here = 'x';
+    eddy_value value = EDDY_NONE;
+    eddy_process_worker();
+#ifdef __cplusplus
+    eddy_run_options options = eddy_run_options_init();
+    options.workers = 2;
+    CHECK(eddy_run(app, &here, &value, &options) == 0);
+#else
+    CHECK(eddy_run(app, &here, &value, EDDY_RUN(.workers = 2)) == 0);
+#endif
+    CHECK(value.ptr == &here && value.size == 1);
+    program_block();
+    program_say("%d", program_add(1, 2));
+    if (checks_failed == 0) puts("all is well");
+    return checks_failed != 0;
+}
