@@ -1,0 +1,15 @@
+/* eddy/eddy.h: all of eddy. asyncio for C, on every core. */
+#ifndef EDDY_EDDY_H
+#define EDDY_EDDY_H
+
+#include "eddy/base.h"
+#include "eddy/loop.h"
+#include "eddy/net.h"
+#include "eddy/process.h"
+#include "eddy/runtime.h"
+#include "eddy/scope.h"
+#include "eddy/sync.h"
+#include "eddy/task.h"
+#include "eddy/thread.h"
+
+#endif

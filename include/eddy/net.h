@@ -1,0 +1,266 @@
+/* eddy/net.h: TCP streams, servers, name look-up.
+ *
+ * A stream is one TCP connection. It belongs to one worker (its home): the one that accepted or connected it.
+ * Any task may use it: from a task on another worker each call travels to the home and back, and the calls of
+ * one task arrive in their order. Streams are counted; most programs have one owner and never share.
+ *
+ * Reading: one reader at a time. A read that is cancelled consumed nothing. Writing: bytes are copied into the
+ * stream's output buffer and go out together: when a read of the stream is about to wait, when its worker is
+ * about to ask the system for events, when enough have gathered, and by eddy_stream_drain. Who writes without
+ * end must drain: it waits while the peer is slow.
+ *
+ * Limits: 64 KiB for what a read_until may look through, 64 KiB of output before drain waits (until a quarter
+ * of that is left). An idle stream holds no buffers.
+ *
+ * A connection that broke gives its system code (ECONNRESET, EPIPE, ETIMEDOUT) to reads, writes and drains;
+ * one that was closed on this side gives EDDY_ECLOSED. SIGPIPE is never raised. */
+#ifndef EDDY_NET_H
+#define EDDY_NET_H
+
+#include <sys/socket.h>
+
+#include "eddy/base.h"
+
+EDDY_BEGIN_DECLS
+
+typedef struct eddy_stream eddy_stream;
+typedef struct eddy_server eddy_server;
+typedef struct eddy_addresses eddy_addresses;
+
+/* ---- addresses and names ---------------------------------------------------------------------- */
+
+/** A socket address: what the system's calls take. */
+typedef struct eddy_address {
+    struct sockaddr_storage storage;
+    socklen_t bytes; /**< of storage that are meant */
+} eddy_address;
+
+/** Writes "127.0.0.1:80" or "[::1]:80" as snprintf does. @return bytes of the whole text without its NUL. */
+EDDY_API size_t eddy_address_text(const eddy_address *address, char *buffer, size_t bytes) EDDY_ANY_THREAD;
+
+/** Looks up the TCP addresses of a name.
+ *
+ *  @param host           A name or a numeric address; NULL: the addresses to listen on everywhere.
+ *  @param service        A port number or a service's name; NULL: port 0.
+ *  @param family         AF_INET, AF_INET6, or 0 for both.
+ *  @param addresses_out  Gives a list with one address or more: eddy_addresses_release().
+ *  @return               0; the look-up's failure with its text in the detail (status names EAI_NONAME,
+ *                        EAI_AGAIN, ...); EDDY_ENOMEM; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *
+ *  Suspends: unless both are numeric. The system's resolver runs in threads of the library's own (at most 4),
+ *  so no loop ever waits for it.
+ *  Cancellation point: when it suspends; the look-up is abandoned and touches nothing of the caller's.
+ *  Threads: any task.  Source: loop.getaddrinfo. */
+EDDY_API int eddy_resolve(const char *host, const char *service, int family,
+                          eddy_addresses **addresses_out) EDDY_SUSPENDS;
+
+EDDY_API size_t eddy_addresses_count(const eddy_addresses *addresses) EDDY_ANY_THREAD;
+/** Borrowed: valid until the list is released. `index` below the count. In the resolver's order. */
+EDDY_API const eddy_address *eddy_addresses_get(const eddy_addresses *addresses, size_t index) EDDY_ANY_THREAD;
+EDDY_API void eddy_addresses_release(eddy_addresses *addresses) EDDY_ANY_THREAD; /**< NULL is nothing */
+
+/* ---- streams ---------------------------------------------------------------------------------- */
+
+typedef struct eddy_connect_options {
+    size_t size;        /**< sizeof(eddy_connect_options): by EDDY_CONNECT or eddy_connect_options_init */
+    int family;         /**< AF_INET, AF_INET6, or 0 for both                                           */
+    size_t limit_bytes; /**< how far eddy_stream_read_until looks by default; 0: 64 KiB                 */
+    size_t high_bytes;  /**< output buffered before drain waits, a quarter ends the wait; 0: 64 KiB     */
+} eddy_connect_options;
+
+static inline eddy_connect_options eddy_connect_options_init(void) {
+    eddy_connect_options options = {sizeof(eddy_connect_options), 0, 0, 0};
+    return options;
+}
+#ifndef __cplusplus
+#define EDDY_CONNECT(...) (&(eddy_connect_options){.size = sizeof(eddy_connect_options), __VA_ARGS__})
+#endif
+
+/** Looks `host` up and connects to the first of its addresses that answers, tried in turn.
+ *
+ *  @param stream_out  Gives one reference: eddy_stream_close(), then eddy_stream_release().
+ *  @param options     May be NULL. Borrowed.
+ *  @return            0; the last address's failure (ECONNREFUSED, ...) or the look-up's, with a text that
+ *                     names host and port; EDDY_ENOMEM; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *
+ *  Suspends: usually. Cancellation point: when it suspends; the attempt's socket is closed.
+ *  Threads: any task; the stream's home is the task's worker. Nagle's algorithm is off.
+ *  Source: asyncio.open_connection. */
+EDDY_API int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port,
+                          const eddy_connect_options *options) EDDY_SUSPENDS;
+
+/** Shares: one reference more, for a task that may use the stream after its owner is done with it (it then
+ *  gets EDDY_ECLOSED). Any thread. */
+EDDY_API eddy_stream *eddy_stream_share(eddy_stream *stream) EDDY_ANY_THREAD;
+/** Gives a reference back; NULL is nothing. The last one closes the stream: what is buffered is still sent
+ *  by the loop if the peer takes it before the run ends. Never suspends; any thread. */
+EDDY_API void eddy_stream_release(eddy_stream *stream) EDDY_ANY_THREAD;
+
+/** Reads what is there, at least one byte, at most `bytes`.
+ *
+ *  @param buffer  Borrowed. Written only when more than 0 is returned.
+ *  @param bytes   At most INT_MAX; 0 gives 0 at once.
+ *  @return        Bytes read; EDDY_EOF at the end of the peer's data, again and again; EDDY_ECLOSED when this
+ *                 side closes or closed it; EDDY_EBUSY while another task reads; the connection's failure;
+ *                 EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *
+ *  Suspends: unless data is there. Cancellation point: when it suspends; nothing is consumed then.
+ *  Threads: any task.  Source: StreamReader.read(n). */
+EDDY_API int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) EDDY_SUSPENDS;
+
+/** Reads exactly `bytes`.
+ *
+ *  @param buffer   Borrowed: written only when 0 or EDDY_EINCOMPLETE is returned.
+ *  @param got_out  May be NULL. Bytes that are in `buffer`: all, or those before the end, or 0.
+ *  @return         0; EDDY_EINCOMPLETE if the data ended before (what there was is in `buffer`); otherwise as
+ *                  eddy_stream_read; EDDY_ENOMEM (nothing was consumed).
+ *
+ *  Suspends, cancellation point, threads: as eddy_stream_read. What came before a cancel stays in the stream.
+ *  Cost: the bytes gather in the stream's own buffer first.  Source: StreamReader.readexactly. */
+EDDY_API int eddy_stream_read_exactly(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) EDDY_SUSPENDS;
+
+/** Reads up to and including `separator`.
+ *
+ *  @param separator        1 byte or more, borrowed.
+ *  @param limit_bytes      The separator must end within so many bytes; 0: the stream's limit.
+ *  @param line_out         Points into the stream's own buffer, not ended by a NUL: valid until the next call
+ *                          that reads from the stream, or its close. Written with bytes_out when 0 or
+ *                          EDDY_EINCOMPLETE is returned.
+ *  @return                 0; EDDY_EINCOMPLETE if the data ended before: `line` is what there was, maybe 0
+ *                          bytes; EDDY_ELIMIT if there is no separator within the limit: the data is kept, and
+ *                          eddy_stream_read gets it; EDDY_EINVAL for an empty separator; otherwise as
+ *                          eddy_stream_read_exactly.
+ *
+ *  Suspends, cancellation point, threads: as eddy_stream_read.  Source: StreamReader.readuntil. */
+EDDY_API int eddy_stream_read_until(eddy_stream *stream, const void *separator, size_t separator_bytes,
+                                    size_t limit_bytes, const char **line_out, size_t *bytes_out) EDDY_SUSPENDS;
+
+/** Appends `bytes` of `data` to what goes out, in the order of the calls.
+ *
+ *  @param data  Borrowed: sent or copied.
+ *  @return      0: accepted, not: arrived. EDDY_ECLOSED after close or shutdown_write; the connection's failure
+ *               once it is known; EDDY_ENOMEM (nothing of `data` will be sent); EDDY_EWRONGTHREAD outside the
+ *               runtime. From another worker than the home only 0, EDDY_ENOMEM and EDDY_ECLOSED are known at
+ *               once; drain gives the rest.
+ *
+ *  Suspends: never.  Threads: a task or callback of the runtime.  Source: StreamWriter.write. */
+EDDY_API int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes);
+
+/** Sends what is buffered, and waits while more than the high-water mark is left, until a quarter of it is.
+ *  @return 0; the connection's failure (also one that only reading has shown); EDDY_ECLOSED; EDDY_ECANCELED;
+ *          EDDY_EWRONGTHREAD outside a task.
+ *  Suspends: while the peer is slow. Cancellation point: when it suspends; what is buffered is sent anyway.
+ *  Threads: any task, any number at once.  Source: StreamWriter.drain. */
+EDDY_API int eddy_stream_drain(eddy_stream *stream) EDDY_SUSPENDS;
+
+/** Bytes that wait in the output buffer. On another worker than the home: a snapshot. */
+EDDY_API size_t eddy_stream_buffered(const eddy_stream *stream) EDDY_ANY_THREAD;
+
+/** Says that nothing more will be written: the peer reads what is buffered, then the end. Reading goes on.
+ *  @return as eddy_stream_write. Never suspends.  Source: StreamWriter.write_eof. */
+EDDY_API int eddy_stream_shutdown_write(eddy_stream *stream);
+
+/** Sends what is buffered, then closes. Reads and writes give EDDY_ECLOSED from now on, a waiting reader too.
+ *  @return 0; the connection's failure: perhaps not all was sent; EDDY_ECLOSED after an abort; EDDY_ECANCELED or
+ *          EDDY_ENOMEM: it goes on closing by itself. Closing twice is legal: the second call waits too.
+ *  Suspends: until all is sent. Cancellation point: when it suspends. Threads: any task. The handle is still to
+ *  be released.  Source: StreamWriter.close + wait_closed. */
+EDDY_API int eddy_stream_close(eddy_stream *stream) EDDY_SUSPENDS;
+
+/** Closes at once: what is buffered is dropped, and the peer sees a reset. Whoever waits gets EDDY_ECLOSED.
+ *  Never suspends; any thread; legal on a closed stream.  Source: transport.abort. */
+EDDY_API void eddy_stream_abort(eddy_stream *stream) EDDY_ANY_THREAD;
+
+/** Writes the peer's or the own address as eddy_address_text does; "" if it was not to be had. */
+EDDY_API size_t eddy_stream_peer(const eddy_stream *stream, char *buffer, size_t bytes) EDDY_ANY_THREAD;
+EDDY_API size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_t bytes) EDDY_ANY_THREAD;
+
+/* ---- servers ---------------------------------------------------------------------------------- */
+
+/** Serves one connection: runs as a task of its own on the worker that accepted it. `stream` is borrowed; when
+ *  the function returns the stream is closed as eddy_stream_close does (for at most options.linger_ns).
+ *  @return 0 or more; a negative status goes to the exception handler, except what only says that the
+ *          connection or the task ended: EDDY_EOF, EDDY_ECLOSED, EDDY_ECANCELED, ECONNRESET, EPIPE. */
+typedef int (*eddy_connection_fn)(eddy_stream *stream, void *arg);
+
+typedef struct eddy_server_options {
+    size_t size;            /**< sizeof(eddy_server_options): by EDDY_SERVER or eddy_server_options_init      */
+    const char *name;       /**< of the connections' tasks, copied; NULL: "connection"                        */
+    int family;             /**< AF_INET, AF_INET6, or 0: what the host's first address is                    */
+    int backlog;            /**< connections the system queues for each worker; 0: 1024                       */
+    size_t connections_max; /**< served at a time; more wait in the system's queue. 0: no limit                */
+    size_t limit_bytes;     /**< of the streams: as in eddy_connect_options                                   */
+    size_t high_bytes;      /**< of the streams: as in eddy_connect_options                                   */
+    int64_t linger_ns;      /**< how long a connection may take to send its last bytes after its handler has  *
+                             *   returned; 0: 30 s                                                            */
+    bool single_listener;   /**< one listener, connections handed to the workers in turn (otherwise one       *
+                             *   listener per worker, chosen by the system; this is then the fallback)        */
+    size_t stack_bytes;     /**< of the connections' tasks: as in eddy_task_options                           */
+} eddy_server_options;
+
+static inline eddy_server_options eddy_server_options_init(void) {
+    eddy_server_options options = {sizeof(eddy_server_options), NULL, 0, 0, 0, 0, 0, 0, false, 0};
+    return options;
+}
+#ifndef __cplusplus
+#define EDDY_SERVER(...) (&(eddy_server_options){.size = sizeof(eddy_server_options), __VA_ARGS__})
+#endif
+
+/** Listens on every worker, and runs `handler(stream, arg)` as a task for each connection.
+ *
+ *  @param server_out  Gives one reference: eddy_server_close(), then eddy_server_release().
+ *  @param host        A name or numeric address of this machine; NULL: all of its addresses.
+ *  @param port        0: a free one, the same on all workers: eddy_server_port().
+ *  @param arg         Borrowed until eddy_server_wait_closed() has returned 0, or the run ends.
+ *  @param options     May be NULL. Borrowed.
+ *  @return            0; EADDRINUSE, EACCES, EADDRNOTAVAIL... with a text that names host and port; the
+ *                     look-up's failure; EDDY_ENOMEM; EDDY_EINVAL; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside
+ *                     a task. On failure nothing listens.
+ *
+ *  Suspends: until every worker listens. Cancellation point: when it suspends. Threads: any task.
+ *  When descriptors or memory run out, connections wait in the system's queue and are served when there is
+ *  room again; eddy_server_refused() counts these occasions.
+ *  Source: asyncio.start_server. */
+EDDY_API int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, eddy_connection_fn handler,
+                              void *arg, const eddy_server_options *options) EDDY_SUSPENDS;
+
+EDDY_API eddy_server *eddy_server_share(eddy_server *server) EDDY_ANY_THREAD;
+/** Gives a reference back; NULL is nothing. The last one closes the server as eddy_server_close does. */
+EDDY_API void eddy_server_release(eddy_server *server) EDDY_ANY_THREAD;
+
+/** The port it listens on. Valid also after close. */
+EDDY_API uint16_t eddy_server_port(const eddy_server *server) EDDY_ANY_THREAD;
+/** Connections whose handlers have not ended. A snapshot. */
+EDDY_API size_t eddy_server_connections(const eddy_server *server) EDDY_ANY_THREAD;
+/** How often a connection had to wait because descriptors or memory had run out. */
+EDDY_API uint64_t eddy_server_refused(const eddy_server *server) EDDY_ANY_THREAD;
+
+/** Stops listening. Connections that the system has queued are accepted and served, none is reset; those that
+ *  are served go on. Legal twice. Never suspends; any thread.  Source: Server.close. */
+EDDY_API void eddy_server_close(eddy_server *server) EDDY_ANY_THREAD;
+
+/** Waits until the server is closed, nothing listens any more and every handler has ended.
+ *  @return 0, EDDY_ECANCELED (nothing is cancelled with it), EDDY_EWRONGTHREAD outside a task.
+ *  Suspends: unless that is so. Cancellation point: when it suspends. Source: Server.wait_closed. */
+EDDY_API int eddy_server_wait_closed(eddy_server *server) EDDY_SUSPENDS;
+
+/** Ends the input of every connection: reads give what has been received, then EDDY_EOF, as if the peer had
+ *  said that it will send no more. Handlers that answer requests so finish those in flight and return. Applies
+ *  to connections accepted later too. Never suspends; any thread. */
+EDDY_API void eddy_server_finish_clients(eddy_server *server) EDDY_ANY_THREAD;
+/** Begins to close every connection as eddy_stream_close does. Handlers run on and get EDDY_ECLOSED from their
+ *  streams. Never suspends; any thread.  Source: Server.close_clients. */
+EDDY_API void eddy_server_close_clients(eddy_server *server) EDDY_ANY_THREAD;
+/** Aborts every connection as eddy_stream_abort does.  Source: Server.abort_clients. */
+EDDY_API void eddy_server_abort_clients(eddy_server *server) EDDY_ANY_THREAD;
+
+/** A graceful end with a deadline: closes the server, finishes its clients, waits for at most `grace_ns` for the
+ *  handlers; then aborts the connections, cancels the handlers and waits for their end.
+ *  @return 0 if all ended in time, EDDY_ETIMEDOUT if some had to be cancelled, EDDY_ECANCELED (the server is
+ *          closed, connections go on).
+ *  Suspends. Cancellation point: when it suspends. Threads: any task that is not a handler of this server. */
+EDDY_API int eddy_server_shutdown(eddy_server *server, int64_t grace_ns) EDDY_SUSPENDS;
+
+EDDY_END_DECLS
+
+#endif

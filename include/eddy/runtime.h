@@ -1,0 +1,71 @@
+/* eddy/runtime.h: running a program, and what it counted. */
+#ifndef EDDY_RUNTIME_H
+#define EDDY_RUNTIME_H
+
+#include "eddy/base.h"
+#include "eddy/loop.h"
+
+EDDY_BEGIN_DECLS
+
+typedef struct eddy_run_options {
+    size_t size;                         /**< sizeof(eddy_run_options): by EDDY_RUN or eddy_run_options_init */
+    unsigned workers;                    /**< threads that run tasks; 0: one per usable core                 */
+    bool serial;                         /**< main runs in a serial domain: asyncio's rules to the letter    */
+    bool no_direct_await;                /**< every task on a stack of its own                               */
+    bool handle_sigint;                  /**< first SIGINT cancels main, a second stops waiting for it       */
+    const char *name;                    /**< main's task name; NULL: "main"                                 */
+    int64_t shutdown_ns;                 /**< report tasks still alive after this; 0: 300 s                  */
+    eddy_exception_handler on_exception; /**< NULL: standard error                                           */
+    void *on_exception_arg;              /**< borrowed until eddy_run returns                                */
+} eddy_run_options;
+
+static inline eddy_run_options eddy_run_options_init(void) {
+    eddy_run_options options = {sizeof(eddy_run_options), 0, false, false, false, NULL, 0, NULL, NULL};
+    return options;
+}
+#ifndef __cplusplus
+#define EDDY_RUN(...) (&(eddy_run_options){.size = sizeof(eddy_run_options), __VA_ARGS__})
+#endif
+
+/** Runs `fn(arg, &value)` as the main task until it ends; then cancels all other tasks, waits for them,
+ *  closes executors, stops the workers.
+ *
+ *  @param value_out  May be NULL. main's value if the status is 0 or more: the caller's.
+ *  @param options    May be NULL: parallel, one worker per core.
+ *  @return           main's status; a failure's detail is printed to standard error. EDDY_ESTATE inside a
+ *                    running eddy_run of this thread. EDDY_EINTERRUPTED after SIGINT (if handled). EDDY_ENOMEM
+ *                    or a system code if the workers cannot start.
+ *  Blocks the calling thread, which becomes worker 0. Source: asyncio.run. */
+EDDY_API int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) EDDY_BLOCKS;
+
+/** Counters since the run began, for one worker. */
+typedef struct eddy_worker_stats {
+    uint64_t tasks_started;   /**< bodies entered here, direct ones included                        */
+    uint64_t tasks_direct;    /**< of these, as a plain call on their awaiter's stack                */
+    uint64_t tasks_stolen;    /**< of these, taken from another worker                               */
+    uint64_t steals;          /**< successful visits to another worker's deque                       */
+    uint64_t polls;           /**< times the OS was asked for events                                 */
+    uint64_t parks;           /**< times the worker slept                                            */
+    uint64_t switches;        /**< stacks resumed                                                    */
+    int64_t held_ns_max;      /**< longest time between two visits to the scheduler, 1 ms resolution */
+    uint64_t stacks_alive;    /**< stacks in use by tasks that this worker started                   */
+} eddy_worker_stats;
+
+typedef struct eddy_stats {
+    uint64_t tasks_alive; /**< not done, new ones included */
+    uint64_t stacks_alive, stacks_alive_max;
+    int64_t held_ns_max;
+    unsigned workers;
+} eddy_stats;
+
+/** Both may be called from any task or callback; the figures are read without stopping anyone.
+ *  @return 0, EDDY_EWRONGTHREAD outside the runtime, EDDY_EINVAL for an index not below eddy_stats.workers. */
+EDDY_API int eddy_stats_read(eddy_stats *stats_out);
+EDDY_API int eddy_worker_stats_read(unsigned index, eddy_worker_stats *stats_out);
+
+/** The worker that runs the caller, from 0; -1 outside the runtime. */
+EDDY_API int eddy_worker_index(void) EDDY_ANY_THREAD;
+
+EDDY_END_DECLS
+
+#endif
