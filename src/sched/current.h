@@ -1,0 +1,14 @@
+/* current.h: which worker runs on this thread: the only thread-local of the core.
+ *
+ * Compilers keep the address of a thread-local across a switch of stacks. The accessor is therefore volatile
+ * assembly or a call that cannot be inlined, and it is the only code of the project that reads the thread
+ * pointer in a function that may switch. */
+#ifndef ED_SCHED_CURRENT_H
+#define ED_SCHED_CURRENT_H
+
+struct ed_worker;
+
+struct ed_worker *ed_worker_current(void); /* NULL on threads that are no worker */
+void ed_worker_set_current(struct ed_worker *worker);
+
+#endif

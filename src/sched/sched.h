@@ -1,0 +1,15 @@
+/* sched.h: door of sched/: workers, their queues, stealing, sleeping, timers, the driver seam. */
+#ifndef ED_SCHED_SCHED_H
+#define ED_SCHED_SCHED_H
+
+#include "sched/current.h"
+#include "sched/driver.h"
+#include "sched/entry.h"
+#include "sched/fiber.h"
+#include "sched/idle.h"
+#include "sched/start.h"
+#include "sched/steal.h"
+#include "sched/timers.h"
+#include "sched/worker.h"
+
+#endif

@@ -1,0 +1,311 @@
+/* worker.c: a worker's pass: what runs next, on which stack.
+ *
+ * Idea       choose() gives the oldest of `ready`, private and shared entries. A fiber that parks calls it on its own
+ *            stack and switches straight to the fiber chosen; a fiber whose task ended runs the next new task on the
+ *            same stack. Callbacks, and the end of a pass, go through the worker's own stack (ed_worker_turn).
+ * Invariants (W1) worker->running is the fiber whose stack runs, NULL on the worker's own stack.
+ *            (W2) a fiber is in `ready` at most once (fiber->queued), and never while it runs.
+ *            (W3) what choose() gave is run before choose() is called again.
+ * Threads    The owner. Only ed_post is for any thread.
+ * Not here   Start words (start.h), offering work (steal.c), sleeping (idle.c). */
+#include "sched/sched.h"
+
+enum { NONE = 255 }; /* beside enum ed_entry_kind */
+
+int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned index, uint64_t seed) {
+    *worker = (struct ed_worker){.index = index, .sched = sched, .random = seed * 2 + 1, .budget = ED_BUDGET_CALLS};
+    ed_ready_init(&worker->ready);
+    ed_inbox_init(&worker->inbox);
+    int status = ed_deque_init(&worker->deque);
+    if (status < 0) return status;
+    ed_stack_pool_init(&worker->stacks, sched->arena);
+    return 0;
+}
+
+void ed_worker_deinit(struct ed_worker *worker) {
+    ED_ASSERT(worker->ready.head == NULL);
+    ed_stack_pool_deinit(&worker->stacks);
+    ed_deque_deinit(&worker->deque);
+}
+
+uint64_t ed_random(struct ed_worker *worker) { /* xorshift64 (Marsaglia 2003) */
+    uint64_t x = worker->random;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return worker->random = x;
+}
+
+int ed_post(struct ed_worker *to, struct ed_message *message) {
+    int status = ed_inbox_push(&to->inbox, message);
+    if (status == 0) ed_idle_wake(to);
+    return status;
+}
+
+static void messages_arrive(struct ed_message *message, struct ed_worker *worker) {
+    while (message != NULL) {
+        struct ed_message *next = message->next; /* arrive() may free it, or send it on */
+        message->arrive(message, worker);
+        message = next;
+    }
+}
+
+void ed_worker_close_inbox(struct ed_worker *worker) {
+    messages_arrive(ed_inbox_close(&worker->inbox), worker);
+}
+
+void ed_ready_entry(struct ed_worker *worker, struct ed_entry *entry, enum ed_entry_kind kind) {
+    entry->kind = (uint8_t)kind;
+    entry->seq = worker->seq++;
+    ed_ready_push(&worker->ready, entry);
+}
+
+void ed_fiber_ready(struct ed_fiber *fiber) {
+    ED_ASSERT(!fiber->queued);
+    fiber->queued = true;
+    ed_ready_entry(fiber->worker, &fiber->entry, ED_ENTRY_RESUME);
+}
+
+int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
+    if (pinned) {
+        ed_start_new(start, worker->index, ED_START_NEW_PINNED);
+        ed_ready_entry(worker, &start->entry, ED_ENTRY_START);
+    } else {
+        int status = ed_deque_push(&worker->deque, start, worker->seq);
+        if (status < 0) return status;
+        worker->seq++;
+        ed_start_new(start, worker->index, ED_START_NEW_OWN);
+        if (ED_UNLIKELY(ED_LOAD_RELAXED(&worker->attention) & ED_WANT)) ed_publish(worker, 1);
+    }
+    ed_count_add(&worker->counts.spawned, 1);
+    return 0;
+}
+
+void ed_start_trim(struct ed_worker *worker) {
+    struct ed_deque_entry *entry;
+    while ((entry = ed_deque_newest(&worker->deque)) != NULL && !ed_start_is_own(entry->hint, worker->index))
+        ed_deque_drop_newest(&worker->deque);
+}
+
+/* The oldest private entry that is still good; stale ones before it go. */
+static struct ed_deque_entry *oldest_own(struct ed_worker *worker) {
+    struct ed_deque_entry *entry;
+    while ((entry = ed_deque_oldest(&worker->deque)) != NULL && !ed_start_is_own(entry->hint, worker->index))
+        ed_deque_drop_oldest(&worker->deque);
+    return entry;
+}
+
+/* A visit to the scheduler sees why somebody wants attention. */
+static void look_up(struct ed_worker *worker) {
+    uint32_t attention = ED_LOAD_RELAXED(&worker->attention);
+    if (attention & ED_TICK) {
+        ED_AND(&worker->attention, ~(uint32_t)ED_TICK);
+        worker->may_start = true;
+    }
+    if (attention & ED_WANT) ed_publish(worker, worker->ready.head == NULL ? 1 : 0);
+}
+
+/* What runs next: its kind, and the fiber, claimed start or call in *what_out. NONE: the pass is over. */
+static uint8_t choose(struct ed_worker *worker, void **what_out) {
+    if (ED_UNLIKELY(ED_LOAD_RELAXED(&worker->attention) != 0)) look_up(worker);
+    while (worker->slices > 0) {
+        uint64_t ready_seq = worker->ready.head != NULL ? worker->ready.head->seq : UINT64_MAX;
+        uint64_t own_seq = UINT64_MAX, shared_seq = UINT64_MAX;
+        if (worker->preempted <= ED_PREEMPTED_MAX || worker->may_start) {
+            struct ed_deque_entry *own = oldest_own(worker);
+            if (own != NULL) own_seq = own->seq;
+            if (!ed_deque_shared_oldest(&worker->deque, &shared_seq)) shared_seq = UINT64_MAX;
+        }
+        uint64_t least = ready_seq < own_seq ? ready_seq : own_seq;
+        if (shared_seq < least) least = shared_seq;
+        if (least == UINT64_MAX || (worker->domains > 0 && least >= worker->mark)) return NONE;
+
+        struct ed_start *start = NULL;
+        if (least == ready_seq) {
+            struct ed_entry *entry = ed_ready_pop(&worker->ready);
+            if (entry->kind == ED_ENTRY_RESUME) {
+                struct ed_fiber *fiber = ED_CONTAINER(entry, struct ed_fiber, entry);
+                fiber->queued = false;
+                if (fiber->preempted) {
+                    fiber->preempted = false;
+                    worker->preempted--;
+                }
+                *what_out = fiber;
+            } else if (entry->kind == ED_ENTRY_START) {
+                start = ED_CONTAINER(entry, struct ed_start, entry);
+                bool claimed = ed_start_claim(start, worker->index);
+                ED_ASSERT(claimed); /* pinned: nobody else may, and it is queued once */
+                *what_out = start;
+            } else {
+                *what_out = ED_CONTAINER(entry, struct ed_call, entry);
+            }
+            worker->slices--;
+            worker->budget = ED_BUDGET_CALLS;
+            ed_count_add(&worker->counts.slices, 1);
+            return entry->kind;
+        }
+        if (least == own_seq) {
+            start = ed_deque_oldest(&worker->deque)->hint;
+            ed_deque_drop_oldest(&worker->deque);
+        } else {
+            bool lost;
+            start = ed_deque_take(&worker->deque, &lost);
+        }
+        if (start == NULL || !ed_start_claim(start, worker->index)) continue; /* a thief or an awaiter was first */
+        if (worker->preempted > ED_PREEMPTED_MAX) worker->may_start = false;
+        worker->slices--;
+        worker->budget = ED_BUDGET_CALLS;
+        ed_count_add(&worker->counts.slices, 1);
+        *what_out = start;
+        return ED_ENTRY_START;
+    }
+    return NONE;
+}
+
+static void fiber_main(void *arg);
+
+/* A stack for a claimed start; NULL: there is none, and the task has been ended with that. */
+static struct ed_fiber *fiber_for(struct ed_worker *worker, struct ed_start *start) {
+    struct ed_stack *stack;
+    int status = ed_stack_get(&worker->stacks, start->stack_class, &stack);
+    if (status < 0) {
+        worker->sched->no_stack(start, status);
+        return NULL;
+    }
+    struct ed_fiber *fiber = ED_CONTAINER(stack, struct ed_fiber, stack);
+    fiber->worker = worker;
+    fiber->start = start;
+    fiber->task = NULL;
+    fiber->queued = fiber->preempted = false;
+    ed_context_make(stack, fiber_main, fiber);
+    int64_t alive = ED_LOAD_RELAXED(&worker->counts.stacks_alive) + 1;
+    ED_STORE_RELAXED(&worker->counts.stacks_alive, alive);
+    if (alive > ED_LOAD_RELAXED(&worker->counts.stacks_alive_max))
+        ED_STORE_RELAXED(&worker->counts.stacks_alive_max, alive);
+    return fiber;
+}
+
+/* From a fiber, what it chose: the context to go on in. */
+static struct ed_context *context_of(struct ed_worker *worker, uint8_t kind, void *what) {
+    if (kind == ED_ENTRY_RESUME) {
+        worker->running = what;
+        ed_count_add(&worker->counts.switches, 1);
+        return &worker->running->stack.context;
+    }
+    worker->handed_kind = kind; /* the worker's own stack runs it */
+    worker->handed = what;
+    worker->running = NULL;
+    return &worker->main;
+}
+
+void ed_fiber_suspend(struct ed_fiber *fiber) {
+    struct ed_worker *worker = fiber->worker;
+    ED_ASSERT(worker->running == fiber);
+    void *what = NULL;
+    uint8_t kind = choose(worker, &what);
+    if (kind == ED_ENTRY_RESUME && what == fiber) return;
+    if (kind == ED_ENTRY_START) {
+        struct ed_fiber *started = fiber_for(worker, what);
+        kind = started != NULL ? ED_ENTRY_RESUME : NONE;
+        what = started;
+    }
+    ed_context_switch(&fiber->stack.context, context_of(worker, kind, what));
+}
+
+void ed_fiber_preempt(struct ed_fiber *fiber) {
+    fiber->preempted = true;
+    fiber->worker->preempted++;
+    ed_fiber_ready(fiber);
+    ed_fiber_suspend(fiber);
+}
+
+static void fiber_main(void *arg) {
+    struct ed_fiber *fiber = arg;
+    struct ed_worker *worker = fiber->worker;
+    void *what;
+    uint8_t kind;
+    for (;;) {
+        worker->sched->run_start(fiber->start, fiber);
+        what = NULL;
+        kind = choose(worker, &what);
+        if (kind != ED_ENTRY_START || ((struct ed_start *)what)->stack_class != fiber->stack.class_) break;
+        fiber->start = what;
+    }
+    ED_STORE_RELAXED(&worker->counts.stacks_alive, ED_LOAD_RELAXED(&worker->counts.stacks_alive) - 1);
+    struct ed_context *next = context_of(worker, kind, what);
+    ed_stack_put(&worker->stacks, &fiber->stack);
+    ed_context_exit(&fiber->stack.context, next);
+}
+
+/* On the worker's own stack. */
+static void run(struct ed_worker *worker, uint8_t kind, void *what) {
+    while (kind != NONE) {
+        if (kind == ED_ENTRY_CALL) {
+            struct ed_call *call = what;
+            call->run(call);
+            return;
+        }
+        struct ed_fiber *fiber = kind == ED_ENTRY_START ? fiber_for(worker, what) : what;
+        if (fiber == NULL) return;
+        worker->running = fiber;
+        worker->handed_kind = NONE;
+        ed_count_add(&worker->counts.switches, 1);
+        ed_context_switch(&worker->main, &fiber->stack.context);
+        kind = worker->handed_kind;
+        what = worker->handed;
+    }
+}
+
+static bool anything_ready(struct ed_worker *worker) {
+    return worker->ready.head != NULL || oldest_own(worker) != NULL || ed_deque_shared_count(&worker->deque) > 0;
+}
+
+/* The start of a pass: what is due is queued behind what is ready. */
+static void begin_pass(struct ed_worker *worker, bool ready) {
+    const struct ed_driver *driver = worker->sched->driver;
+    bool io = ready && driver->holds_io(worker); /* nothing ready: the sleeping poll comes right after */
+    if (io || ed_timers_next(worker) != INT64_MAX) {
+        int64_t now_ns = driver->now(worker);
+
+        if (io && (worker->domains == 0 || now_ns - worker->polled_ns >= ED_DOMAIN_POLL_NS)) {
+            worker->polled_ns = now_ns;
+            ed_count_add(&worker->counts.polls, 1);
+            driver->poll(worker, ED_POLL_NOW);
+        }
+        ed_timers_expire(worker, now_ns);
+    }
+    worker->mark = worker->seq;
+}
+
+bool ed_worker_turn(struct ed_worker *worker) {
+    uint64_t ran = ED_LOAD_RELAXED(&worker->counts.slices);
+    messages_arrive(ed_inbox_take(&worker->inbox), worker);
+    bool ready = anything_ready(worker);
+    bool pass_open = worker->domains > 0 && worker->ready.head != NULL && worker->ready.head->seq < worker->mark;
+    if (!pass_open) begin_pass(worker, ready);
+    worker->slices = (unsigned)worker->sched->max_slices;
+    void *what;
+    uint8_t kind;
+    while ((kind = choose(worker, &what)) != NONE) run(worker, kind, what);
+    if (ED_LOAD_RELAXED(&worker->counts.slices) != ran || anything_ready(worker)) {
+        /* A searcher's token given by a notifier: what it was given for is being done. */
+        if (worker->searching && ed_idle_search_end(worker)) ed_idle_notify(worker);
+        return true;
+    }
+
+    if (worker->sched->workers_count == 1) return false;
+    ed_want_work(worker);
+    if (!ed_idle_search_begin(worker)) return false;
+    struct ed_start *start = ed_steal(worker);
+    if (start == NULL) return false; /* ed_idle_prepare gives the token back */
+    if (ed_idle_search_end(worker)) ed_idle_notify(worker);
+    worker->slices = (unsigned)worker->sched->max_slices;
+    run(worker, ED_ENTRY_START, start);
+    return true;
+}
+
+void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber) {
+    uint32_t attention = ED_LOAD_RELAXED(&worker->attention);
+    if (attention & ED_WANT) ed_publish(worker, 0);
+    if (worker->budget <= 0 || (attention & ED_TICK)) ed_fiber_preempt(fiber);
+}
