@@ -1,0 +1,22 @@
+/* callback.h: done callbacks, for gather.c's own use too. See callback.c. */
+#ifndef ED_TASK_CALLBACK_H
+#define ED_TASK_CALLBACK_H
+
+#include "task/task.h"
+
+struct ed_callback {
+    struct ed_waiter waiter;
+    struct ed_call call;
+    eddy_future *future; /* one reference */
+    eddy_done_fn fn;
+    void *arg;
+};
+
+/* Shares the future. NULL: no memory. Nothing happens before ed_callback_start. */
+struct ed_callback *ed_callback_create(eddy_future *future, eddy_done_fn fn, void *arg, struct ed_worker *worker);
+/* Links it, or queues it if the future is done. It frees itself after it ran. */
+void ed_callback_start(struct ed_callback *callback);
+/* One that was not started, or cannot arrive any more. */
+void ed_callback_discard(struct ed_callback *callback);
+
+#endif

@@ -1,0 +1,277 @@
+#include "task/task.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* ---- the word ------------------------------------------------------------------------------------ */
+
+uint64_t ed_future_lock(eddy_future *future) {
+    uint64_t word = ED_LOAD_RELAXED(&future->word);
+    for (;;) {
+        if (word & ED_LOCK) {
+            ed_cpu_relax();
+            word = ED_LOAD_RELAXED(&future->word);
+        } else if (ED_CAS_WEAK(&future->word, &word, word | ED_LOCK)) {
+            return word | ED_LOCK;
+        }
+    }
+}
+
+void ed_future_unlock(eddy_future *future, uint64_t set, uint64_t clear) {
+    uint64_t word = ED_LOAD_RELAXED(&future->word);
+    while (!ED_CAS_WEAK(&future->word, &word, ((word & ~clear) | set) & ~ED_LOCK)) {
+    }
+}
+
+/* ---- the list ------------------------------------------------------------------------------------ */
+
+bool ed_future_link(eddy_future *future, struct ed_waiter *waiter) {
+    ED_ASSERT(waiter->state == ED_WAITER_IDLE || waiter->state == ED_WAITER_ARRIVED);
+    uint64_t word = ed_future_lock(future);
+    if (word & ED_DONE) {
+        ed_future_unlock(future, 0, 0);
+        return false;
+    }
+    waiter->state = ED_WAITER_LINKED;
+    ed_list_push(&future->waiters, &waiter->link);
+    ed_future_unlock(future, ED_WAITED, 0);
+    return true;
+}
+
+bool ed_future_unlink(eddy_future *future, struct ed_waiter *waiter) {
+    ed_future_lock(future);
+    bool linked = waiter->state == ED_WAITER_LINKED;
+    if (linked) {
+        ed_list_remove(&waiter->link);
+        waiter->state = ED_WAITER_IDLE;
+    }
+    ed_future_unlock(future, 0, ed_list_empty(&future->waiters) ? ED_WAITED : 0);
+    return linked;
+}
+
+static void waiter_arrive(struct ed_waiter *waiter) {
+    ED_ASSERT(waiter->state == ED_WAITER_TAKEN);
+    waiter->state = ED_WAITER_ARRIVED;
+    waiter->arrive(waiter);
+}
+
+static void waiter_message(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    waiter_arrive(ED_CONTAINER(message, struct ed_waiter, message));
+}
+
+/* The list is ours: sends each node to its worker. A node may be gone as soon as it is sent. */
+static void send_out(struct ed_list *list) {
+    struct ed_worker *here = ed_worker_current();
+    struct ed_list *link = list->next;
+    while (link != list) {
+        struct ed_waiter *waiter = ED_CONTAINER(link, struct ed_waiter, link);
+        link = link->next;
+        if (waiter->worker == here) {
+            waiter_arrive(waiter);
+        } else {
+            waiter->message.arrive = waiter_message;
+            (void)ed_post(waiter->worker, &waiter->message); /* ECLOSED: the run has ended, nobody waits any more */
+        }
+    }
+}
+
+bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, bool task_check) {
+    uint64_t word = ED_LOAD_RELAXED(&future->word);
+    while (!(word & (ED_LOCK | ED_WAITED))) { /* nobody waits: one compare-and-swap */
+        if (task_check && (word & ED_CANCEL)) return false;
+        if (ED_CAS_WEAK(&future->word, &word, ((word & ~clear) | ED_DONE | flags))) return true;
+    }
+
+    struct ed_list taken;
+    ed_list_init(&taken);
+    word = ed_future_lock(future);
+    if (task_check && (word & ED_CANCEL)) {
+        ed_future_unlock(future, 0, 0);
+        return false;
+    }
+    for (struct ed_list *link = future->waiters.next; link != &future->waiters; link = link->next)
+        ED_CONTAINER(link, struct ed_waiter, link)->state = ED_WAITER_TAKEN;
+    if (!ed_list_empty(&future->waiters)) {
+        taken = future->waiters;
+        taken.next->prev = taken.prev->next = &taken;
+        ed_list_init(&future->waiters);
+    }
+    /* CANCEL may be set between the check above and this store: a request that comes while the task ends is late. It is
+     * kept out of the way of T4 by trying again. */
+    word = ED_LOAD_RELAXED(&future->word);
+    for (;;) {
+        if (task_check && (word & ED_CANCEL)) break;
+        if (ED_CAS_WEAK(&future->word, &word, ((word & ~clear & ~ED_WAITED) | ED_DONE | flags) & ~ED_LOCK)) {
+            send_out(&taken);
+            return true;
+        }
+    }
+    if (!ed_list_empty(&taken)) { /* put the list back */
+        future->waiters = taken;
+        taken.next->prev = taken.prev->next = &future->waiters;
+        for (struct ed_list *link = future->waiters.next; link != &future->waiters; link = link->next)
+            ED_CONTAINER(link, struct ed_waiter, link)->state = ED_WAITER_LINKED;
+    }
+    ed_future_unlock(future, 0, 0);
+    return false;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+void ed_future_init(eddy_future *future, struct ed_worker *home, eddy_loop *loop, uint64_t refs, uint64_t flags,
+                    void (*destroy)(eddy_future *)) {
+    ed_list_init(&future->waiters);
+    future->status = 0;
+    future->drop = NULL;
+    future->error = NULL;
+    future->sched = home->sched;
+    future->home = home;
+    future->loop = loop;
+    future->destroy = destroy;
+    ED_STORE_RELEASE(&future->word, refs * ED_REF_ONE | flags); /* last: whoever walks the slabs sees a whole record */
+}
+
+static void future_last(eddy_future *future, uint64_t word) {
+    if (word & ED_DONE) {
+        if (future->status >= 0) {
+            if (future->drop != NULL && !(word & ED_VALUE_TAKEN)) future->drop(future->value);
+        } else if (!(word & (ED_RETRIEVED | ED_CANCELLED))) {
+            if (word & ED_IS_TASK) {
+                ed_report_task(future->sched, EDDY_REPORT_NEVER_RETRIEVED, (eddy_task *)future,
+                               "a task failed and its failure was never retrieved", future->status, future->error);
+            } else {
+                ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
+                                                        .message = "a future failed and its failure was never retrieved",
+                                                        .task = "",
+                                                        .status = future->status,
+                                                        .error = future->error});
+            }
+        }
+    }
+    eddy_error_release(future->error);
+    future->error = NULL;
+    future->destroy(future);
+}
+
+void ed_future_release(eddy_future *future) {
+    uint64_t word = ED_LOAD_ACQUIRE(&future->word);
+    if (ed_refs_of(word) != 1) {
+        word = ED_SUB(&future->word, ED_REF_ONE);
+        if (ed_refs_of(word) != 1) return;
+    }
+    future_last(future, word);
+}
+
+static void free_bare(eddy_future *future) {
+    ed_free(future);
+}
+
+eddy_future *ed_future_create_at(struct ed_worker *home, eddy_loop *loop, eddy_drop_fn drop) {
+    eddy_future *future = ed_alloc(sizeof *future);
+    if (future == NULL) return NULL;
+    ed_future_init(future, home, loop, 1, 0, free_bare);
+    future->drop = drop;
+    return future;
+}
+
+static eddy_loop *current_domain(void) {
+    eddy_task *task = ed_task_current();
+    return task != NULL ? task->future.loop : NULL;
+}
+
+eddy_future *eddy_future_create(void) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker == NULL) return NULL;
+    return ed_future_create_at(worker, current_domain(), NULL);
+}
+
+eddy_future *eddy_future_create_on(eddy_loop *loop, eddy_drop_fn drop) {
+    if (loop == NULL) return NULL;
+    if (loop->worker != NULL) return ed_future_create_at(loop->worker, loop, drop);
+    struct ed_worker *here = ed_worker_current();
+    return ed_future_create_at(here != NULL && here->sched == loop->sched ? here : loop->sched->workers[0], NULL, drop);
+}
+
+eddy_future *eddy_future_share(eddy_future *future) {
+    ed_future_share(future);
+    return future;
+}
+
+void eddy_future_release(eddy_future *future) {
+    if (future != NULL) ed_future_release(future);
+}
+
+/* ---- completing ---------------------------------------------------------------------------------- */
+
+int ed_future_complete(eddy_future *future, int status, eddy_value value, eddy_error *error) {
+    uint64_t word = ED_LOAD_RELAXED(&future->word);
+    do {
+        if (word & (ED_DONE | ED_SETTING | ED_IS_TASK)) return EDDY_ESTATE;
+    } while (!ED_CAS_WEAK(&future->word, &word, word | ED_SETTING)); /* F1: decides */
+    future->status = status;
+    future->value = value;
+    future->error = error;
+    ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_SETTING, false);
+    return 0;
+}
+
+int ed_future_fail_with(eddy_future *future, int status, eddy_error *taken) {
+    int result = ed_future_complete(future, status, EDDY_NONE, taken);
+    if (result < 0) eddy_error_release(taken);
+    return result;
+}
+
+int eddy_future_set(eddy_future *future, eddy_value value) {
+    return ed_future_complete(future, 0, value, NULL);
+}
+
+int eddy_future_fail(eddy_future *future, int status, const char *format, ...) {
+    if (status >= 0 || status == EDDY_ECANCELED) return EDDY_EINVAL;
+    eddy_error *error = NULL;
+    if (format != NULL) {
+        char text[512], name[ED_TASK_NAME_BYTES] = "";
+        va_list list;
+        va_start(list, format);
+        vsnprintf(text, sizeof text, format, list);
+        va_end(list);
+        if (ed_task_current() != NULL) eddy_task_name(ed_task_current(), name, sizeof name);
+        error = ed_error_create(status, name, text);
+    }
+    return ed_future_fail_with(future, status, error);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------- */
+
+bool eddy_future_done(const eddy_future *future) {
+    return ed_future_is_done(future);
+}
+
+bool eddy_future_cancelled(const eddy_future *future) {
+    uint64_t word = ED_LOAD_ACQUIRE((_Atomic uint64_t *)&future->word);
+    return (word & ED_DONE) && (word & ED_CANCELLED);
+}
+
+int eddy_future_result(eddy_future *future, eddy_value *value_out) {
+    uint64_t word = ED_LOAD_ACQUIRE(&future->word);
+    if (!(word & ED_DONE)) return EDDY_ESTATE;
+    if (future->status < 0) {
+        if (!(word & ED_RETRIEVED)) ED_OR(&future->word, ED_RETRIEVED);
+    } else if (value_out != NULL) {
+        *value_out = future->value;
+    }
+    return future->status;
+}
+
+int eddy_future_take(eddy_future *future, eddy_value *value_out) {
+    int status = eddy_future_result(future, value_out);
+    if (status < 0) return status;
+    return ED_OR(&future->word, ED_VALUE_TAKEN) & ED_VALUE_TAKEN ? EDDY_ESTATE : status;
+}
+
+const eddy_error *eddy_future_error(eddy_future *future) {
+    uint64_t word = ED_LOAD_ACQUIRE(&future->word);
+    if (!(word & ED_DONE)) return NULL;
+    if (future->status < 0 && !(word & ED_RETRIEVED)) ED_OR(&future->word, ED_RETRIEVED);
+    return future->error;
+}

@@ -1,0 +1,245 @@
+/* gather.c: waiting for many futures: gather, wait, shield.
+ *
+ * Idea       Each child gets a done callback on the caller's worker (callback.h), so the bookkeeping of one call is
+ *            touched by one thread only and needs no atomics; the record outlives the call as long as callbacks are
+ *            under way. The caller waits for a bare future (gather), or is woken by the callback (wait).
+ * Life       record: counted by the caller and by each callback; all on the caller's worker.
+ * Threads    The caller's worker. shield's callback runs on the worker that made the outer.
+ * Tests      tests/task/gather_test.c. */
+#include "task/callback.h"
+
+/* ---- the common part: one callback per future ----------------------------------------------------- */
+
+struct many {
+    size_t references; /* the caller and each callback that has not run */
+    size_t count, pending;
+    bool all;           /* gather_all: failures are results              */
+    bool requested;     /* the outer was cancelled and a child was asked */
+    size_t failed;      /* wait: children that failed                    */
+    eddy_future *outer; /* gather                                        */
+    struct ed_fiber *waiter; /* wait: NULL once it needs no wake         */
+    size_t needed;      /* wait: wake at so many done                    */
+    bool on_failure;    /* wait: or at the first failure                 */
+    struct child {
+        eddy_future *future;           /* one reference      */
+        struct ed_callback *callback;  /* until it is started */
+    } children[];
+};
+
+static void many_release(struct many *many) {
+    if (--many->references > 0) return;
+    if (many->outer != NULL) {
+        (void)eddy_future_error(many->outer); /* looked at, whatever it is */
+        ed_future_release(many->outer);
+    }
+    for (size_t i = 0; i < many->count; i++) {
+        struct child *child = &many->children[i];
+        if (child->callback != NULL) ed_callback_discard(child->callback);
+        ed_future_release(child->future);
+    }
+    ed_free(many);
+}
+
+static struct many *many_create(eddy_future *const *futures, size_t count, eddy_done_fn fn) {
+    struct ed_worker *worker = ed_worker_current();
+    struct many *many = ed_calloc(sizeof *many + count * sizeof many->children[0]);
+    if (many == NULL) return NULL;
+    many->references = 1;
+    for (; many->count < count; many->count++) {
+        struct ed_callback *callback = ed_callback_create(futures[many->count], fn, many, worker);
+        if (callback == NULL) {
+            many_release(many);
+            return NULL;
+        }
+        many->children[many->count] = (struct child){eddy_future_share(futures[many->count]), callback};
+    }
+    many->pending = count;
+    return many;
+}
+
+static void many_start(struct many *many) {
+    many->references += many->count;
+    for (size_t i = 0; i < many->count; i++) {
+        struct ed_callback *callback = many->children[i].callback;
+        many->children[i].callback = NULL;
+        ed_callback_start(callback);
+    }
+}
+
+/* ---- gather --------------------------------------------------------------------------------------- */
+
+static int gather_child_done(eddy_future *future, void *arg) {
+    struct many *many = arg;
+    many->pending--;
+    int status = eddy_future_result(future, NULL); /* counts as retrieved, now and later (G2) */
+    if (!many->all && status < 0)
+        (void)ed_future_fail_with(many->outer, status, eddy_error_share(future->error)); /* the first wins */
+    if (many->pending == 0) {
+        if (many->requested) {
+            (void)ed_future_fail_with(many->outer, EDDY_ECANCELED, NULL); /* G3 */
+        } else {
+            (void)eddy_future_set(many->outer, EDDY_NONE);
+        }
+    }
+    many_release(many);
+    return 0;
+}
+
+static bool gather_cancelled(void *arg) {
+    struct many *many = arg;
+    bool asked = false;
+    for (size_t i = 0; i < many->count; i++)
+        if (eddy_cancel(many->children[i].future)) asked = true;
+    if (asked) many->requested = true;
+    return asked;
+}
+
+static int gather(eddy_future *const *futures, size_t count, eddy_result *results, bool all) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    if (count == 0) return 0;
+    struct many *many = many_create(futures, count, gather_child_done);
+    if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);
+    many->all = all;
+    many->outer = ed_future_create_at(fiber->worker, ((eddy_task *)fiber->task)->future.loop, NULL);
+    if (many->outer == NULL) {
+        many_release(many);
+        return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);
+    }
+    many_start(many);
+    int status = ed_await_hooked(many->outer, NULL, "gather", gather_cancelled, many);
+    if (status >= 0 && results != NULL)
+        for (size_t i = 0; i < count; i++) {
+            results[i].value = EDDY_NONE;
+            results[i].status = eddy_future_result(futures[i], &results[i].value);
+        }
+    many_release(many);
+    return status;
+}
+
+int eddy_gather(eddy_future *const *futures, size_t count, eddy_result *results) {
+    return gather(futures, count, results, false);
+}
+
+int eddy_gather_all(eddy_future *const *futures, size_t count, eddy_result *results) {
+    return gather(futures, count, results, true);
+}
+
+/* ---- wait ----------------------------------------------------------------------------------------- */
+
+static bool is_failure(eddy_future *future) {
+    return future->status < 0 && !eddy_future_cancelled(future);
+}
+
+static int wait_child_done(eddy_future *future, void *arg) {
+    struct many *many = arg;
+    many->pending--;
+    if (is_failure(future)) many->failed++;
+    bool enough = many->count - many->pending >= many->needed || (many->on_failure && many->failed > 0);
+    if (enough && many->waiter != NULL) {
+        struct ed_fiber *waiter = many->waiter;
+        many->waiter = NULL;
+        ed_wake(waiter, 0);
+    }
+    many_release(many);
+    return 0;
+}
+
+/* Takes back the callbacks that are not on their way. */
+static void wait_forget(struct many *many, eddy_future *const *futures) {
+    many->waiter = NULL;
+    for (size_t i = 0; i < many->count; i++) {
+        int removed = eddy_future_remove_callback(futures[i], wait_child_done, many);
+        while (removed-- > 0) many_release(many);
+    }
+}
+
+int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enum eddy_wait_when when, bool *done_out) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    if (count == 0 || count > INT32_MAX) return eddy_fail(EDDY_EINVAL, "eddy_wait needs at least one future");
+    size_t done = 0, failed = 0, needed = when == EDDY_FIRST_COMPLETED ? 1 : count;
+    for (size_t i = 0; i < count; i++) {
+        if (!ed_future_is_done(futures[i])) continue;
+        done++;
+        if (is_failure(futures[i])) failed++;
+    }
+    int status = 0;
+    if (done < needed && !(when == EDDY_FIRST_EXCEPTION && failed > 0)) {
+        struct many *many = many_create(futures, count, wait_child_done);
+        if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to wait for %zu futures", count);
+        many->needed = needed;
+        many->on_failure = when == EDDY_FIRST_EXCEPTION;
+        many->waiter = fiber;
+        many_start(many);
+        int64_t now_ns = timeout_ns == EDDY_FOREVER ? 0 : eddy_time_ns();
+        int64_t deadline_ns = timeout_ns >= INT64_MAX - now_ns ? INT64_MAX : now_ns + (timeout_ns > 0 ? timeout_ns : 0);
+        status = ed_park(&(struct ed_park){.reason = "wait", .deadline_ns = deadline_ns});
+        wait_forget(many, futures);
+        many_release(many);
+        if (status == EDDY_ETIMEDOUT) status = 0; /* G4: never a failure */
+        if (status < 0) return status;
+    }
+    done = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is = ed_future_is_done(futures[i]);
+        if (done_out != NULL) done_out[i] = is;
+        done += is;
+    }
+    return (int)done;
+}
+
+/* ---- shield --------------------------------------------------------------------------------------- */
+
+struct shield {
+    struct eddy_future outer; /* first */
+    eddy_future *inner;
+};
+
+static void shield_destroy(eddy_future *outer) {
+    struct shield *shield = (struct shield *)outer;
+    ed_future_release(shield->inner);
+    ed_free(shield);
+}
+
+static int shield_inner_done(eddy_future *inner, void *arg) {
+    eddy_future *outer = arg;
+    int status = inner->status;
+    if (ed_future_is_done(outer)) {
+        if (is_failure(inner)) {
+            (void)eddy_future_error(inner); /* reported here: retrieved */
+            ed_report(inner->sched, &(eddy_report){EDDY_REPORT_SHIELD, "a shielded future failed after its outer was cancelled",
+                                                   "", status, inner->error});
+        }
+    } else if (status >= 0) {
+        (void)eddy_future_set(outer, inner->value);
+    } else {
+        (void)eddy_future_error(inner);
+        (void)ed_future_fail_with(outer, status, eddy_error_share(inner->error));
+    }
+    ed_future_release(outer);
+    return 0;
+}
+
+int eddy_shield(eddy_future **outer_out, eddy_future *inner) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_future_is_done(inner)) {
+        *outer_out = eddy_future_share(inner);
+        return 0;
+    }
+    struct shield *shield = ed_alloc(sizeof *shield);
+    if (shield == NULL) return EDDY_ENOMEM;
+    eddy_task *task = ed_task_current();
+    ed_future_init(&shield->outer, worker, task != NULL ? task->future.loop : NULL, 2, 0, shield_destroy);
+    shield->inner = eddy_future_share(inner);
+    struct ed_callback *callback = ed_callback_create(inner, shield_inner_done, &shield->outer, worker);
+    if (callback == NULL) {
+        ed_future_release(inner);
+        ed_free(shield);
+        return EDDY_ENOMEM;
+    }
+    ed_callback_start(callback);
+    *outer_out = &shield->outer;
+    return 0;
+}

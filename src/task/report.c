@@ -1,0 +1,32 @@
+/* report.c: what nobody handled goes to the run's exception handler, or to standard error. Threads: any. */
+#include "task/task.h"
+
+#include <stdio.h>
+
+static void to_stderr(const eddy_report *report) {
+    char detail[1024] = "";
+    if (report->error != NULL) {
+        eddy_error_print(report->error, detail, sizeof detail);
+    } else if (report->status < 0) {
+        snprintf(detail, sizeof detail, "%s: %s", eddy_status_name(report->status), eddy_status_text(report->status));
+    }
+    bool named = report->task != NULL && report->task[0] != '\0';
+    fprintf(stderr, "eddy: %s%s%s%s%s%s\n", report->message, named ? " (\"" : "", named ? report->task : "", named ? "\")" : "",
+            detail[0] != '\0' ? ": " : "", detail);
+}
+
+void ed_report(struct ed_sched *sched, const eddy_report *report) {
+    struct ed_tasks *tasks = sched != NULL ? ed_tasks_of(sched) : NULL;
+    if (tasks != NULL && tasks->on_exception != NULL) {
+        tasks->on_exception(report, tasks->on_exception_arg);
+    } else {
+        to_stderr(report);
+    }
+}
+
+void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message, int status,
+                    const eddy_error *error) {
+    char name[ED_TASK_NAME_BYTES];
+    eddy_task_name(task, name, sizeof name);
+    ed_report(sched, &(eddy_report){kind, message, name, status, error});
+}

@@ -1,0 +1,127 @@
+/* scope.c: timeout scopes.
+ *
+ * Idea       A scope is a timer of the task's host that cancels the task, and a count of the requests that were there
+ *            before it: at the exit the scope takes its own request back, and if no other is left EDDY_ECANCELED
+ *            becomes EDDY_ETIMEDOUT (CPython's timeouts.Timeout).
+ * Place      The first ED_SCOPES_INLINE lie in the strand, deeper ones on the heap. Tasks that run on one stack (direct
+ *            awaits) share the strand's stack of scopes: the innermost belongs to the innermost task that has one.
+ * Threads    The host only.
+ * Tests      tests/task/scope_test.c. */
+#include "task/task.h"
+
+static void expire(struct ed_scope *scope) {
+    scope->due = false;
+    scope->expired = true;
+    eddy_cancel(&scope->task->future);
+}
+
+static void scope_fires(struct ed_timer *timer) {
+    expire(ED_CONTAINER(timer, struct ed_scope, timer));
+}
+
+void ed_scope_check(struct ed_strand *strand) {
+    for (struct ed_scope *scope = strand->scope; scope != NULL; scope = scope->outer)
+        if (scope->due) expire(scope);
+}
+
+static struct ed_scope *scope_get(struct ed_strand *strand) {
+    if (strand->scopes_missing > 0) return NULL;
+    if (strand->scopes_used < ED_SCOPES_INLINE) {
+        struct ed_scope *scope = &strand->scopes[strand->scopes_used++];
+        scope->allocated = false;
+        return scope;
+    }
+    struct ed_scope *scope = ed_alloc(sizeof *scope);
+    if (scope != NULL) scope->allocated = true;
+    return scope;
+}
+
+/* Arms or disarms by the scope's deadline. */
+static void scope_arm(struct ed_scope *scope, int64_t timeout_ns) {
+    ed_timer_stop(&scope->timer);
+    scope->due = timeout_ns <= 0;
+    if (scope->due || timeout_ns == EDDY_FOREVER) return;
+    int64_t now_ns = eddy_time_ns();
+    int64_t deadline_ns = timeout_ns > INT64_MAX - 1 - now_ns ? INT64_MAX - 1 : now_ns + timeout_ns;
+    ed_timer_start(scope->task->fiber->worker, &scope->timer, deadline_ns);
+}
+
+void eddy_timeout_push(int64_t timeout_ns) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return;
+    struct ed_strand *strand = ed_strand_of(fiber);
+    struct ed_scope *scope = scope_get(strand);
+    if (scope == NULL) {
+        strand->scopes_missing++;
+        strand->scope_failed = true;
+        return;
+    }
+    eddy_task *task = fiber->task;
+    scope->task = task;
+    scope->outer = strand->scope;
+    scope->timeout_ns = timeout_ns;
+    scope->requests_before = eddy_task_cancelling(task);
+    scope->expired = false;
+    scope->timer.worker = NULL;
+    scope->timer.fire = scope_fires;
+    scope_arm(scope, timeout_ns);
+    strand->scope = scope;
+}
+
+static struct ed_scope *innermost(void) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return NULL;
+    struct ed_scope *scope = ed_strand_of(fiber)->scope;
+    return scope != NULL && scope->task == fiber->task ? scope : NULL;
+}
+
+int eddy_timeout_pop(int status) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return status;
+    struct ed_strand *strand = ed_strand_of(fiber);
+    if (strand->scopes_missing > 0) {
+        strand->scopes_missing--;
+        return status;
+    }
+    struct ed_scope *scope = innermost();
+    if (scope == NULL) ED_PANIC("eddy_timeout_pop without a matching eddy_timeout_push in this task");
+    ed_timer_stop(&scope->timer);
+    strand->scope = scope->outer;
+    bool expired = scope->expired;
+    unsigned before = scope->requests_before;
+    int64_t timeout_ns = scope->timeout_ns;
+    if (scope->allocated) {
+        ed_free(scope);
+    } else {
+        strand->scopes_used--;
+    }
+    if (expired && eddy_task_uncancel(fiber->task) <= before && status == EDDY_ECANCELED)
+        return eddy_fail(EDDY_ETIMEDOUT, "timed out after %.3f ms", (double)(timeout_ns > 0 ? timeout_ns : 0) / 1e6);
+    return status;
+}
+
+int eddy_timeout_reschedule(int64_t timeout_ns) {
+    struct ed_scope *scope = innermost();
+    if (scope == NULL || scope->expired) return EDDY_ESTATE;
+    scope->timeout_ns = timeout_ns;
+    scope_arm(scope, timeout_ns);
+    return 0;
+}
+
+bool eddy_timeout_expired(void) {
+    struct ed_scope *scope = innermost();
+    return scope != NULL && scope->expired;
+}
+
+int eddy_wait_for(eddy_future *future, int64_t timeout_ns, eddy_value *value_out) {
+    if (timeout_ns <= 0) { /* W2: the result, or a cancel and its end; a body that has not started never starts */
+        if (!eddy_future_done(future)) {
+            eddy_cancel(future);
+            int status = eddy_await(future, value_out);
+            return status == EDDY_ECANCELED && eddy_future_cancelled(future) ? eddy_fail(EDDY_ETIMEDOUT, "timed out at once")
+                                                                             : status;
+        }
+        return eddy_await(future, value_out);
+    }
+    return EDDY_TIMEOUT(timeout_ns, eddy_await(future, value_out));
+}

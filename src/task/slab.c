@@ -1,0 +1,151 @@
+/* slab.c: task records, type-stable.
+ *
+ * Problem    Deque hints and walkers of all tasks read records without a reference; a spawn must not call malloc.
+ * Idea       Records come in chunks that live until the run ends; a freed record keeps a valid start word (FREE, next
+ *            generation) and a future word with 0 references. Each worker keeps a free list; when it holds two batches
+ *            one goes to the common list, so that records which one worker makes and another frees come back.
+ * Threads    get and put: any; a worker uses its own list, other threads the common one (under a spin lock).
+ * Tests      tests/task/slab_test.c. */
+#include "task/task.h"
+
+enum { CHUNK_RECORDS = 64, BATCH = 64 };
+
+struct ed_slab_chunk {
+    struct ed_slab_chunk *next;
+    eddy_task records[CHUNK_RECORDS];
+};
+
+struct cache {
+    eddy_task *free;
+    unsigned count;
+};
+
+int ed_tasks_worker_open(struct ed_worker *worker) {
+    worker->slab = ed_calloc(sizeof(struct cache));
+    return worker->slab != NULL ? 0 : EDDY_ENOMEM;
+}
+
+void ed_tasks_worker_close(struct ed_worker *worker) {
+    ed_free(worker->slab);
+    worker->slab = NULL;
+}
+
+/* Fills an empty cache with a batch from the common list, or from a new chunk. */
+static void refill(struct ed_tasks *tasks, struct cache *cache) {
+    ed_spinlock_lock(&tasks->lock);
+    while (tasks->free != NULL && cache->count < BATCH) {
+        eddy_task *task = tasks->free;
+        tasks->free = task->next_free;
+        task->next_free = cache->free;
+        cache->free = task;
+        cache->count++;
+    }
+    ed_spinlock_unlock(&tasks->lock);
+    if (cache->count > 0) return;
+
+    struct ed_slab_chunk *chunk = ed_calloc(sizeof *chunk);
+    if (chunk == NULL) return;
+    for (int i = CHUNK_RECORDS - 1; i >= 0; i--) {
+        chunk->records[i].next_free = cache->free;
+        cache->free = &chunk->records[i];
+    }
+    cache->count = CHUNK_RECORDS;
+    ed_spinlock_lock(&tasks->lock);
+    chunk->next = tasks->chunks;
+    tasks->chunks = chunk;
+    ed_spinlock_unlock(&tasks->lock);
+}
+
+static void to_common(struct ed_tasks *tasks, struct cache *cache, unsigned count) {
+    ed_spinlock_lock(&tasks->lock);
+    for (; count > 0 && cache->free != NULL; count--) {
+        eddy_task *task = cache->free;
+        cache->free = task->next_free;
+        cache->count--;
+        task->next_free = tasks->free;
+        tasks->free = task;
+    }
+    ed_spinlock_unlock(&tasks->lock);
+}
+
+static eddy_task *take(struct ed_tasks *tasks, struct cache *cache) {
+    if (cache->free == NULL) refill(tasks, cache);
+    eddy_task *task = cache->free;
+    if (task == NULL) return NULL;
+    cache->free = task->next_free;
+    cache->count--;
+    return task;
+}
+
+eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker) {
+    struct ed_tasks *tasks = ed_tasks_of(sched);
+    if (worker != NULL) return take(tasks, worker->slab);
+    struct cache cache = {NULL, 0};
+    eddy_task *task = take(tasks, &cache);
+    to_common(tasks, &cache, cache.count);
+    return task;
+}
+
+void ed_slab_put(eddy_task *task) {
+    struct ed_tasks *tasks = ed_tasks_of(task->future.sched);
+    struct ed_worker *worker = ed_worker_current();
+    ed_start_free(&task->start);
+    ED_STORE_RELEASE(&task->future.word, 0);
+    if (worker == NULL || worker->sched != task->future.sched) {
+        struct cache cache = {task, 1};
+        task->next_free = NULL;
+        to_common(tasks, &cache, 1);
+        return;
+    }
+    struct cache *cache = worker->slab;
+    task->next_free = cache->free;
+    cache->free = task;
+    if (++cache->count >= 2 * BATCH) to_common(tasks, cache, BATCH);
+}
+
+void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *arg), void *arg) {
+    struct ed_tasks *tasks = ed_tasks_of(sched);
+    ed_spinlock_lock(&tasks->lock);
+    struct ed_slab_chunk *chunk = tasks->chunks;
+    ed_spinlock_unlock(&tasks->lock);
+    for (; chunk != NULL; chunk = chunk->next) { /* chunks are added in front and never leave */
+        for (int i = 0; i < CHUNK_RECORDS; i++) {
+            eddy_task *task = &chunk->records[i];
+            uint64_t word = ED_LOAD_ACQUIRE(&task->future.word);
+            while (ed_refs_of(word) > 0 && !(word & ED_DONE)) {
+                if (!ED_CAS_WEAK(&task->future.word, &word, word + ED_REF_ONE)) continue;
+                bool more = visit(task, arg);
+                ed_future_release(&task->future);
+                if (!more) return;
+                break;
+            }
+        }
+    }
+}
+
+int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *arg) {
+    struct ed_tasks *tasks = ed_calloc(sizeof *tasks);
+    if (tasks == NULL) return EDDY_ENOMEM;
+    ed_spinlock_init(&tasks->lock);
+    tasks->loop = (eddy_loop){.sched = sched};
+    tasks->on_exception = handler;
+    tasks->on_exception_arg = arg;
+    sched->tasks = tasks;
+    return 0;
+}
+
+void ed_tasks_close(struct ed_sched *sched) {
+    struct ed_tasks *tasks = ed_tasks_of(sched);
+    while (tasks->chunks != NULL) {
+        struct ed_slab_chunk *chunk = tasks->chunks;
+        tasks->chunks = chunk->next;
+        ed_free(chunk);
+    }
+    while (tasks->domains != NULL) {
+        eddy_loop *domain = tasks->domains;
+        tasks->domains = domain->next;
+        ed_free(domain);
+    }
+    ed_free(tasks);
+    sched->tasks = NULL;
+}

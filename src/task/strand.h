@@ -1,0 +1,44 @@
+/* strand.h: what a stack carries for the tasks that run on it: park state, its waiter, timeout scopes. It lies in the
+ * stack's own record, so what other workers touch (the waiter) is never in a frame.
+ *
+ * Fields     All belong to the host. `waiter` is linked into futures under their rules (future.h). */
+#ifndef ED_TASK_STRAND_H
+#define ED_TASK_STRAND_H
+
+#include "task/future.h"
+
+struct ed_scope {
+    struct ed_timer timer;
+    struct ed_scope *outer;   /* the scope that this one lies in                      */
+    eddy_task *task;
+    int64_t timeout_ns;       /* as pushed: for the report                            */
+    unsigned requests_before; /* cancel requests that others had made                 */
+    bool expired;
+    bool due;                 /* delay <= 0: expires at the first suspension          */
+    bool allocated;
+};
+
+struct ed_strand {
+    struct ed_fiber fiber; /* first */
+    struct ed_waiter waiter;
+    struct ed_timer timer; /* deadline of the park */
+    bool parked;           /* between ed_park and its return                       */
+    bool woken;            /* ed_wake came                                         */
+    bool timed_out;
+    bool last_woken;       /* for ed_park_woken                                    */
+    bool scope_failed;     /* a scope found no memory: the next suspension says so */
+    int status;            /* given to ed_wake                                     */
+    unsigned scopes_used;    /* of scopes[]                                         */
+    unsigned scopes_missing; /* pushed without memory, not yet popped               */
+    struct ed_scope *scope; /* innermost                                           */
+    struct ed_scope scopes[ED_SCOPES_INLINE];
+};
+
+static inline struct ed_strand *ed_strand_of(struct ed_fiber *fiber) {
+    return ED_CONTAINER(fiber, struct ed_strand, fiber);
+}
+
+/* Innermost scopes that are due expire now (scope.c). */
+void ed_scope_check(struct ed_strand *strand);
+
+#endif

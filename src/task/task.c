@@ -1,0 +1,359 @@
+/* task.c: spawn, run, end: a task's life; names and all_tasks.
+ *
+ * Life      record from the slab; spawned with a reference for the runtime, one for the caller's handle, one for a
+ *           message if it must start on another worker -> claimed (sched/start.h) -> its body runs on a stack -> defers,
+ *           argument dropped -> result written, DONE -> its group is told -> the runtime's reference goes.
+ * Threads   spawn: tasks and callbacks; ed_spawn_on: any. run and end: the host. */
+#include "task/task.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the end ------------------------------------------------------------------------------------- */
+
+static void destroy(eddy_future *future) {
+    ed_slab_put((eddy_task *)future);
+}
+
+static void drop_argument(eddy_task *task) {
+    if (task->drop_arg != NULL) task->drop_arg(eddy_value_ptr(task->arg));
+    if (task->arg_allocated) ed_free(task->arg);
+    task->drop_arg = NULL;
+    task->arg_allocated = false;
+    task->arg = NULL;
+}
+
+static void tell_group(struct ed_call *call) {
+    eddy_task *task = ED_CONTAINER(call, struct eddy_task, group_call);
+    ed_group_child_done(task->group, task);
+    ed_future_release(&task->future);
+}
+
+static void end(eddy_task *task, int status, eddy_value value) {
+    eddy_future *future = &task->future;
+    drop_argument(task);
+    eddy_error *error = task->error;
+    task->error = NULL;
+    if (error != NULL && error->status != status) {
+        eddy_error_release(error);
+        error = NULL;
+    }
+    future->status = status;
+    future->value = value;
+    future->error = error;
+    if (status < 0) {
+        ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, false);
+    } else if (!ed_future_finish(future, 0, 0, true)) { /* T4: a request still pending takes the value */
+        if (future->drop != NULL) future->drop(value);
+        future->value = EDDY_NONE;
+        future->status = EDDY_ECANCELED;
+        ed_future_finish(future, ED_CANCELLED, ED_CANCEL, false);
+    }
+    struct ed_worker *worker = ed_worker_current();
+    ed_count_add(&worker->counts.ended, 1);
+    if (task->group == NULL) {
+        ed_future_release(future);
+    } else if (future->loop != NULL) { /* in a domain its group hears of it in a step of its own, as in asyncio */
+        task->group_call.run = tell_group;
+        ed_call_soon(worker, &task->group_call);
+    } else {
+        ed_group_child_done(task->group, task);
+        ed_future_release(future);
+    }
+}
+
+/* ---- running ------------------------------------------------------------------------------------- */
+
+void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
+    struct ed_strand *strand = ed_strand_of(fiber);
+    struct ed_scope *scope = strand->scope;
+    fiber->task = task;
+    task->fiber = fiber;
+    task->outer = awaiter;
+    ed_count_add(&fiber->worker->counts.started, 1);
+
+    eddy_value value = EDDY_NONE;
+    int status;
+    if (ED_UNLIKELY(ED_LOAD_SEQCST(&task->future.word) & ED_CANCEL)) { /* T1; partner: cancel.c */
+        status = EDDY_ECANCELED;
+    } else {
+        status = task->fn(task->arg, &value);
+    }
+    while (ED_UNLIKELY(task->defers != NULL)) {
+        struct ed_defer *defer = task->defers;
+        task->defers = defer->next;
+        defer->fn(defer->arg);
+        ed_free(defer);
+    }
+    if (ED_UNLIKELY(strand->scope != scope)) {
+        char name[ED_TASK_NAME_BYTES];
+        eddy_task_name(task, name, sizeof name);
+        ED_PANIC("task \"%s\" ended inside a timeout scope: call eddy_timeout_pop on every way out", name);
+    }
+    fiber->task = awaiter;
+    end(task, status, value);
+}
+
+int eddy_defer(void (*fn)(void *arg), void *arg) {
+    eddy_task *task = ed_task_current();
+    if (task == NULL) return EDDY_EWRONGTHREAD;
+    struct ed_defer *defer = ed_alloc(sizeof *defer);
+    if (defer == NULL) return EDDY_ENOMEM;
+    *defer = (struct ed_defer){task->defers, fn, arg};
+    task->defers = defer;
+    return 0;
+}
+
+/* A started task that found no stack: it ends with that, its body is not entered. */
+void ed_task_no_stack(struct ed_start *start, int status) {
+    eddy_task *task = ED_CONTAINER(start, struct eddy_task, start);
+    task->error = ed_error_create(status, "", "no stack for the task: too many are alive");
+    end(task, status, EDDY_NONE);
+}
+
+void ed_task_run_start(struct ed_start *start, struct ed_fiber *fiber) {
+    struct ed_strand *strand = ed_strand_of(fiber);
+    strand->scopes_used = strand->scopes_missing = 0;
+    strand->scope = NULL;
+    strand->parked = strand->scope_failed = strand->last_woken = false;
+    strand->waiter.state = ED_WAITER_IDLE;
+    strand->timer.worker = NULL;
+    ed_task_run(ED_CONTAINER(start, struct eddy_task, start), fiber, NULL);
+}
+
+/* ---- spawning ------------------------------------------------------------------------------------ */
+
+static int stack_class(size_t bytes) {
+    if (bytes == 0) return ED_STACK_64K;
+    if (bytes <= 16 * 1024) return ED_STACK_16K;
+    if (bytes <= 64 * 1024) return ED_STACK_64K;
+    if (bytes <= 256 * 1024) return ED_STACK_256K;
+    return EDDY_EINVAL;
+}
+
+static uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker) {
+    enum { BLOCK = 64 }; /* one visit to the common line for 64 tasks */
+    if (worker == NULL) return ED_ADD(&sched->next_id, 1) + 1;
+    if (worker->next_id == worker->last_id) {
+        worker->next_id = ED_ADD(&sched->next_id, BLOCK);
+        worker->last_id = worker->next_id + BLOCK;
+    }
+    return ++worker->next_id;
+}
+
+/* Which domain and worker a spawn means; EDDY_EINVAL for a loop of another runtime. */
+static int place(struct ed_sched *sched, const eddy_task_options *options, eddy_loop **loop_io,
+                 struct ed_worker **pinned_out) {
+    if (options != NULL && options->loop != NULL) *loop_io = options->loop == EDDY_ANYWHERE ? NULL : options->loop;
+    if (*loop_io != NULL && (*loop_io)->sched != sched) return EDDY_EINVAL;
+    if (*loop_io != NULL && (*loop_io)->worker == NULL) *loop_io = NULL; /* the runtime's own: no domain */
+    *pinned_out = *loop_io != NULL ? (*loop_io)->worker : NULL;
+    return 0;
+}
+
+/* A record with everything but its place in a queue. */
+static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worker *here, eddy_coro_fn fn, void *arg,
+                   const eddy_task_options *options) {
+    if (fn == NULL) return EDDY_EINVAL;
+    if (options != NULL && (options->size != sizeof *options || stack_class(options->stack_bytes) < 0 ||
+                            (options->copy_bytes > 0 && options->drop_arg != NULL)))
+        return EDDY_EINVAL;
+    if (options != NULL && options->eager) return EDDY_ENOTSUP;
+    eddy_task *task = ed_slab_get_from(sched, here);
+    if (task == NULL) return EDDY_ENOMEM;
+    task->fn = fn;
+    task->arg = arg;
+    task->drop_arg = NULL;
+    task->arg_allocated = false;
+    task->start.stack_class = ED_STACK_64K;
+    task->name[0] = '\0';
+    task->fiber = NULL;
+    task->outer = NULL;
+    task->waiting = task->delivering = false;
+    ED_STORE_RELAXED(&task->reason, NULL);
+    task->error = NULL;
+    task->defers = NULL;
+    task->group = NULL;
+    if (options != NULL) {
+        task->start.stack_class = (uint8_t)stack_class(options->stack_bytes);
+        if (options->name != NULL) snprintf(task->name, sizeof task->name, "%s", options->name);
+        if (options->copy_bytes > 0) {
+            task->arg = options->copy_bytes <= sizeof task->copy ? task->copy : ed_alloc(options->copy_bytes);
+            if (task->arg == NULL) {
+                task->future.sched = sched;
+                ed_slab_put(task);
+                return EDDY_ENOMEM;
+            }
+            task->arg_allocated = task->arg != task->copy;
+            memcpy(task->arg, arg, options->copy_bytes);
+        }
+        task->drop_arg = options->drop_arg;
+    }
+    task->id = next_id(sched, here);
+    *task_out = task;
+    return 0;
+}
+
+static void arrive_pinned(struct ed_message *message, struct ed_worker *worker) {
+    eddy_task *task = ED_CONTAINER(message, struct eddy_task, message);
+    (void)ed_start_push(worker, &task->start, true); /* pinned: needs no memory */
+    ED_AND(&task->future.word, ~ED_MESSAGE); /* a cancel meanwhile: the start sees it */
+    ed_future_release(&task->future);
+}
+
+static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned, eddy_loop *loop,
+                  const eddy_task_options *options, uint64_t flags) {
+    bool elsewhere = pinned != NULL && pinned != here;
+    uint64_t refs = 1 + (task_out != NULL) + elsewhere;
+    struct ed_worker *home = pinned != NULL ? pinned : here;
+    ed_future_init(&task->future, home, loop, refs, ED_IS_TASK | flags | (elsewhere ? ED_MESSAGE : 0), destroy);
+    if (options != NULL) task->future.drop = options->drop;
+    int status = task->group != NULL ? ed_group_add(task->group, task) : 0;
+    bool added = task->group != NULL && status == 0;
+    if (status == 0 && elsewhere) {
+        ed_start_new(&task->start, pinned->index, ED_START_NEW_PINNED);
+        task->message.arrive = arrive_pinned;
+        status = ed_post(pinned, &task->message);
+    } else if (status == 0) {
+        status = ed_start_push(here, &task->start, pinned != NULL);
+    }
+    if (status < 0) { /* ends unseen: somebody who walks all tasks may hold it for a moment */
+        if (added) ed_group_forget(task->group, task);
+        task->drop_arg = NULL; /* spawn_failed drops it */
+        drop_argument(task);
+        task->future.status = status;
+        ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, false);
+        while (refs-- > 0) ed_future_release(&task->future);
+        return status;
+    }
+    if (task_out != NULL) *task_out = task;
+    return 0;
+}
+
+/* A failed spawn took the argument as well, if that was to be taken. */
+static int spawn_failed(int status, void *arg, const eddy_task_options *options) {
+    if (options != NULL && options->size == sizeof *options && options->drop_arg != NULL)
+        options->drop_arg(eddy_value_ptr(arg));
+    return status;
+}
+
+static eddy_loop *loop_of_caller(struct ed_worker *here) {
+    if (here->running == NULL) return here->call_loop;
+    return ((eddy_task *)here->running->task)->future.loop;
+}
+
+int ed_task_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
+                  struct ed_group *group) {
+    struct ed_worker *here = ed_worker_current(), *pinned;
+    if (here == NULL) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
+    eddy_loop *loop = loop_of_caller(here);
+    int status = place(here->sched, options, &loop, &pinned);
+    eddy_task *task = NULL;
+    if (status == 0) status = prepare(&task, here->sched, here, fn, arg, options);
+    if (status < 0) return spawn_failed(status, arg, options);
+    task->group = group;
+    status = launch(task, task_out, here, pinned, loop, options, 0);
+    return status < 0 ? spawn_failed(status, arg, options) : 0;
+}
+
+int eddy_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options) {
+    return ed_task_spawn(task_out, fn, arg, options, NULL);
+}
+
+int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                const eddy_task_options *options, uint64_t flags) {
+    struct ed_worker *here = ed_worker_current(), *pinned;
+    if (here != NULL && here->sched != worker->sched) here = NULL;
+    eddy_loop *loop = NULL;
+    int status = place(worker->sched, options, &loop, &pinned);
+    eddy_task *task = NULL;
+    if (status == 0) status = prepare(&task, worker->sched, here, fn, arg, options);
+    if (status == 0) status = launch(task, task_out, here, worker, loop, options, flags);
+    return status < 0 ? spawn_failed(status, arg, options) : 0;
+}
+
+void eddy_share(void) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker != NULL && worker->sched->workers_count > 1) ed_publish(worker, 0);
+}
+
+/* ---- handles, names ------------------------------------------------------------------------------ */
+
+eddy_task *eddy_task_share(eddy_task *task) {
+    ed_future_share(&task->future);
+    return task;
+}
+
+void eddy_task_release(eddy_task *task) {
+    if (task != NULL) ed_future_release(&task->future);
+}
+
+eddy_task *eddy_current_task(void) {
+    return ed_task_current();
+}
+
+uint64_t eddy_task_id(const eddy_task *task) {
+    return task->id;
+}
+
+size_t eddy_task_name(const eddy_task *task, char *buffer, size_t bytes) {
+    eddy_future *future = (eddy_future *)&task->future;
+    char name[ED_TASK_NAME_BYTES];
+    ed_future_lock(future);
+    memcpy(name, task->name, sizeof name);
+    ed_future_unlock(future, 0, 0);
+    if (name[0] == '\0') return (size_t)snprintf(buffer, bytes, "Task-%" PRIu64, task->id);
+    return (size_t)snprintf(buffer, bytes, "%s", name);
+}
+
+void eddy_task_set_name(eddy_task *task, const char *name) {
+    char copy[ED_TASK_NAME_BYTES] = "";
+    snprintf(copy, sizeof copy, "%s", name);
+    ed_future_lock(&task->future);
+    memcpy(task->name, copy, sizeof copy);
+    ed_future_unlock(&task->future, 0, 0);
+}
+
+size_t eddy_task_print(const eddy_task *task, char *buffer, size_t bytes) {
+    char name[ED_TASK_NAME_BYTES];
+    eddy_task_name(task, name, sizeof name);
+    uint64_t word = ED_LOAD_ACQUIRE((_Atomic uint64_t *)&task->future.word);
+    const char *state = "pending";
+    if (word & ED_DONE) state = word & ED_CANCELLED ? "cancelled" : task->future.status < 0 ? "failed" : "finished";
+    const char *reason = ED_LOAD_RELAXED(&((eddy_task *)task)->reason);
+    bool waits = !(word & ED_DONE) && reason != NULL;
+    return (size_t)snprintf(buffer, bytes, "<Task name='%s' id=%" PRIu64 " state=%s fn=%p%s%s>", name, task->id, state,
+                            (void *)(uintptr_t)task->fn, waits ? " waiting on " : "", waits ? reason : "");
+}
+
+/* ---- all tasks ----------------------------------------------------------------------------------- */
+
+struct collect {
+    eddy_task **tasks;
+    size_t count, capacity;
+};
+
+static bool collect(eddy_task *task, void *arg) {
+    struct collect *all = arg;
+    if (ED_LOAD_RELAXED(&task->future.word) & ED_HIDDEN) return true;
+    if (all->count < all->capacity) all->tasks[all->count] = eddy_task_share(task);
+    all->count++;
+    return true;
+}
+
+static int by_id(const void *a, const void *b) {
+    uint64_t left = (*(eddy_task *const *)a)->id, right = (*(eddy_task *const *)b)->id;
+    return (left > right) - (left < right);
+}
+
+size_t eddy_all_tasks(eddy_task **tasks_out, size_t capacity) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker == NULL) return 0;
+    struct collect all = {tasks_out, 0, capacity};
+    ed_slab_each(worker->sched, collect, &all);
+    size_t given = all.count < capacity ? all.count : capacity;
+    if (given > 1) qsort(tasks_out, given, sizeof *tasks_out, by_id);
+    return all.count;
+}

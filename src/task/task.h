@@ -1,0 +1,140 @@
+/* task.h: door of task/: what the rooms above may use of futures, tasks, waiting, callbacks, reports.
+ *
+ * A task is a future with a start word (sched/start.h), a body, and a place in its host's world. Fields:
+ *   (c) constant once spawned   (h) the host's, once started   (a) atomic, anyone
+ * Its record comes from a slab (slab.c) and stays a task record until the run ends. */
+#ifndef ED_TASK_TASK_H
+#define ED_TASK_TASK_H
+
+#include "eddy/runtime.h"
+#include "eddy/scope.h"
+#include "sched/sched.h"
+#include "task/future.h"
+#include "task/strand.h"
+#include "task/wait.h"
+
+enum { ED_TASK_NAME_BYTES = 32, ED_TASK_ARG_BYTES = 64 };
+
+struct ed_defer {
+    struct ed_defer *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct eddy_task {
+    struct eddy_future future; /* first                                                       */
+    struct ed_start start;     /* (a) see sched/start.h                                       */
+    eddy_coro_fn fn;           /* (c)                                                         */
+    void *arg;                 /* (c)                                                         */
+    eddy_drop_fn drop_arg;     /* (c)                                                         */
+    bool arg_allocated;        /* (c) arg is a copy on the heap                               */
+    uint64_t id;               /* (c)                                                         */
+
+    struct ed_fiber *fiber;    /* (h) the stack it runs on                                    */
+    eddy_task *outer;          /* (h) who awaits it on the same stack                         */
+    bool waiting;              /* (h) parked, or below a task that runs on its stack          */
+    bool delivering;           /* (h) a cancel is being passed on: stops a cycle              */
+    bool (*on_cancel)(void *); /* (h) while waiting                                           */
+    void *on_cancel_arg;       /* (h)                                                         */
+    _Atomic(const char *) reason; /* (a) what it waits on; written by the host                */
+    eddy_error *error;         /* (h) detail of its last failure                              */
+    struct ed_defer *defers;   /* (h)                                                         */
+
+    struct ed_group *group;    /* (c) the group it is a child of, one reference               */
+    struct ed_list group_link; /* under the group's lock                                      */
+    struct ed_call group_call; /* (h) in a domain: tells the group in a step of its own       */
+    struct ed_message message; /* cancel on its way to the host: owned through ED_MESSAGE     */
+    struct eddy_task *next_free;
+
+    char name[ED_TASK_NAME_BYTES]; /* under the future's LOCK; empty: "Task-<id>"            */
+    char copy[ED_TASK_ARG_BYTES];  /* small copied arguments                                  */
+};
+
+/* A serial domain, or the runtime's loop (worker NULL). */
+struct eddy_loop {
+    struct ed_sched *sched;
+    struct ed_worker *worker;
+    struct eddy_loop *next; /* all of the run, under ed_tasks.lock */
+};
+
+/* What task/ keeps for a run: sched->tasks. */
+struct ed_tasks {
+    struct ed_spinlock lock;
+    struct ed_slab_chunk *chunks; /* under lock; never freed before the run ends */
+    eddy_task *free;              /* under lock                                  */
+    eddy_loop *domains;           /* under lock                                  */
+    eddy_loop loop;               /* the runtime's                               */
+    eddy_exception_handler on_exception;
+    void *on_exception_arg;
+};
+
+int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *arg);
+void ed_tasks_close(struct ed_sched *sched);
+int ed_tasks_worker_open(struct ed_worker *worker);
+void ed_tasks_worker_close(struct ed_worker *worker);
+static inline struct ed_tasks *ed_tasks_of(struct ed_sched *sched) {
+    return sched->tasks;
+}
+
+/* slab.c: records. */
+eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker); /* NULL: no memory; worker NULL: other threads */
+void ed_slab_put(eddy_task *task);
+/* Calls visit with a reference on each task that is alive and not done, until it returns false. */
+void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *arg), void *arg);
+
+/* The running task; NULL outside. */
+eddy_task *ed_task_current(void);
+
+/* As eddy_spawn, pinned to `worker`, from any thread. The task belongs to no domain unless options name one of that
+ * worker. EDDY_ECLOSED once the worker is closed. */
+int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                const eddy_task_options *options, uint64_t flags);
+/* What eddy_spawn and the group's share. `group` (one reference taken with success) may be NULL. */
+int ed_task_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
+                  struct ed_group *group);
+/* Runs a task that was claimed for the running stack. `awaiter` is the task below, or NULL. */
+void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter);
+/* In the running task: runs `task` as a plain call if it has not started and may run here. True: it has ended. */
+bool ed_task_run_direct(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg);
+/* Passes a pending request on, on the host. */
+void ed_cancel_deliver(eddy_task *task);
+/* on_cancel of an await: cancels the future. */
+bool ed_cancel_future(void *future);
+
+/* group.c: a child has ended. */
+void ed_group_child_done(struct ed_group *group, eddy_task *task);
+/* A child before it is queued: 0 or EDDY_ESTATE; and one that could not be queued. */
+int ed_group_add(struct ed_group *group, eddy_task *task);
+void ed_group_forget(struct ed_group *group, eddy_task *task);
+
+/* What the scheduler calls (sched->run_start, sched->no_stack). */
+void ed_task_run_start(struct ed_start *start, struct ed_fiber *fiber);
+void ed_task_no_stack(struct ed_start *start, int status);
+
+/* error.c */
+struct eddy_error {
+    _Atomic unsigned references;
+    int status;
+    unsigned children_count, children_capacity;
+    eddy_error **children;
+    char task[ED_TASK_NAME_BYTES];
+    char text[];
+};
+eddy_error *ed_error_create(int status, const char *task, const char *text); /* NULL: no memory */
+/* Adds a child, taking its reference; false: no memory (the child is released and counted as lost). */
+bool ed_error_add_child(eddy_error *error, eddy_error *child);
+/* Replaces the detail of the running task; takes the reference. */
+void ed_error_set_current(eddy_error *error);
+/* While set, eddy_fail on this plain thread stores its detail in *slot (releasing what is there). */
+void ed_error_thread_slot(eddy_error **slot);
+
+/* handle.c */
+int ed_domain_open_on(struct ed_worker *worker, eddy_loop **loop_out);
+void ed_handle_drop_timers(struct ed_worker *worker); /* at the end of a run: timers nobody will see fire */
+
+/* report.c */
+void ed_report(struct ed_sched *sched, const eddy_report *report);
+void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message, int status,
+                    const eddy_error *error);
+
+#endif

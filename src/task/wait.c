@@ -1,0 +1,240 @@
+/* wait.c: the one door through which tasks suspend and are woken.
+ *
+ * Problem    A parked task can be woken by completion, by a cancel and by a deadline, from any thread, and must wake
+ *            exactly once, with a cancel winning over a value that came in the same pass (CPython's rule).
+ * Idea       All of it happens on the host. A completer elsewhere sends the waiter as a message; a canceller elsewhere
+ *            sends the task's message; deadlines are the host's timers. So nothing races here: each cause leaves its
+ *            mark and queues the fiber if it is not queued, and the woken task itself reads the marks and decides:
+ *            cancel, then wake, then deadline.
+ * States     strand: running -> parked -> parked and queued -> running. Marks: ED_CANCEL in the task's word, woken,
+ *            timed_out. Before it returns, ed_park has disarmed its timer; the caller takes back its waiter.
+ * Cancel     A request that came before the park is seen when the task has registered (the count is looked at again),
+ *            and is delivered as if it came then: what is awaited is cancelled, or the fiber is queued behind what is
+ *            ready, as CPython does.
+ * Threads    The host only, but for reads of the word.
+ * Tests      tests/task/wait_test.c, cancel_test.c; all others. */
+#include "task/task.h"
+
+#include <time.h>
+
+struct ed_fiber *ed_fiber_current(void) {
+    struct ed_worker *worker = ed_worker_current();
+    return worker != NULL ? worker->running : NULL;
+}
+
+eddy_task *ed_task_current(void) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    return fiber != NULL ? fiber->task : NULL;
+}
+
+static void queue(struct ed_strand *strand) {
+    if (!strand->fiber.queued) ed_fiber_ready(&strand->fiber);
+}
+
+void ed_wake(struct ed_fiber *fiber, int status) {
+    struct ed_strand *strand = ed_strand_of(fiber);
+    ED_ASSERT(strand->parked);
+    ED_ASSERT(!strand->woken);
+    strand->woken = true;
+    strand->status = status;
+    queue(strand);
+}
+
+static void deadline_passed(struct ed_timer *timer) {
+    struct ed_strand *strand = ED_CONTAINER(timer, struct ed_strand, timer);
+    strand->timed_out = true;
+    queue(strand);
+}
+
+bool ed_cancel_pending(eddy_task *task, bool take) {
+    uint64_t word = ED_LOAD_ACQUIRE(&task->future.word);
+    if (!(word & ED_CANCEL)) return false;
+    if (take) ED_AND(&task->future.word, ~ED_CANCEL);
+    return true;
+}
+
+bool ed_cancel_future(void *future) {
+    return eddy_cancel(future);
+}
+
+void ed_cancel_deliver(eddy_task *task) {
+    if (!task->waiting || task->delivering) return; /* it runs: its next suspension sees the bit */
+    if (task->on_cancel != NULL) {
+        /* The bit goes first: a request that comes while this one is passed on is one of its own. */
+        ED_AND(&task->future.word, ~ED_CANCEL);
+        task->delivering = true;
+        bool passed_on = task->on_cancel(task->on_cancel_arg);
+        task->delivering = false;
+        if (passed_on) return;
+        ED_OR(&task->future.word, ED_CANCEL);
+    }
+    struct ed_strand *strand = ed_strand_of(task->fiber);
+    if (strand->fiber.task == task && strand->parked) queue(strand);
+}
+
+static void wait_begin(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg) {
+    task->on_cancel = on_cancel;
+    task->on_cancel_arg = arg;
+    task->waiting = true;
+    ED_STORE_RELAXED(&task->reason, reason);
+}
+
+static void wait_end(eddy_task *task) {
+    task->waiting = false;
+    ED_STORE_RELAXED(&task->reason, NULL);
+}
+
+int ed_park(const struct ed_park *park) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    struct ed_strand *strand = ed_strand_of(fiber);
+    eddy_task *task = fiber->task;
+    ED_ASSERT(!strand->parked);
+    strand->woken = strand->timed_out = false;
+    if (ED_UNLIKELY(strand->scope_failed)) {
+        strand->scope_failed = strand->last_woken = false;
+        return eddy_fail(EDDY_ENOMEM, "no memory for a timeout scope");
+    }
+    strand->parked = true;
+    wait_begin(task, park->reason, park->on_cancel, park->arg);
+    if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
+    if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
+    if (park->yield) {
+        strand->woken = true;
+        strand->status = 0;
+        queue(strand);
+    } else if (park->deadline_ns != INT64_MAX) {
+        strand->timer.fire = deadline_passed;
+        ed_timer_start(fiber->worker, &strand->timer, park->deadline_ns);
+    }
+
+    ed_fiber_suspend(fiber);
+
+    ed_timer_stop(&strand->timer);
+    strand->parked = false;
+    strand->last_woken = strand->woken;
+    wait_end(task);
+    if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED;
+    if (strand->woken) return strand->status;
+    ED_ASSERT(strand->timed_out);
+    return EDDY_ETIMEDOUT;
+}
+
+bool ed_park_woken(void) {
+    return ed_strand_of(ed_fiber_current())->last_woken;
+}
+
+void ed_count_io(void) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber != NULL && ed_count_call(fiber->worker)) ed_attend(fiber->worker, fiber);
+}
+
+/* Outside domains every await counts, so that a task that awaits what is done cannot hold its worker. */
+static void count_await(struct ed_fiber *fiber, eddy_task *task) {
+    if (task->future.loop == NULL && ed_count_call(fiber->worker)) ed_attend(fiber->worker, fiber);
+}
+
+/* ---- await --------------------------------------------------------------------------------------- */
+
+static void strand_arrive(struct ed_waiter *waiter) {
+    ed_wake(&ED_CONTAINER(waiter, struct ed_strand, waiter)->fiber, 0);
+}
+
+static int read_result(eddy_future *future, eddy_value *value_out) {
+    int status = eddy_future_result(future, value_out);
+    if (status < 0) ed_error_set_current(eddy_error_share(future->error));
+    return status;
+}
+
+int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),
+                    void *arg) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    struct ed_strand *strand = ed_strand_of(fiber);
+    if (!ed_future_is_done(future)) {
+        strand->waiter.worker = fiber->worker;
+        strand->waiter.arrive = strand_arrive;
+        if (ed_future_link(future, &strand->waiter)) {
+            struct ed_park park = {.reason = reason, .deadline_ns = INT64_MAX, .on_cancel = on_cancel, .arg = arg};
+            int status = ed_park(&park);
+            while (status < 0 && !strand->last_woken && !ed_future_unlink(future, &strand->waiter)) {
+                /* TAKEN: it is on its way here. Nothing else may wake this park. */
+                park = (struct ed_park){.reason = reason, .deadline_ns = INT64_MAX};
+                (void)ed_park(&park); /* a second request meanwhile is this one's delivery */
+            }
+            if (status < 0) return status;
+        }
+    }
+    return read_result(future, value_out);
+}
+
+int eddy_await(eddy_future *future, eddy_value *value_out) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (ED_UNLIKELY(fiber == NULL)) return EDDY_EWRONGTHREAD;
+    eddy_task *task = fiber->task;
+    if (ED_UNLIKELY(future == &task->future))
+        return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
+    count_await(fiber, task);
+    if (!ed_future_is_done(future) && (ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) &&
+        ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future)) {
+        if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED; /* came after it had ended */
+    }
+    return ed_await_hooked(future, value_out, "await", ed_cancel_future, future);
+}
+
+bool ed_task_run_direct(eddy_task *child, const char *reason, bool (*on_cancel)(void *), void *arg) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    struct ed_strand *strand = ed_strand_of(fiber);
+    struct ed_worker *worker = fiber->worker;
+    eddy_task *task = fiber->task;
+    if (!worker->sched->direct_await || task->future.loop != NULL || child->future.loop != NULL ||
+        child->start.stack_class > fiber->stack.class_ || strand->scope_failed ||
+        child->future.sched != worker->sched)
+        return false;
+    enum ed_start_state state = ed_start_state(ED_LOAD_RELAXED(&child->start.word));
+    if (state != ED_START_NEW_OWN && state != ED_START_NEW_SHARED) return false;
+    if (ed_stack_left(&fiber->stack.context) < ED_DIRECT_STACK_BYTES) return false;
+
+    /* A direct await is a suspension: what is pending is passed on before the child is entered. */
+    wait_begin(task, reason, on_cancel, arg);
+    if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
+    if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
+    bool claimed = ed_start_claim(&child->start, worker->index);
+    if (claimed) {
+        struct ed_deque_entry *newest = ed_deque_newest(&worker->deque);
+        if (newest != NULL && newest->hint == &child->start) {
+            ed_deque_drop_newest(&worker->deque);
+            ed_start_trim(worker);
+        }
+        ed_count_add(&worker->counts.direct, 1);
+        ed_task_run(child, fiber, task);
+    }
+    wait_end(task);
+    return claimed;
+}
+
+/* ---- sleep --------------------------------------------------------------------------------------- */
+
+int eddy_yield(void) {
+    return ed_park(&(struct ed_park){.reason = "yield", .deadline_ns = INT64_MAX, .yield = true}); /* T10 */
+}
+
+int64_t eddy_time_ns(void) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker != NULL) return worker->sched->driver->now(worker);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int eddy_sleep_until(int64_t deadline_ns) {
+    int status = ed_park(&(struct ed_park){.reason = "sleep", .deadline_ns = deadline_ns});
+    return status == EDDY_ETIMEDOUT ? 0 : status;
+}
+
+int eddy_sleep(int64_t duration_ns) {
+    if (duration_ns <= 0) return eddy_yield();
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    int64_t now_ns = eddy_time_ns();
+    return eddy_sleep_until(duration_ns > INT64_MAX - now_ns ? INT64_MAX - 1 : now_ns + duration_ns);
+}

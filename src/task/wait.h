@@ -1,0 +1,40 @@
+/* wait.h: the one door through which tasks suspend and are woken. See wait.c. */
+#ifndef ED_TASK_WAIT_H
+#define ED_TASK_WAIT_H
+
+#include "task/future.h"
+
+struct ed_park {
+    const char *reason;  /* static text, shown in dumps                                            */
+    int64_t deadline_ns; /* absolute; INT64_MAX: none                                              */
+    /* A cancel was delivered to the parked task, on its host. True: passed on, stay parked. False or no function:
+     * wake it with EDDY_ECANCELED. */
+    bool (*on_cancel)(void *arg);
+    void *arg;
+    bool yield; /* queued at once, behind what is ready */
+};
+
+/* The running stack; NULL outside a task. */
+struct ed_fiber *ed_fiber_current(void);
+
+/* Suspends the running task. @return the status given to ed_wake; EDDY_ECANCELED: a request was delivered (it wins
+ * over a wake that came too: ed_park_woken tells); EDDY_ETIMEDOUT; EDDY_EWRONGTHREAD outside a task; EDDY_ENOMEM when a
+ * timeout scope found no memory. Unless woken, the caller takes its fiber out of where it put it first of all. */
+int ed_park(const struct ed_park *park);
+bool ed_park_woken(void);
+
+/* Wakes a parked fiber, at most once a park. Only on fiber->worker. */
+void ed_wake(struct ed_fiber *fiber, int status);
+
+/* As eddy_await, never on the awaiter's stack, with a cancel rule of its own; NULL: wake with EDDY_ECANCELED and leave
+ * the future alone. */
+int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),
+                    void *arg);
+
+/* Counts an I/O call of the running task; visits the scheduler first when it is time. */
+void ed_count_io(void);
+
+/* Whether a request is pending for `task`; delivered with `take`. Host only. */
+bool ed_cancel_pending(eddy_task *task, bool take);
+
+#endif
