@@ -1,0 +1,227 @@
+/* assemble.c: puts a runtime together, and supervises the program in it.
+ *
+ * Idea       The supervisor is a hidden task on worker 0. It spawns main, waits for it, then does what asyncio.run does:
+ *            cancels all other tasks in order of creation, waits for them, reports each failure; tasks spawned meanwhile
+ *            get the same. Past the deadline it names who is still alive, again every 30 s. When no task lives,
+ *            `ended` is set; executors and workers are then stopped by run.c or simulate.c.
+ * Threads    open, close: the thread that calls eddy_run. The supervisor: worker 0.
+ * Tests      tests/runtime/run_test.c. */
+#include "runtime/assemble.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SHUTDOWN_SECONDS = 300, REPORT_SECONDS = 30 };
+
+static size_t describe(const struct ed_stack *stack, char *buffer, size_t bytes) { /* in a signal handler */
+    const struct ed_fiber *fiber = ED_CONTAINER(stack, struct ed_fiber, stack);
+    const eddy_task *task = fiber->task;
+    if (task == NULL) return 0;
+    size_t used = 0;
+    if (task->name[0] != '\0') {
+        while (used < bytes && used < sizeof task->name && task->name[used] != '\0') {
+            buffer[used] = task->name[used];
+            used++;
+        }
+        return used;
+    }
+    char digits[24];
+    size_t count = 0;
+    for (uint64_t id = task->id; count == 0 || id > 0; id /= 10) digits[count++] = (char)('0' + id % 10);
+    for (const char *prefix = "Task-"; used < bytes && *prefix != '\0';) buffer[used++] = *prefix++;
+    while (used < bytes && count > 0) buffer[used++] = digits[--count];
+    return used;
+}
+
+static void workers_free(struct ed_runtime *runtime) {
+    for (unsigned i = 0; i < runtime->sched.workers_count; i++) {
+        struct ed_worker *worker = runtime->sched.workers[i];
+        if (worker == NULL) continue;
+        ed_tasks_worker_close(worker);
+        ed_worker_deinit(worker);
+        ed_free_aligned(worker);
+    }
+    ed_free(runtime->sched.workers);
+}
+
+static int workers_create(struct ed_runtime *runtime, unsigned count, uint64_t seed) {
+    struct ed_sched *sched = &runtime->sched;
+    sched->workers = ed_calloc(count * sizeof sched->workers[0]);
+    if (sched->workers == NULL) return EDDY_ENOMEM;
+    sched->workers_count = count;
+    for (unsigned i = 0; i < count; i++) {
+        struct ed_worker *worker = ed_alloc_aligned(_Alignof(struct ed_worker), sizeof *worker);
+        if (worker == NULL) return EDDY_ENOMEM;
+        int status = ed_worker_init(worker, sched, i, seed * 1000 + i + 1);
+        if (status < 0) {
+            ed_free_aligned(worker);
+            return status;
+        }
+        sched->workers[i] = worker;
+        status = ed_tasks_worker_open(worker);
+        if (status < 0) return status;
+    }
+    return 0;
+}
+
+int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *driver, const eddy_run_options *options,
+                    unsigned workers, uint64_t seed) {
+    struct ed_runtime *runtime = ed_alloc_aligned(_Alignof(struct ed_runtime), sizeof *runtime);
+    if (runtime == NULL) return EDDY_ENOMEM;
+    memset(runtime, 0, sizeof *runtime);
+    runtime->options = *options;
+    struct ed_sched *sched = &runtime->sched;
+    sched->driver = driver;
+    sched->direct_await = !options->no_direct_await;
+    sched->max_slices = ED_SLICES_PER_POLL;
+    sched->run_start = ed_task_run_start;
+    sched->no_stack = ed_task_no_stack;
+    sched->runtime = runtime;
+
+    int status = ed_stack_arena_open(&sched->arena, sizeof(struct ed_strand), NULL);
+    if (status < 0) goto free_runtime;
+    ed_overflow_describe_with(describe);
+    status = ed_overflow_install();
+    if (status < 0) goto close_arena;
+    status = ed_tasks_open(sched, options->on_exception, options->on_exception_arg);
+    if (status < 0) goto uninstall;
+    status = workers_create(runtime, workers, seed);
+    if (status < 0) goto free_workers;
+    status = ed_exec_open(sched);
+    if (status < 0) goto free_workers;
+    *runtime_out = runtime;
+    return 0;
+
+free_workers:
+    workers_free(runtime);
+    ed_tasks_close(sched);
+uninstall:
+    ed_overflow_uninstall();
+close_arena:
+    ed_stack_arena_close(sched->arena);
+free_runtime:
+    ed_free_aligned(runtime);
+    return status;
+}
+
+void ed_runtime_close(struct ed_runtime *runtime) {
+    ed_exec_close(&runtime->sched);
+    workers_free(runtime);
+    ed_tasks_close(&runtime->sched);
+    ed_overflow_uninstall();
+    ed_stack_arena_close(runtime->sched.arena);
+    ed_free_aligned(runtime);
+}
+
+/* ---- the supervisor -------------------------------------------------------------------------------- */
+
+struct living {
+    eddy_task **tasks;
+    size_t count, capacity;
+};
+
+/* References to all tasks that are not done. False: no memory. */
+static bool living_collect(struct living *living) {
+    for (;;) {
+        living->count = eddy_all_tasks(living->tasks, living->capacity);
+        if (living->count <= living->capacity) return true;
+        for (size_t i = 0; i < living->capacity; i++) eddy_task_release(living->tasks[i]);
+        size_t capacity = living->count + 64;
+        eddy_task **tasks = ed_realloc(living->tasks, capacity * sizeof tasks[0]);
+        if (tasks == NULL) {
+            living->count = 0;
+            return false;
+        }
+        living->tasks = tasks;
+        living->capacity = capacity;
+    }
+}
+
+static void report_late(struct ed_runtime *runtime, eddy_task *task) {
+    char text[256], message[320];
+    eddy_task_print(task, text, sizeof text);
+    snprintf(message, sizeof message, "the run cannot end: still alive after its cancel: %s", text);
+    ed_report_task(&runtime->sched, EDDY_REPORT_SHUTDOWN, task, message, 0, NULL);
+}
+
+/* Waits for `task` to end, and names it every REPORT_SECONDS once the deadline has passed. */
+static void wait_for_end(struct ed_runtime *runtime, eddy_task *task) {
+    eddy_future *future = EDDY_FUTURE(task);
+    while (!eddy_future_done(future)) {
+        int64_t left_ns = runtime->deadline_ns - eddy_time_ns();
+        int done = eddy_wait(&future, 1, left_ns > 0 ? left_ns : 1, EDDY_ALL_COMPLETED, NULL);
+        if (done == 0) {
+            report_late(runtime, task);
+            runtime->deadline_ns = eddy_time_ns() + EDDY_SECONDS(REPORT_SECONDS);
+        } else if (done < 0) {
+            (void)ed_await_hooked(future, NULL, "shutdown", NULL, NULL); /* no memory to watch the deadline */
+        }
+    }
+}
+
+static void end_all_tasks(struct ed_runtime *runtime) {
+    struct living living = {NULL, 0, 0};
+    for (;;) {
+        bool collected = living_collect(&living);
+        if (collected && living.count == 0) break;
+        for (size_t i = 0; i < living.count; i++) eddy_cancel(EDDY_FUTURE(living.tasks[i]));
+        for (size_t i = 0; i < living.count; i++) {
+            eddy_task *task = living.tasks[i];
+            wait_for_end(runtime, task);
+            int status = task->future.status;
+            bool seen = (ED_LOAD_RELAXED(&task->future.word) & ED_RETRIEVED) != 0;
+            if (status < 0 && status != EDDY_ECANCELED && !seen)
+                ed_report_task(&runtime->sched, EDDY_REPORT_SHUTDOWN, task, "a task failed while the run was ending", status,
+                               eddy_future_error(EDDY_FUTURE(task)));
+            eddy_task_release(task);
+        }
+        if (!collected) (void)eddy_yield(); /* no memory for the list: tasks that end make room */
+    }
+    ed_free(living.tasks);
+}
+
+static int supervise(void *arg, eddy_value *out) {
+    (void)out;
+    struct ed_runtime *runtime = arg;
+    struct ed_worker *worker = runtime->sched.workers[0];
+    eddy_task_options options = eddy_task_options_init();
+    options.name = runtime->options.name != NULL ? runtime->options.name : "main";
+    options.stack_bytes = 256 * 1024;
+    eddy_task *task = NULL;
+    int status = 0;
+    if (runtime->options.serial) status = ed_domain_open_on(worker, &options.loop);
+    if (status == 0) status = ed_spawn_on(worker, &task, runtime->fn, runtime->arg, &options, 0);
+    if (status == 0) {
+        status = ed_await_hooked(EDDY_FUTURE(task), NULL, "main", NULL, NULL);
+        if (status >= 0) status = eddy_future_take(EDDY_FUTURE(task), &runtime->value);
+        const eddy_error *error = eddy_future_error(EDDY_FUTURE(task));
+        if (error != NULL) {
+            char text[2048];
+            eddy_error_print(error, text, sizeof text);
+            fprintf(stderr, "eddy: task \"%s\" failed: %s\n", options.name, text);
+        }
+        eddy_task_release(task);
+    }
+    runtime->status = status;
+    int64_t grace_ns = runtime->options.shutdown_ns > 0 ? runtime->options.shutdown_ns : EDDY_SECONDS(SHUTDOWN_SECONDS);
+    runtime->deadline_ns = eddy_time_ns() + grace_ns;
+    end_all_tasks(runtime);
+    ED_STORE_SEQCST(&runtime->ended, true);
+    return 0;
+}
+
+int ed_runtime_start(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
+    runtime->fn = fn;
+    runtime->arg = arg;
+    eddy_task_options options = eddy_task_options_init();
+    options.name = "eddy_run";
+    return ed_spawn_on(runtime->sched.workers[0], NULL, supervise, runtime, &options, ED_HIDDEN);
+}
+
+void ed_runtime_drain(struct ed_worker *worker) {
+    do { /* done callbacks of the last tasks; user callbacks that are queued do not run any more */
+        while (ed_worker_turn(worker)) {
+        }
+        ed_handle_drop_timers(worker);
+    } while (worker->ready.head != NULL);
+}

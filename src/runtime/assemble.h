@@ -1,0 +1,50 @@
+/* assemble.h: a runtime's parts, for run.c (threads) and simulate.c (one thread). See assemble.c. */
+#ifndef ED_RUNTIME_ASSEMBLE_H
+#define ED_RUNTIME_ASSEMBLE_H
+
+#include <pthread.h>
+
+#include "exec/exec.h"
+#include "loop/loop.h"
+#include "net/net.h"
+#include "sim/sim.h"
+#include "task/task.h"
+
+struct ed_runtime {
+    struct ed_sched sched;
+    eddy_run_options options; /* with defaults filled in */
+
+    /* main, as the supervisor saw it end; read after the workers have stopped */
+    eddy_coro_fn fn;
+    void *arg;
+    int status;
+    eddy_value value;
+    int64_t deadline_ns; /* of the shutdown; set when main ended */
+    _Atomic bool ended;  /* the supervisor is done: no task lives */
+
+    /* run.c */
+    pthread_t *threads;
+    struct ed_watch { /* the tick thread's: since when a worker has not visited its scheduler */
+        uint64_t slices;
+        int64_t since_ns;
+    } *watches;
+    pthread_mutex_t mutex;  /* started, start_status, stopped, tick_* */
+    pthread_cond_t changed;
+    unsigned started, stopped;
+    int start_status;
+    _Atomic bool tick_parked;
+    bool tick_stop;
+};
+
+/* Everything but threads: workers, arena, rooms. 0 or a status; on failure nothing is left. */
+int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *driver, const eddy_run_options *options,
+                    unsigned workers, uint64_t seed);
+void ed_runtime_close(struct ed_runtime *runtime);
+
+/* Spawns the supervisor on worker 0: it runs `fn` as the main task, then ends all others. */
+int ed_runtime_start(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg);
+
+/* On a worker's thread, after the barrier: lets what is left arrive, drops timers. */
+void ed_runtime_drain(struct ed_worker *worker);
+
+#endif

@@ -1,0 +1,268 @@
+/* run.c: eddy_run: worker threads, the tick thread, the order of the end.
+ *
+ * Start     the caller is worker 0; others start as threads; all have their driver open before main starts.
+ * End       the supervisor sets `ended` -> worker 0 leaves its loop and shuts the executors down -> `stopping`: all leave
+ *           their loops, net/ closes what is open, each runs what is left, refuses messages, closes its driver -> joined.
+ * Tick      While any worker is awake a thread wakes every ED_TICK_NS, sets ED_TICK in the awake ones' attention and notes
+ *           how long each has not visited its scheduler. When all sleep it parks: store tick_parked, look at every
+ *           worker; a worker that wakes stores AWAKE, then looks at tick_parked (both seq_cst: one sees the other).
+ * Threads   eddy_run: any that is no worker.
+ * Tests     tests/runtime/run_test.c. */
+
+#include "runtime/assemble.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- the tick -------------------------------------------------------------------------------------- */
+
+static int64_t clock_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void forget_the_past(struct ed_runtime *runtime) {
+    int64_t now_ns = clock_ns();
+    for (unsigned i = 0; i < runtime->sched.workers_count; i++) runtime->watches[i].since_ns = now_ns;
+}
+
+/* True if any worker is awake. */
+static bool tick_workers(struct ed_runtime *runtime) {
+    bool awake = false;
+    int64_t now_ns = clock_ns();
+    for (unsigned i = 0; i < runtime->sched.workers_count; i++) {
+        struct ed_worker *worker = runtime->sched.workers[i];
+        struct ed_watch *watch = &runtime->watches[i];
+        uint64_t slices = ED_LOAD_RELAXED(&worker->counts.slices);
+        bool asleep = ED_LOAD_SEQCST(&worker->sleep) == ED_SLEEPING;
+        if (asleep || slices != watch->slices) {
+            watch->slices = slices;
+            watch->since_ns = now_ns;
+        }
+        if (asleep) continue;
+        awake = true;
+        int64_t held_ns = now_ns - watch->since_ns;
+        if (held_ns > ED_LOAD_RELAXED(&worker->counts.held_ns_max))
+            ED_STORE_RELAXED(&worker->counts.held_ns_max, held_ns);
+        if (!(ED_LOAD_RELAXED(&worker->attention) & ED_TICK)) ED_OR(&worker->attention, ED_TICK);
+    }
+    return awake;
+}
+
+static void *tick_main(void *arg) {
+    struct ed_runtime *runtime = arg;
+    forget_the_past(runtime);
+    pthread_mutex_lock(&runtime->mutex);
+    while (!runtime->tick_stop) {
+        pthread_mutex_unlock(&runtime->mutex);
+        nanosleep(&(struct timespec){.tv_nsec = ED_TICK_NS}, NULL);
+        bool awake = tick_workers(runtime);
+        pthread_mutex_lock(&runtime->mutex);
+        if (awake) continue;
+        ED_STORE_SEQCST(&runtime->tick_parked, true);
+        while (!runtime->tick_stop && !tick_workers(runtime) && ED_LOAD_SEQCST(&runtime->tick_parked))
+            pthread_cond_wait(&runtime->changed, &runtime->mutex);
+        ED_STORE_SEQCST(&runtime->tick_parked, false);
+        forget_the_past(runtime); /* nobody was held while nobody watched */
+    }
+    pthread_mutex_unlock(&runtime->mutex);
+    return NULL;
+}
+
+static void tick_unpark(struct ed_runtime *runtime) {
+    if (ED_LIKELY(!ED_LOAD_SEQCST(&runtime->tick_parked))) return;
+    pthread_mutex_lock(&runtime->mutex);
+    ED_STORE_SEQCST(&runtime->tick_parked, false);
+    pthread_cond_broadcast(&runtime->changed);
+    pthread_mutex_unlock(&runtime->mutex);
+}
+
+/* ---- workers --------------------------------------------------------------------------------------- */
+
+static void worker_loop(struct ed_worker *worker, _Atomic bool *until) {
+    struct ed_runtime *runtime = worker->sched->runtime;
+    while (!ED_LOAD_SEQCST(until)) {
+        if (ed_worker_turn(worker)) continue;
+        if (!ed_idle_prepare(worker)) continue;
+        if (!ED_LOAD_SEQCST(until)) {
+            ed_count_add(&worker->counts.parks, 1);
+            worker->sched->driver->poll(worker, ed_timers_next(worker));
+        }
+        ed_idle_awake(worker);
+        tick_unpark(runtime);
+    }
+}
+
+/* Waits until every worker has come here. */
+static void barrier(struct ed_runtime *runtime, unsigned *count) {
+    pthread_mutex_lock(&runtime->mutex);
+    unsigned all = runtime->sched.workers_count;
+    unsigned round = *count / all;
+    if (++*count % all == 0) pthread_cond_broadcast(&runtime->changed);
+    while (*count / all == round) pthread_cond_wait(&runtime->changed, &runtime->mutex);
+    pthread_mutex_unlock(&runtime->mutex);
+}
+
+static int worker_enter(struct ed_worker *worker, void **overflow_out) {
+    ed_worker_set_current(worker);
+    ed_context_init_thread(&worker->main);
+    int status = ed_overflow_thread_enter(overflow_out);
+    if (status < 0) goto leave;
+    status = worker->sched->driver->open(worker);
+    if (status < 0) goto leave_overflow;
+    return 0;
+
+leave_overflow:
+    ed_overflow_thread_leave(*overflow_out);
+leave:
+    ed_context_deinit_thread(&worker->main);
+    ed_worker_set_current(NULL);
+    return status;
+}
+
+static void worker_leave(struct ed_worker *worker, void *overflow) {
+    struct ed_runtime *runtime = worker->sched->runtime;
+    ed_net_worker_close(worker);
+    ed_runtime_drain(worker);
+    barrier(runtime, &runtime->stopped); /* what others sent has been sent */
+    ed_worker_close_inbox(worker);
+    ed_runtime_drain(worker);
+    worker->sched->driver->close(worker);
+    barrier(runtime, &runtime->stopped); /* nobody wakes a closed driver */
+    ed_overflow_thread_leave(overflow);
+    ed_context_deinit_thread(&worker->main);
+    ed_worker_set_current(NULL);
+}
+
+/* All workers learn whether all could start. */
+static int start_barrier(struct ed_runtime *runtime, int status) {
+    pthread_mutex_lock(&runtime->mutex);
+    if (status < 0 && runtime->start_status == 0) runtime->start_status = status;
+    pthread_mutex_unlock(&runtime->mutex);
+    barrier(runtime, &runtime->started);
+    return runtime->start_status;
+}
+
+static void *worker_main(void *arg) {
+    struct ed_worker *worker = arg;
+    struct ed_runtime *runtime = worker->sched->runtime;
+    char name[16];
+    snprintf(name, sizeof name, "eddy-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
+    void *overflow = NULL;
+    int status = worker_enter(worker, &overflow);
+    bool entered = status == 0;
+    if (start_barrier(runtime, status) == 0) {
+        worker_loop(worker, &runtime->sched.stopping);
+        worker_leave(worker, overflow);
+    } else if (entered) {
+        worker->sched->driver->close(worker);
+        ed_overflow_thread_leave(overflow);
+        ed_context_deinit_thread(&worker->main);
+        ed_worker_set_current(NULL);
+    }
+    return NULL;
+}
+
+/* A thread for each worker but 0 and for the tick. All signals are blocked in them but those that a fault raises. */
+static int threads_start(struct ed_runtime *runtime, pthread_t *tick_out) {
+    sigset_t all, before;
+    sigfillset(&all);
+    const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGPROF};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    unsigned started = 1;
+    int status = -pthread_create(tick_out, NULL, tick_main, runtime);
+    bool ticks = status == 0;
+    for (; status == 0 && started < runtime->sched.workers_count; started++) {
+        status = -pthread_create(&runtime->threads[started], NULL, worker_main, runtime->sched.workers[started]);
+        if (status < 0) break;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status == 0) return 0;
+
+    pthread_mutex_lock(&runtime->mutex); /* those that did start wait in the barrier: count the missing ones in */
+    runtime->start_status = status;
+    runtime->started += runtime->sched.workers_count - started + 1;
+    pthread_cond_broadcast(&runtime->changed);
+    runtime->tick_stop = true;
+    pthread_mutex_unlock(&runtime->mutex);
+    for (unsigned i = 1; i < started; i++) pthread_join(runtime->threads[i], NULL);
+    if (ticks) pthread_join(*tick_out, NULL);
+    return status;
+}
+
+static void stop_all(struct ed_runtime *runtime) {
+    ED_STORE_SEQCST(&runtime->sched.stopping, true); /* partner: ed_idle_prepare's last look */
+    for (unsigned i = 0; i < runtime->sched.workers_count; i++) ed_idle_wake(runtime->sched.workers[i]);
+}
+
+/* The calling thread as worker 0, from start to end. */
+static int run(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
+    struct ed_worker *worker = runtime->sched.workers[0];
+    pthread_t tick;
+    int status = threads_start(runtime, &tick);
+    if (status < 0) return status;
+    void *overflow = NULL;
+    status = worker_enter(worker, &overflow);
+    bool entered = status == 0;
+    if (status == 0) status = ed_runtime_start(runtime, fn, arg);
+    status = start_barrier(runtime, status);
+    if (status == 0) {
+        worker_loop(worker, &runtime->ended);
+        ed_exec_shutdown(&runtime->sched, runtime->deadline_ns);
+        stop_all(runtime);
+        worker_leave(worker, overflow);
+    } else if (entered) {
+        ed_runtime_drain(worker);
+        worker->sched->driver->close(worker);
+        ed_overflow_thread_leave(overflow);
+        ed_context_deinit_thread(&worker->main);
+        ed_worker_set_current(NULL);
+    }
+    for (unsigned i = 1; i < runtime->sched.workers_count; i++) pthread_join(runtime->threads[i], NULL);
+    pthread_mutex_lock(&runtime->mutex);
+    runtime->tick_stop = true;
+    pthread_cond_broadcast(&runtime->changed);
+    pthread_mutex_unlock(&runtime->mutex);
+    pthread_join(tick, NULL);
+    ed_net_close(&runtime->sched);
+    return status;
+}
+
+static unsigned usable_cores(void) {
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+    return (unsigned)CPU_COUNT(&cores);
+}
+
+int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) {
+    ed_process_check_marker();
+    if (ed_worker_current() != NULL) return EDDY_ESTATE; /* R1 */
+    if (fn == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
+    eddy_run_options filled = options != NULL ? *options : eddy_run_options_init();
+    if (filled.workers == 0) filled.workers = usable_cores();
+    if (filled.workers > ED_WORKERS_MAX) return EDDY_ELIMIT;
+    struct ed_runtime *runtime;
+    int status = ed_runtime_open(&runtime, &ed_uv_driver, &filled, filled.workers, (uint64_t)clock_ns());
+    if (status < 0) return status;
+    pthread_mutex_init(&runtime->mutex, NULL);
+    pthread_cond_init(&runtime->changed, NULL);
+    runtime->threads = ed_calloc(filled.workers * sizeof runtime->threads[0]);
+    runtime->watches = ed_calloc(filled.workers * sizeof runtime->watches[0]);
+    status = runtime->threads != NULL && runtime->watches != NULL ? run(runtime, fn, arg) : EDDY_ENOMEM;
+    if (status == 0) {
+        status = runtime->status;
+        if (status >= 0 && value_out != NULL) *value_out = runtime->value;
+    }
+    ed_free(runtime->watches);
+    ed_free(runtime->threads);
+    pthread_cond_destroy(&runtime->changed);
+    pthread_mutex_destroy(&runtime->mutex);
+    ed_runtime_close(runtime);
+    return status;
+}
