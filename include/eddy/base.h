@@ -35,7 +35,7 @@
  *   EDDY_BLOCKS      stops an OS thread: never inside a task
  *   EDDY_ANY_THREAD  legal anywhere, never suspends
  *   EDDY_CORO(name)  declares a coroutine function whose body has the in-task role:
- *                        static EDDY_CORO(query) { ... return 0; }                                  */
+ *                        static EDDY_CORO(query) { ... return 0; } */
 #if defined(EDDY_CHECK_ROLES) && defined(__clang__)
 #define EDDY_ATTR(...) __attribute__((__VA_ARGS__))
 #else
@@ -62,21 +62,21 @@ EDDY_BEGIN_DECLS
  *  the following. Any negative a body returns is a legal failure of its task. */
 enum {
     EDDY_OK = 0,
-    EDDY_ECANCELED = -ECANCELED,   /**< this task, or what it awaited, was cancelled: nothing else */
-    EDDY_ETIMEDOUT = -ETIMEDOUT,   /**< a timeout scope or deadline expired                        */
-    EDDY_ENOMEM = -ENOMEM,         /**< no memory; nothing was changed                             */
-    EDDY_EINVAL = -EINVAL,         /**< an argument outside its documented range                   */
-    EDDY_EBUSY = -EBUSY,           /**< in use by another waiter                                   */
-    EDDY_ENOTSUP = -ENOTSUP,       /**< not possible here; the detail says why                     */
-    EDDY_EOF = -4095,              /**< end of stream (libuv's UV_EOF)                             */
-    EDDY_ESTATE = -5001,           /**< asyncio's InvalidStateError: done already, not yet done    */
-    EDDY_EGROUP = -5002,           /**< children of a group failed: see eddy_error_child()         */
-    EDDY_EBROKENPOOL = -5003,      /**< a pool's worker died with the call, or cannot be started   */
-    EDDY_EWRONGTHREAD = -5004,     /**< called from a thread, or outside a task, where it cannot be*/
-    EDDY_ELIMIT = -5005,           /**< a documented limit is reached                              */
-    EDDY_EINCOMPLETE = -5006,      /**< the stream ended inside what was asked for                 */
-    EDDY_EINTERRUPTED = -5007,     /**< the run was ended by SIGINT                                */
-    EDDY_ECLOSED = -5008           /**< the object is closed or closing                            */
+    EDDY_ECANCELED = -ECANCELED, /**< this task, or what it awaited, was cancelled: nothing else */
+    EDDY_ETIMEDOUT = -ETIMEDOUT, /**< a timeout scope or deadline expired */
+    EDDY_ENOMEM = -ENOMEM,       /**< no memory; nothing was changed */
+    EDDY_EINVAL = -EINVAL,       /**< an argument outside its documented range */
+    EDDY_EBUSY = -EBUSY,         /**< in use by another waiter */
+    EDDY_ENOTSUP = -ENOTSUP,     /**< not possible here; the detail says why */
+    EDDY_EOF = -4095,            /**< end of stream (libuv's UV_EOF) */
+    EDDY_ESTATE = -5001,         /**< asyncio's InvalidStateError: done already, not yet done */
+    EDDY_EGROUP = -5002,         /**< children of a group failed: see eddy_error_child() */
+    EDDY_EBROKENPOOL = -5003,    /**< a pool's worker died with the call, or cannot be started */
+    EDDY_EWRONGTHREAD = -5004,   /**< called from a thread, or outside a task, where it cannot be*/
+    EDDY_ELIMIT = -5005,         /**< a documented limit is reached */
+    EDDY_EINCOMPLETE = -5006,    /**< the stream ended inside what was asked for */
+    EDDY_EINTERRUPTED = -5007,   /**< the run was ended by SIGINT */
+    EDDY_ECLOSED = -5008         /**< the object is closed or closing */
 };
 
 /** "ECANCELED", "EGROUP", "ECONNRESET"...; "E?" for codes that nobody named. Static storage. */
@@ -129,9 +129,9 @@ typedef void (*eddy_drop_fn)(eddy_value value);
  *  holds EDDY_NONE at entry; it is read only if the status is 0 or more. */
 typedef int (*eddy_coro_fn)(void *arg, eddy_value *out);
 
-#define EDDY_US(microseconds) ((int64_t)(microseconds) * 1000)
-#define EDDY_MS(milliseconds) ((int64_t)(milliseconds) * 1000000)
-#define EDDY_SECONDS(seconds) ((int64_t)((seconds) * 1e9))
+#define EDDY_US(microseconds) ((int64_t)(microseconds)*1000)
+#define EDDY_MS(milliseconds) ((int64_t)(milliseconds)*1000000)
+#define EDDY_SECONDS(seconds) ((int64_t)((seconds)*1e9))
 #define EDDY_FOREVER INT64_MAX /**< a timeout that never expires */
 
 typedef struct eddy_task eddy_task;

@@ -28,8 +28,8 @@ EDDY_API int eddy_domain_open(eddy_loop **loop_out);
 EDDY_API int eddy_call_soon(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_handle **handle_out);
 /** The same from any thread; FIFO per calling thread and loop. Wakes the loop if it sleeps.
  *  Source: loop.call_soon_threadsafe. */
-EDDY_API int eddy_call_soon_threadsafe(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_handle **handle_out)
-    EDDY_ANY_THREAD;
+EDDY_API int eddy_call_soon_threadsafe(eddy_loop *loop, eddy_call_fn fn, void *arg,
+                                       eddy_handle **handle_out) EDDY_ANY_THREAD;
 /** Runs `fn(arg)` when `delay_ns` have passed (<= 0: next pass), never early. Otherwise as eddy_call_soon; equal
  *  deadlines in the order of the calls. Source: loop.call_later. */
 EDDY_API int eddy_call_later(eddy_loop *loop, int64_t delay_ns, eddy_call_fn fn, void *arg, eddy_handle **handle_out);
@@ -48,19 +48,19 @@ EDDY_API int64_t eddy_time_ns(void) EDDY_ANY_THREAD;
 /* ---- what nobody handled ------------------------------------------------------------------------ */
 
 enum eddy_report_kind {
-    EDDY_REPORT_CALLBACK_FAILED,   /**< a callback returned a negative status                           */
-    EDDY_REPORT_NEVER_RETRIEVED,   /**< a failure was never looked at                                    */
-    EDDY_REPORT_NEVER_AWAITED,     /**< a coroutine object was dropped without being driven              */
-    EDDY_REPORT_DESTROYED_PENDING, /**< the runtime ended with a task that was not done                  */
-    EDDY_REPORT_SHUTDOWN,          /**< a task failed, or is late, while the run was ending              */
-    EDDY_REPORT_SHIELD             /**< a shielded future failed after its outer was cancelled           */
+    EDDY_REPORT_CALLBACK_FAILED,   /**< a callback returned a negative status */
+    EDDY_REPORT_NEVER_RETRIEVED,   /**< a failure was never looked at */
+    EDDY_REPORT_NEVER_AWAITED,     /**< a coroutine object was dropped without being driven */
+    EDDY_REPORT_DESTROYED_PENDING, /**< the runtime ended with a task that was not done */
+    EDDY_REPORT_SHUTDOWN,          /**< a task failed, or is late, while the run was ending */
+    EDDY_REPORT_SHIELD             /**< a shielded future failed after its outer was cancelled */
 };
 typedef struct eddy_report {
     enum eddy_report_kind kind;
-    const char *message;     /**< one sentence, borrowed                                 */
-    const char *task;        /**< name of the task, coroutine or function; "" if none    */
-    int status;              /**< the failure, or 0                                      */
-    const eddy_error *error; /**< its detail, borrowed; may be NULL                      */
+    const char *message;     /**< one sentence, borrowed */
+    const char *task;        /**< name of the task, coroutine or function; "" if none */
+    int status;              /**< the failure, or 0 */
+    const eddy_error *error; /**< its detail, borrowed; may be NULL */
 } eddy_report;
 
 /** Receives reports; default: one line each on standard error. Any worker thread, outside any task; must not

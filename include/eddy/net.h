@@ -63,9 +63,9 @@ EDDY_API void eddy_addresses_release(eddy_addresses *addresses) EDDY_ANY_THREAD;
 
 typedef struct eddy_connect_options {
     size_t size;        /**< sizeof(eddy_connect_options): by EDDY_CONNECT or eddy_connect_options_init */
-    int family;         /**< AF_INET, AF_INET6, or 0 for both                                           */
-    size_t limit_bytes; /**< how far eddy_stream_read_until looks by default; 0: 64 KiB                 */
-    size_t high_bytes;  /**< output buffered before drain waits, a quarter ends the wait; 0: 64 KiB     */
+    int family;         /**< AF_INET, AF_INET6, or 0 for both */
+    size_t limit_bytes; /**< how far eddy_stream_read_until looks by default; 0: 64 KiB */
+    size_t high_bytes;  /**< output buffered before drain waits, a quarter ends the wait; 0: 64 KiB */
 } eddy_connect_options;
 
 static inline eddy_connect_options eddy_connect_options_init(void) {
@@ -184,18 +184,18 @@ EDDY_API size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_
 typedef int (*eddy_connection_fn)(eddy_stream *stream, void *arg);
 
 typedef struct eddy_server_options {
-    size_t size;            /**< sizeof(eddy_server_options): by EDDY_SERVER or eddy_server_options_init      */
-    const char *name;       /**< of the connections' tasks, copied; NULL: "connection"                        */
-    int family;             /**< AF_INET, AF_INET6, or 0: what the host's first address is                    */
-    int backlog;            /**< connections the system queues for each worker; 0: 1024                       */
-    size_t connections_max; /**< served at a time; more wait in the system's queue. 0: no limit                */
-    size_t limit_bytes;     /**< of the streams: as in eddy_connect_options                                   */
-    size_t high_bytes;      /**< of the streams: as in eddy_connect_options                                   */
+    size_t size;            /**< sizeof(eddy_server_options): by EDDY_SERVER or eddy_server_options_init */
+    const char *name;       /**< of the connections' tasks, copied; NULL: "connection" */
+    int family;             /**< AF_INET, AF_INET6, or 0: what the host's first address is */
+    int backlog;            /**< connections the system queues for each worker; 0: 1024 */
+    size_t connections_max; /**< served at a time; more wait in the system's queue. 0: no limit */
+    size_t limit_bytes;     /**< of the streams: as in eddy_connect_options */
+    size_t high_bytes;      /**< of the streams: as in eddy_connect_options */
     int64_t linger_ns;      /**< how long a connection may take to send its last bytes after its handler has  *
-                             *   returned; 0: 30 s                                                            */
+                             *   returned; 0: 30 s */
     bool single_listener;   /**< one listener, connections handed to the workers in turn (otherwise one       *
-                             *   listener per worker, chosen by the system; this is then the fallback)        */
-    size_t stack_bytes;     /**< of the connections' tasks: as in eddy_task_options                           */
+                             *   listener per worker, chosen by the system; this is then the fallback) */
+    size_t stack_bytes;     /**< of the connections' tasks: as in eddy_task_options */
 } eddy_server_options;
 
 static inline eddy_server_options eddy_server_options_init(void) {

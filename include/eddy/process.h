@@ -83,30 +83,30 @@ EDDY_API int eddy_to_process(eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) 
 typedef struct eddy_process_pool eddy_process_pool;
 
 enum eddy_on_cancel {
-    EDDY_KILL,   /**< kill the process that runs the call, wait until it is dead, start another on demand        */
-    EDDY_ABANDON /**< return at once; the process runs on and its result is dropped (asyncio's rule)             */
+    EDDY_KILL,   /**< kill the process that runs the call, wait until it is dead, start another on demand */
+    EDDY_ABANDON /**< return at once; the process runs on and its result is dropped (asyncio's rule) */
 };
 enum eddy_on_death {
-    EDDY_RESPAWN, /**< the call that the dead process ran fails; another process is started on demand            */
-    EDDY_FAIL_ALL /**< all calls of the pool fail and it takes no more (asyncio's BrokenProcessPool)             */
+    EDDY_RESPAWN, /**< the call that the dead process ran fails; another process is started on demand */
+    EDDY_FAIL_ALL /**< all calls of the pool fail and it takes no more (asyncio's BrokenProcessPool) */
 };
 
 typedef struct eddy_process_pool_options {
-    size_t size;                   /**< sizeof(eddy_process_pool_options): by EDDY_PROCESS_POOL or ..._init       */
-    unsigned processes;            /**< at most; 0: one per usable core; more than 256 is EDDY_EINVAL             */
-    const char *name;              /**< in texts and process names; cut at 31 bytes; NULL: "pool"                 */
-    size_t queue_max;              /**< calls that may wait for a process; 0: no limit                            */
+    size_t size;                   /**< sizeof(eddy_process_pool_options): by EDDY_PROCESS_POOL or ..._init */
+    unsigned processes;            /**< at most; 0: one per usable core; more than 256 is EDDY_EINVAL */
+    const char *name;              /**< in texts and process names; cut at 31 bytes; NULL: "pool" */
+    size_t queue_max;              /**< calls that may wait for a process; 0: no limit */
     const char *worker_path;       /**< the program to start; copied; NULL: this one. It must register the same
-                                    *   names                                                                     */
-    enum eddy_on_cancel on_cancel; /**< default EDDY_KILL                                                         */
-    enum eddy_on_death on_death;   /**< default EDDY_RESPAWN                                                      */
-    eddy_remote_fn initializer;    /**< registered; the first call in each process. A failure breaks the pool     */
-    eddy_bytes initializer_in;     /**< its argument: copied                                                      */
-    unsigned max_tasks;            /**< a process is replaced after so many calls; 0: never                       */
+                                    *   names */
+    enum eddy_on_cancel on_cancel; /**< default EDDY_KILL */
+    enum eddy_on_death on_death;   /**< default EDDY_RESPAWN */
+    eddy_remote_fn initializer;    /**< registered; the first call in each process. A failure breaks the pool */
+    eddy_bytes initializer_in;     /**< its argument: copied */
+    unsigned max_tasks;            /**< a process is replaced after so many calls; 0: never */
     unsigned kills_per_second;     /**< kills by cancels beyond this many wait their turn, or for the work's own
-                                    *   end; 0: 32                                                                */
+                                    *   end; 0: 32 */
     int64_t hello_ns;              /**< a process that is not ready for its first call by then breaks the pool
-                                    *   (its initializer not counted); 0: 5 s                                     */
+                                    *   (its initializer not counted); 0: 5 s */
 } eddy_process_pool_options;
 
 static inline eddy_process_pool_options eddy_process_pool_options_init(void) {
@@ -115,8 +115,7 @@ static inline eddy_process_pool_options eddy_process_pool_options_init(void) {
     return options;
 }
 #ifndef __cplusplus
-#define EDDY_PROCESS_POOL(...) \
-    (&(eddy_process_pool_options){.size = sizeof(eddy_process_pool_options), __VA_ARGS__})
+#define EDDY_PROCESS_POOL(...) (&(eddy_process_pool_options){.size = sizeof(eddy_process_pool_options), __VA_ARGS__})
 #endif
 
 /** Opens a pool: processes start when there is work for them.
@@ -130,8 +129,8 @@ EDDY_API int eddy_process_pool_create(eddy_process_pool **pool_out, const eddy_p
 
 /** As eddy_to_process, on this pool, with its rules. @return also EDDY_ELIMIT, with a text, when `queue_max` calls
  *  wait already; EDDY_ECLOSED once the pool is closing. With EDDY_ABANDON a cancel returns at once. */
-EDDY_API int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out)
-    EDDY_SUSPENDS;
+EDDY_API int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in,
+                                   eddy_bytes *out) EDDY_SUSPENDS;
 
 /** Refuses new calls, waits for queued and started ones, ends the processes, then the pool is gone. A process that
  *  does not end within 5 s of its last call is killed.
@@ -146,19 +145,18 @@ EDDY_API int eddy_process_pool_close(eddy_process_pool *pool) EDDY_SUSPENDS;
 EDDY_API int eddy_process_pool_kill(eddy_process_pool *pool) EDDY_SUSPENDS;
 
 typedef struct eddy_process_pool_stats {
-    size_t queued;      /**< calls that wait for a process                                */
-    size_t running;     /**< calls that a process has                                     */
-    unsigned processes; /**< alive: starting, ready or busy                               */
-    uint64_t done;      /**< calls that ended with their function's own result            */
-    uint64_t kills;     /**< processes killed because their call was cancelled            */
+    size_t queued;      /**< calls that wait for a process */
+    size_t running;     /**< calls that a process has */
+    unsigned processes; /**< alive: starting, ready or busy */
+    uint64_t done;      /**< calls that ended with their function's own result */
+    uint64_t kills;     /**< processes killed because their call was cancelled */
     uint64_t deaths;    /**< processes that died by themselves or by somebody else's hand */
-    uint64_t respawns;  /**< processes started in place of one that died or was killed    */
+    uint64_t respawns;  /**< processes started in place of one that died or was killed */
 } eddy_process_pool_stats;
 
 /** One consistent picture. NULL as `pool`: the default pool (all 0 if it was not used yet; inside the runtime
  *  only). Any thread, never suspends. */
-EDDY_API void eddy_process_pool_stats_read(eddy_process_pool *pool, eddy_process_pool_stats *stats_out)
-    EDDY_ANY_THREAD;
+EDDY_API void eddy_process_pool_stats_read(eddy_process_pool *pool, eddy_process_pool_stats *stats_out) EDDY_ANY_THREAD;
 /** The process ids of the first `capacity` processes alive. @return how many there are. NULL as above. */
 EDDY_API size_t eddy_process_pool_pids(eddy_process_pool *pool, int *pids_out, size_t capacity) EDDY_ANY_THREAD;
 
@@ -168,7 +166,7 @@ EDDY_API size_t eddy_process_pool_pids(eddy_process_pool *pool, int *pids_out, s
 struct eddy_remote {
     const char *name;
     eddy_remote_fn fn;
-    void (*constructor)(void); /**< the one that registers it                              */
+    void (*constructor)(void); /**< the one that registers it */
     bool starts;               /**< a worker process starts with the first one of this kind */
     struct eddy_remote *next;
 };
@@ -189,13 +187,13 @@ extern void (*const __init_array_end[])(void) __attribute__((weak, visibility("h
 }
 #endif
 
-#define EDDY_REMOTE_(function, starts)                                                                        \
-    static void eddy_remote_add_##function(void) __attribute__((constructor));                                \
-    static struct eddy_remote eddy_remote_##function = {#function, function, eddy_remote_add_##function,      \
-                                                        starts, NULL};                                        \
-    static void eddy_remote_add_##function(void) {                                                            \
-        eddy_remote_register(&eddy_remote_##function, __init_array_start, __init_array_end);                  \
-    }                                                                                                         \
+#define EDDY_REMOTE_(function, starts)                                                                           \
+    static void eddy_remote_add_##function(void) __attribute__((constructor));                                   \
+    static struct eddy_remote eddy_remote_##function = {#function, function, eddy_remote_add_##function, starts, \
+                                                        NULL};                                                   \
+    static void eddy_remote_add_##function(void) {                                                               \
+        eddy_remote_register(&eddy_remote_##function, __init_array_start, __init_array_end);                     \
+    }                                                                                                            \
     struct eddy_remote_semicolon
 
 #endif

@@ -9,14 +9,14 @@ EDDY_BEGIN_DECLS
 
 typedef struct eddy_run_options {
     size_t size;                         /**< sizeof(eddy_run_options): by EDDY_RUN or eddy_run_options_init */
-    unsigned workers;                    /**< threads that run tasks; 0: one per usable core                 */
-    bool serial;                         /**< main runs in a serial domain: asyncio's rules to the letter    */
-    bool no_direct_await;                /**< every task on a stack of its own                               */
-    bool handle_sigint;                  /**< first SIGINT cancels main, a second stops waiting for it       */
-    const char *name;                    /**< main's task name; NULL: "main"                                 */
-    int64_t shutdown_ns;                 /**< report tasks still alive after this; 0: 300 s                  */
-    eddy_exception_handler on_exception; /**< NULL: standard error                                           */
-    void *on_exception_arg;              /**< borrowed until eddy_run returns                                */
+    unsigned workers;                    /**< threads that run tasks; 0: one per usable core */
+    bool serial;                         /**< main runs in a serial domain: asyncio's rules to the letter */
+    bool no_direct_await;                /**< every task on a stack of its own */
+    bool handle_sigint;                  /**< first SIGINT cancels main, a second stops waiting for it */
+    const char *name;                    /**< main's task name; NULL: "main" */
+    int64_t shutdown_ns;                 /**< report tasks still alive after this; 0: 300 s */
+    eddy_exception_handler on_exception; /**< NULL: standard error */
+    void *on_exception_arg;              /**< borrowed until eddy_run returns */
 } eddy_run_options;
 
 static inline eddy_run_options eddy_run_options_init(void) {
@@ -40,15 +40,15 @@ EDDY_API int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const e
 
 /** Counters since the run began, for one worker. */
 typedef struct eddy_worker_stats {
-    uint64_t tasks_started;   /**< bodies entered here, direct ones included                        */
-    uint64_t tasks_direct;    /**< of these, as a plain call on their awaiter's stack                */
-    uint64_t tasks_stolen;    /**< of these, taken from another worker                               */
-    uint64_t steals;          /**< successful visits to another worker's deque                       */
-    uint64_t polls;           /**< times the OS was asked for events                                 */
-    uint64_t parks;           /**< times the worker slept                                            */
-    uint64_t switches;        /**< stacks resumed                                                    */
-    int64_t held_ns_max;      /**< longest time between two visits to the scheduler, 1 ms resolution */
-    uint64_t stacks_alive;    /**< stacks in use by tasks that this worker started                   */
+    uint64_t tasks_started; /**< bodies entered here, direct ones included */
+    uint64_t tasks_direct;  /**< of these, as a plain call on their awaiter's stack */
+    uint64_t tasks_stolen;  /**< of these, taken from another worker */
+    uint64_t steals;        /**< successful visits to another worker's deque */
+    uint64_t polls;         /**< times the OS was asked for events */
+    uint64_t parks;         /**< times the worker slept */
+    uint64_t switches;      /**< stacks resumed */
+    int64_t held_ns_max;    /**< longest time between two visits to the scheduler, 1 ms resolution */
+    uint64_t stacks_alive;  /**< stacks in use by tasks that this worker started */
 } eddy_worker_stats;
 
 typedef struct eddy_stats {

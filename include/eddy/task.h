@@ -21,15 +21,15 @@ EDDY_BEGIN_DECLS
 /* ---- tasks ------------------------------------------------------------------------------------ */
 
 typedef struct eddy_task_options {
-    size_t size;             /**< sizeof(eddy_task_options): filled by EDDY_TASK and eddy_task_options_init  */
-    const char *name;        /**< copied, cut at 31 bytes; NULL: "Task-N"                                    */
-    eddy_loop *loop;         /**< the serial domain to run in; NULL: the spawner's; EDDY_ANYWHERE: none      */
-    size_t stack_bytes;      /**< 0: 64 KiB. Rounded up to 16, 64 or 256 KiB; more is EDDY_EINVAL            */
-    size_t copy_bytes;       /**< > 0: this many bytes behind `arg` are copied into the task                 */
-    eddy_drop_fn drop;       /**< runs on the task's value unless it was taken (eddy_future_take)            */
-    eddy_drop_fn drop_arg;   /**< the task takes `arg`: runs once when the task has ended, or on a spawn     *
-                              *   that failed. Not together with copy_bytes                                  */
-    bool eager;              /**< asyncio's eager start is not there yet: true is EDDY_ENOTSUP               */
+    size_t size;           /**< sizeof(eddy_task_options): filled by EDDY_TASK and eddy_task_options_init */
+    const char *name;      /**< copied, cut at 31 bytes; NULL: "Task-N" */
+    eddy_loop *loop;       /**< the serial domain to run in; NULL: the spawner's; EDDY_ANYWHERE: none */
+    size_t stack_bytes;    /**< 0: 64 KiB. Rounded up to 16, 64 or 256 KiB; more is EDDY_EINVAL */
+    size_t copy_bytes;     /**< > 0: this many bytes behind `arg` are copied into the task */
+    eddy_drop_fn drop;     /**< runs on the task's value unless it was taken (eddy_future_take) */
+    eddy_drop_fn drop_arg; /**< the task takes `arg`: runs once when the task has ended, or on a spawn     *
+                              *   that failed. Not together with copy_bytes */
+    bool eager;            /**< asyncio's eager start is not there yet: true is EDDY_ENOTSUP */
 } eddy_task_options;
 
 /** A loop value for .loop that means "in no domain". */
@@ -68,9 +68,7 @@ EDDY_API eddy_task *eddy_task_share(eddy_task *task) EDDY_ANY_THREAD;
 EDDY_API void eddy_task_release(eddy_task *task) EDDY_ANY_THREAD;
 
 /** The task as the future that it is; the same reference. */
-static inline eddy_future *eddy_task_future(const eddy_task *task) {
-    return (eddy_future *)(uintptr_t)task;
-}
+static inline eddy_future *eddy_task_future(const eddy_task *task) { return (eddy_future *)(uintptr_t)task; }
 #define EDDY_FUTURE(task) (eddy_task_future(task))
 
 /** The running task: borrowed, valid while it runs. NULL in callbacks and outside the runtime. */

@@ -42,10 +42,10 @@ EDDY_API bool eddy_job_cancelled(void) EDDY_ANY_THREAD;
 EDDY_API int eddy_to_thread(eddy_thread_fn fn, void *arg, eddy_value *value_out) EDDY_SUSPENDS;
 
 typedef struct eddy_abandon_options {
-    size_t size;           /**< sizeof(eddy_abandon_options): by EDDY_ABANDON_JOB or eddy_abandon_options_init   */
-    eddy_drop_fn drop_arg; /**< runs once on `arg`: after fn has ended, or if it never ran; NULL: nothing to do  */
-    eddy_drop_fn drop;     /**< runs on fn's value if nobody took it; NULL: nothing to do                        */
-    const char *name;      /**< in reports; copied, cut at 31 bytes; NULL: the function's address                */
+    size_t size;           /**< sizeof(eddy_abandon_options): by EDDY_ABANDON_JOB or eddy_abandon_options_init */
+    eddy_drop_fn drop_arg; /**< runs once on `arg`: after fn has ended, or if it never ran; NULL: nothing to do */
+    eddy_drop_fn drop;     /**< runs on fn's value if nobody took it; NULL: nothing to do */
+    const char *name;      /**< in reports; copied, cut at 31 bytes; NULL: the function's address */
 } eddy_abandon_options;
 
 static inline eddy_abandon_options eddy_abandon_options_init(void) {
@@ -75,13 +75,13 @@ EDDY_API int eddy_to_thread_abandon(eddy_thread_fn fn, void *arg, const eddy_aba
 typedef struct eddy_thread_pool eddy_thread_pool;
 
 typedef struct eddy_thread_pool_options {
-    size_t size;                    /**< sizeof(eddy_thread_pool_options): by EDDY_THREAD_POOL or ..._init       */
-    unsigned threads;               /**< at most; 0: min(32, cores + 4); more than 1024 is EDDY_EINVAL           */
-    const char *name;               /**< of the pool, in thread names and reports; cut at 31 bytes; NULL: "pool" */
-    size_t queue_max;               /**< jobs that may wait for a thread; 0: no limit                            */
-    int64_t idle_ns;                /**< a thread without work ends after this; 0: 10 s                          */
-    int (*initializer)(void *arg);  /**< runs first on each thread; a negative status breaks the pool            */
-    void *initializer_arg;          /**< borrowed until the pool is closed                                       */
+    size_t size;                   /**< sizeof(eddy_thread_pool_options): by EDDY_THREAD_POOL or ..._init */
+    unsigned threads;              /**< at most; 0: min(32, cores + 4); more than 1024 is EDDY_EINVAL */
+    const char *name;              /**< of the pool, in thread names and reports; cut at 31 bytes; NULL: "pool" */
+    size_t queue_max;              /**< jobs that may wait for a thread; 0: no limit */
+    int64_t idle_ns;               /**< a thread without work ends after this; 0: 10 s */
+    int (*initializer)(void *arg); /**< runs first on each thread; a negative status breaks the pool */
+    void *initializer_arg;         /**< borrowed until the pool is closed */
 } eddy_thread_pool_options;
 
 static inline eddy_thread_pool_options eddy_thread_pool_options_init(void) {
@@ -103,8 +103,8 @@ EDDY_API int eddy_thread_pool_create(eddy_thread_pool **pool_out, const eddy_thr
 /** As eddy_to_thread, on this pool. @return also EDDY_ELIMIT, with a text, when `queue_max` jobs wait already;
  *  EDDY_ECLOSED once the pool is closing; EDDY_EBROKENPOOL when its initializer failed.
  *  Source: loop.run_in_executor(pool, fn, arg). */
-EDDY_API int eddy_thread_pool_run(eddy_thread_pool *pool, eddy_thread_fn fn, void *arg, eddy_value *value_out)
-    EDDY_SUSPENDS;
+EDDY_API int eddy_thread_pool_run(eddy_thread_pool *pool, eddy_thread_fn fn, void *arg,
+                                  eddy_value *value_out) EDDY_SUSPENDS;
 /** As eddy_to_thread_abandon, on this pool; further statuses as eddy_thread_pool_run. */
 EDDY_API int eddy_thread_pool_abandon(eddy_thread_pool *pool, eddy_thread_fn fn, void *arg,
                                       const eddy_abandon_options *options, eddy_value *value_out) EDDY_SUSPENDS;
@@ -119,16 +119,15 @@ EDDY_API int eddy_thread_pool_abandon(eddy_thread_pool *pool, eddy_thread_fn fn,
 EDDY_API int eddy_thread_pool_close(eddy_thread_pool *pool) EDDY_SUSPENDS;
 
 typedef struct eddy_thread_pool_stats {
-    size_t queued;    /**< jobs that wait for a thread           */
-    size_t running;   /**< jobs that a thread runs               */
-    unsigned threads; /**< threads alive, idle ones included     */
+    size_t queued;    /**< jobs that wait for a thread */
+    size_t running;   /**< jobs that a thread runs */
+    unsigned threads; /**< threads alive, idle ones included */
     uint64_t done;    /**< jobs that ended since the pool opened */
 } eddy_thread_pool_stats;
 
 /** One consistent picture. NULL as `pool`: the default pool (all 0 if it was not used yet; inside the runtime
  *  only). Any thread, never suspends. */
-EDDY_API void eddy_thread_pool_stats_read(eddy_thread_pool *pool, eddy_thread_pool_stats *stats_out)
-    EDDY_ANY_THREAD;
+EDDY_API void eddy_thread_pool_stats_read(eddy_thread_pool *pool, eddy_thread_pool_stats *stats_out) EDDY_ANY_THREAD;
 
 EDDY_END_DECLS
 

@@ -69,14 +69,8 @@ char *ed_strdup(const char *text) {
     return copy;
 }
 
-int64_t ed_alloc_live_bytes(void) {
-    return ED_LOAD_RELAXED(&live_bytes);
-}
+int64_t ed_alloc_live_bytes(void) { return ED_LOAD_RELAXED(&live_bytes); }
 
-void ed_alloc_fail_at(int64_t nth) {
-    ED_STORE_RELAXED(&fail_at, nth);
-}
+void ed_alloc_fail_at(int64_t nth) { ED_STORE_RELAXED(&fail_at, nth); }
 
-int64_t ed_alloc_fail_remaining(void) {
-    return ED_LOAD_RELAXED(&fail_at);
-}
+int64_t ed_alloc_fail_remaining(void) { return ED_LOAD_RELAXED(&fail_at); }

@@ -11,8 +11,7 @@ _Noreturn void ed_panic(const char *format, ...) __attribute__((format(printf, 1
 
 #define ED_LIKELY(x) __builtin_expect(!!(x), 1)
 #define ED_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define ED_ASSERT(condition) \
-    (ED_LIKELY(condition) ? (void)0 : ed_assert_failed(__FILE__, __LINE__, #condition))
+#define ED_ASSERT(condition) (ED_LIKELY(condition) ? (void)0 : ed_assert_failed(__FILE__, __LINE__, #condition))
 #define ED_PANIC(...) ed_panic(__VA_ARGS__)
 
 #endif

@@ -5,7 +5,7 @@
  * the access; there are no stand-alone fences (ThreadSanitizer cannot see those).
  *
  *   relaxed  a counter or a flag that only advises     acquire/release  hands over what was written before
- *   seqcst   one of two parties must see the other (store buffering): always with its partner named    */
+ *   seqcst   one of two parties must see the other (store buffering): always with its partner named */
 #ifndef ED_BASE_ATOMIC_H
 #define ED_BASE_ATOMIC_H
 
@@ -28,12 +28,12 @@
 #define ED_OR(p, v) (ED_ATOMIC_POINT(), atomic_fetch_or_explicit((p), (v), memory_order_seq_cst))
 #define ED_AND(p, v) (ED_ATOMIC_POINT(), atomic_fetch_and_explicit((p), (v), memory_order_seq_cst))
 /* Compare and swap; on failure *expected holds what was found. Weak: may fail for no reason. */
-#define ED_CAS(p, expected, v)                                                                           \
-    (ED_ATOMIC_POINT(), atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst, \
-                                                                memory_order_seq_cst))
-#define ED_CAS_WEAK(p, expected, v)                                                                      \
-    (ED_ATOMIC_POINT(), atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_seq_cst, \
-                                                              memory_order_seq_cst))
+#define ED_CAS(p, expected, v) \
+    (ED_ATOMIC_POINT(),        \
+     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst, memory_order_seq_cst))
+#define ED_CAS_WEAK(p, expected, v) \
+    (ED_ATOMIC_POINT(),             \
+     atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_seq_cst, memory_order_seq_cst))
 
 static inline void ed_cpu_relax(void) {
 #if defined(__x86_64__)

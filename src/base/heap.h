@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 struct ed_heap_node {
-    struct ed_heap_node *child, *sibling; /* first child; next sibling                             */
+    struct ed_heap_node *child, *sibling; /* first child; next sibling */
     struct ed_heap_node *back;            /* previous sibling, or parent for a first child; NULL at the root */
     int64_t when_ns;
     uint64_t seq;
@@ -26,9 +26,7 @@ struct ed_heap {
     size_t count;
 };
 
-static inline struct ed_heap_node *ed_heap_first(const struct ed_heap *heap) {
-    return heap->root;
-}
+static inline struct ed_heap_node *ed_heap_first(const struct ed_heap *heap) { return heap->root; }
 void ed_heap_insert(struct ed_heap *heap, struct ed_heap_node *node);
 void ed_heap_remove(struct ed_heap *heap, struct ed_heap_node *node);
 

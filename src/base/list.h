@@ -12,12 +12,8 @@ struct ed_list {
 
 #define ED_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-static inline void ed_list_init(struct ed_list *list) {
-    list->next = list->prev = list;
-}
-static inline bool ed_list_empty(const struct ed_list *list) {
-    return list->next == list;
-}
+static inline void ed_list_init(struct ed_list *list) { list->next = list->prev = list; }
+static inline bool ed_list_empty(const struct ed_list *list) { return list->next == list; }
 static inline void ed_list_push(struct ed_list *list, struct ed_list *node) { /* at the end */
     node->prev = list->prev;
     node->next = list;
@@ -34,6 +30,15 @@ static inline struct ed_list *ed_list_pop(struct ed_list *list) { /* the first, 
     if (node == list) return NULL;
     ed_list_remove(node);
     return node;
+}
+/* All of `from`, behind what is in `list`; `from` is empty afterwards. */
+static inline void ed_list_splice(struct ed_list *list, struct ed_list *from) {
+    if (ed_list_empty(from)) return;
+    from->next->prev = list->prev;
+    list->prev->next = from->next;
+    from->prev->next = list;
+    list->prev = from->prev;
+    ed_list_init(from);
 }
 
 #endif

@@ -51,14 +51,14 @@ struct ed_deque_ring {
 };
 
 struct ed_deque {
-    struct ed_deque_entry *own; /* (o) private ring                                              */
+    struct ed_deque_entry *own; /* (o) private ring */
     uint64_t own_mask;
     uint64_t own_head, own_tail;
-    uint64_t tail_own; /* (o) == tail, read without touching the shared line                        */
+    uint64_t tail_own; /* (o) == tail, read without touching the shared line */
 
-    _Alignas(ED_LINE) _Atomic uint64_t head; /* (s) next to take                                        */
-    _Alignas(ED_LINE) _Atomic uint64_t tail; /* (s) owner writes: one behind the newest                  */
-    _Atomic(struct ed_deque_ring *) ring;    /* (s) owner writes                                         */
+    _Alignas(ED_LINE) _Atomic uint64_t head; /* (s) next to take */
+    _Alignas(ED_LINE) _Atomic uint64_t tail; /* (s) owner writes: one behind the newest */
+    _Atomic(struct ed_deque_ring *) ring;    /* (s) owner writes */
 };
 
 int ed_deque_init(struct ed_deque *deque);
@@ -91,12 +91,8 @@ static inline struct ed_deque_entry *ed_deque_newest(struct ed_deque *deque) {
     if (deque->own_head == deque->own_tail) return NULL;
     return &deque->own[(deque->own_tail - 1) & deque->own_mask];
 }
-static inline void ed_deque_drop_oldest(struct ed_deque *deque) {
-    deque->own_head++;
-}
-static inline void ed_deque_drop_newest(struct ed_deque *deque) {
-    deque->own_tail--;
-}
+static inline void ed_deque_drop_oldest(struct ed_deque *deque) { deque->own_head++; }
+static inline void ed_deque_drop_newest(struct ed_deque *deque) { deque->own_tail--; }
 
 /* (o) Room for `count` more shared entries: 0 or EDDY_ENOMEM (nothing changes). */
 int ed_deque_reserve_shared(struct ed_deque *deque, uint64_t count);

@@ -27,9 +27,7 @@ struct ed_inbox {
 
 #define ED_INBOX_CLOSED ((struct ed_message *)(uintptr_t)1)
 
-static inline void ed_inbox_init(struct ed_inbox *inbox) {
-    ED_STORE_RELAXED(&inbox->head, NULL);
-}
+static inline void ed_inbox_init(struct ed_inbox *inbox) { ED_STORE_RELAXED(&inbox->head, NULL); }
 
 static inline int ed_inbox_push(struct ed_inbox *inbox, struct ed_message *message) {
     struct ed_message *head = ED_LOAD_RELAXED(&inbox->head);
@@ -63,8 +61,6 @@ static inline struct ed_message *ed_inbox_close(struct ed_inbox *inbox) {
     return ed_inbox_reverse(ED_EXCHANGE(&inbox->head, ED_INBOX_CLOSED));
 }
 
-static inline bool ed_inbox_empty(struct ed_inbox *inbox) {
-    return ED_LOAD_SEQCST(&inbox->head) == NULL;
-}
+static inline bool ed_inbox_empty(struct ed_inbox *inbox) { return ED_LOAD_SEQCST(&inbox->head) == NULL; }
 
 #endif

@@ -11,14 +11,8 @@ struct ed_spinlock {
     ck_spinlock_fas_t fas;
 };
 
-static inline void ed_spinlock_init(struct ed_spinlock *lock) {
-    ck_spinlock_fas_init(&lock->fas);
-}
-static inline void ed_spinlock_lock(struct ed_spinlock *lock) {
-    ck_spinlock_fas_lock(&lock->fas);
-}
-static inline void ed_spinlock_unlock(struct ed_spinlock *lock) {
-    ck_spinlock_fas_unlock(&lock->fas);
-}
+static inline void ed_spinlock_init(struct ed_spinlock *lock) { ck_spinlock_fas_init(&lock->fas); }
+static inline void ed_spinlock_lock(struct ed_spinlock *lock) { ck_spinlock_fas_lock(&lock->fas); }
+static inline void ed_spinlock_unlock(struct ed_spinlock *lock) { ck_spinlock_fas_unlock(&lock->fas); }
 
 #endif

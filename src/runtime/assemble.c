@@ -171,13 +171,31 @@ static void end_all_tasks(struct ed_runtime *runtime) {
             int status = task->future.status;
             bool seen = (ED_LOAD_RELAXED(&task->future.word) & ED_RETRIEVED) != 0;
             if (status < 0 && status != EDDY_ECANCELED && !seen)
-                ed_report_task(&runtime->sched, EDDY_REPORT_SHUTDOWN, task, "a task failed while the run was ending", status,
-                               eddy_future_error(EDDY_FUTURE(task)));
+                ed_report_task(&runtime->sched, EDDY_REPORT_SHUTDOWN, task, "a task failed while the run was ending",
+                               status, eddy_future_error(EDDY_FUTURE(task)));
             eddy_task_release(task);
         }
         if (!collected) (void)eddy_yield(); /* no memory for the list: tasks that end make room */
     }
     ed_free(living.tasks);
+}
+
+/* Waits for main, and reads how it ended. */
+static int main_ends(struct ed_runtime *runtime, const char *name) {
+    eddy_future *main = EDDY_FUTURE(runtime->main), *either[] = {main, runtime->given_up};
+    int status = eddy_wait(either, 2, EDDY_FOREVER, EDDY_FIRST_COMPLETED, NULL);
+    if (status < 0) (void)ed_await_hooked(main, NULL, "main", NULL, NULL); /* no memory to watch for SIGINT as well */
+    if (!eddy_future_done(main)) return EDDY_EINTERRUPTED;
+    status = eddy_future_take(main, &runtime->value);
+    if (status == EDDY_ECANCELED && runtime->interrupts > 0 && eddy_task_uncancel(runtime->main) == 0)
+        return EDDY_EINTERRUPTED;
+    const eddy_error *error = eddy_future_error(main);
+    if (error != NULL) {
+        char text[2048];
+        eddy_error_print(error, text, sizeof text);
+        fprintf(stderr, "eddy: task \"%s\" failed: %s\n", name, text);
+    }
+    return status;
 }
 
 static int supervise(void *arg, eddy_value *out) {
@@ -187,25 +205,20 @@ static int supervise(void *arg, eddy_value *out) {
     eddy_task_options options = eddy_task_options_init();
     options.name = runtime->options.name != NULL ? runtime->options.name : "main";
     options.stack_bytes = 256 * 1024;
-    eddy_task *task = NULL;
-    int status = 0;
-    if (runtime->options.serial) status = ed_domain_open_on(worker, &options.loop);
-    if (status == 0) status = ed_spawn_on(worker, &task, runtime->fn, runtime->arg, &options, 0);
+    int status = runtime->options.serial ? ed_domain_open_on(worker, &options.loop) : 0;
+    if (status == 0) status = ed_spawn_on(worker, &runtime->main, runtime->fn, runtime->arg, &options, 0);
     if (status == 0) {
-        status = ed_await_hooked(EDDY_FUTURE(task), NULL, "main", NULL, NULL);
-        if (status >= 0) status = eddy_future_take(EDDY_FUTURE(task), &runtime->value);
-        const eddy_error *error = eddy_future_error(EDDY_FUTURE(task));
-        if (error != NULL) {
-            char text[2048];
-            eddy_error_print(error, text, sizeof text);
-            fprintf(stderr, "eddy: task \"%s\" failed: %s\n", options.name, text);
-        }
-        eddy_task_release(task);
+        status = ed_interrupt_open(runtime);
+        if (status < 0) eddy_cancel(EDDY_FUTURE(runtime->main));
+        int ended = main_ends(runtime, options.name);
+        if (status == 0) status = ended;
     }
     runtime->status = status;
     int64_t grace_ns = runtime->options.shutdown_ns > 0 ? runtime->options.shutdown_ns : EDDY_SECONDS(SHUTDOWN_SECONDS);
     runtime->deadline_ns = eddy_time_ns() + grace_ns;
     end_all_tasks(runtime);
+    ed_interrupt_close(runtime);
+    eddy_task_release(runtime->main);
     ED_STORE_SEQCST(&runtime->ended, true);
     return 0;
 }

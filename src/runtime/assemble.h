@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "eddy/signal.h"
 #include "exec/exec.h"
 #include "loop/loop.h"
 #include "net/net.h"
@@ -22,13 +23,19 @@ struct ed_runtime {
     int64_t deadline_ns; /* of the shutdown; set when main ended */
     _Atomic bool ended;  /* the supervisor is done: no task lives */
 
+    /* interrupt.c: SIGINT, if it is handled; worker 0 */
+    eddy_task *main;
+    eddy_signal *interrupt;
+    eddy_future *given_up; /* set by the second SIGINT: main is not waited for any more */
+    unsigned interrupts;
+
     /* run.c */
     pthread_t *threads;
     struct ed_watch { /* the tick thread's: since when a worker has not visited its scheduler */
         uint64_t slices;
         int64_t since_ns;
-    } *watches;
-    pthread_mutex_t mutex;  /* started, start_status, stopped, tick_* */
+    } * watches;
+    pthread_mutex_t mutex; /* started, start_status, stopped, tick_* */
     pthread_cond_t changed;
     unsigned started, stopped;
     int start_status;
@@ -43,6 +50,10 @@ void ed_runtime_close(struct ed_runtime *runtime);
 
 /* Spawns the supervisor on worker 0: it runs `fn` as the main task, then ends all others. */
 int ed_runtime_start(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg);
+
+/* Worker 0's tasks: begins to watch for SIGINT (0 or a status); stops. */
+int ed_interrupt_open(struct ed_runtime *runtime);
+void ed_interrupt_close(struct ed_runtime *runtime);
 
 /* On a worker's thread, after the barrier: lets what is left arrive, drops timers. */
 void ed_runtime_drain(struct ed_worker *worker);

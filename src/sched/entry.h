@@ -5,8 +5,8 @@
 #include "base/base.h"
 
 enum ed_entry_kind {
-    ED_ENTRY_RESUME, /* a parked stack to go on with: struct ed_fiber             */
-    ED_ENTRY_START,  /* a new task that may start only here: struct ed_start      */
+    ED_ENTRY_RESUME, /* a parked stack to go on with: struct ed_fiber */
+    ED_ENTRY_START,  /* a new task that may start only here: struct ed_start */
     ED_ENTRY_CALL    /* a function to run on the scheduler's stack: struct ed_call */
 };
 
@@ -27,9 +27,7 @@ struct ed_call {
     void (*run)(struct ed_call *call);
 };
 
-static inline void ed_ready_init(struct ed_ready *ready) {
-    *ready = (struct ed_ready){NULL, &ready->head, 0};
-}
+static inline void ed_ready_init(struct ed_ready *ready) { *ready = (struct ed_ready){NULL, &ready->head, 0}; }
 static inline void ed_ready_push(struct ed_ready *ready, struct ed_entry *entry) {
     entry->next = NULL;
     *ready->tail = entry;

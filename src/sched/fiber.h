@@ -14,13 +14,13 @@ struct ed_start;
 struct ed_worker;
 
 struct ed_fiber {
-    struct ed_stack stack;    /* first: the stack's own record                       */
-    struct ed_entry entry;    /* in `ready` while it waits for its turn              */
-    struct ed_worker *worker; /* the host                                            */
-    struct ed_start *start;   /* what it was started with                            */
-    void *task;               /* innermost task on it: struct eddy_task              */
-    bool queued;              /* entry is in `ready`                                 */
-    bool preempted;           /* queued by fairness, not by a wake                   */
+    struct ed_stack stack;    /* first: the stack's own record */
+    struct ed_entry entry;    /* in `ready` while it waits for its turn */
+    struct ed_worker *worker; /* the host */
+    struct ed_start *start;   /* what it was started with */
+    void *task;               /* innermost task on it: struct eddy_task */
+    bool queued;              /* entry is in `ready` */
+    bool preempted;           /* queued by fairness, not by a wake */
 };
 
 /* Queues a switched-out (or about to switch out) fiber behind what is ready. Owner only; once until it ran. */

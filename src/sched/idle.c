@@ -24,12 +24,8 @@
 
 enum { TOKEN = 2 }; /* with ED_AWAKE: woken as a searcher; only the owner clears it */
 
-static unsigned searching_of(uint64_t idle) {
-    return (unsigned)(idle >> 32);
-}
-static unsigned sleeping_of(uint64_t idle) {
-    return (unsigned)idle;
-}
+static unsigned searching_of(uint64_t idle) { return (unsigned)(idle >> 32); }
+static unsigned sleeping_of(uint64_t idle) { return (unsigned)idle; }
 
 void ed_idle_notify(struct ed_worker *worker) {
     struct ed_sched *sched = worker->sched;

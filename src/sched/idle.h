@@ -8,9 +8,7 @@
 void ed_idle_notify(struct ed_worker *worker);
 
 /* Whether anybody sleeps or searches (advice). */
-static inline bool ed_idle_any(struct ed_sched *sched) {
-    return ED_LOAD_RELAXED(&sched->idle) != 0;
-}
+static inline bool ed_idle_any(struct ed_sched *sched) { return ED_LOAD_RELAXED(&sched->idle) != 0; }
 
 /* Owner: becomes a searcher, or learns that enough search. */
 bool ed_idle_search_begin(struct ed_worker *worker);

@@ -28,13 +28,7 @@
 #include "coro/coro.h"
 #include "sched/entry.h"
 
-enum ed_start_state {
-    ED_START_FREE,
-    ED_START_NEW_OWN,
-    ED_START_NEW_SHARED,
-    ED_START_NEW_PINNED,
-    ED_START_STARTED
-};
+enum ed_start_state { ED_START_FREE, ED_START_NEW_OWN, ED_START_NEW_SHARED, ED_START_NEW_PINNED, ED_START_STARTED };
 
 struct ed_start {
     _Atomic uint64_t word;
@@ -42,12 +36,8 @@ struct ed_start {
     uint8_t stack_class;   /* enum ed_stack_class the body needs; constant once spawned */
 };
 
-static inline enum ed_start_state ed_start_state(uint64_t word) {
-    return (enum ed_start_state)(word & 0xff);
-}
-static inline unsigned ed_start_worker(uint64_t word) {
-    return (unsigned)(word >> 8 & 0xffff);
-}
+static inline enum ed_start_state ed_start_state(uint64_t word) { return (enum ed_start_state)(word & 0xff); }
+static inline unsigned ed_start_worker(uint64_t word) { return (unsigned)(word >> 8 & 0xffff); }
 static inline uint64_t ed_start_make(uint64_t word, unsigned worker, enum ed_start_state state) {
     return (word & ~UINT64_C(0xffffff)) | (uint64_t)worker << 8 | state;
 }
@@ -71,8 +61,7 @@ static inline bool ed_start_claim(struct ed_start *start, unsigned worker) {
         if (ed_start_worker(word) != worker) return false;
         ED_STORE_RELEASE(&start->word, ed_start_make(word, worker, ED_START_STARTED));
         return true;
-    case ED_START_NEW_SHARED:
-        return ED_CAS(&start->word, &word, ed_start_make(word, worker, ED_START_STARTED));
+    case ED_START_NEW_SHARED: return ED_CAS(&start->word, &word, ed_start_make(word, worker, ED_START_STARTED));
     default: return false;
     }
 }

@@ -56,7 +56,6 @@ void ed_want_work(struct ed_worker *worker) {
     struct ed_sched *sched = worker->sched;
     for (unsigned i = 0; i < sched->workers_count; i++) {
         struct ed_worker *other = sched->workers[i];
-        if (other != worker && !(ED_LOAD_RELAXED(&other->attention) & ED_WANT))
-            ED_OR(&other->attention, ED_WANT);
+        if (other != worker && !(ED_LOAD_RELAXED(&other->attention) & ED_WANT)) ED_OR(&other->attention, ED_WANT);
     }
 }

@@ -19,9 +19,7 @@ struct ed_timer {
 
 void ed_timer_start(struct ed_worker *worker, struct ed_timer *timer, int64_t when_ns);
 void ed_timer_stop(struct ed_timer *timer); /* one that is not armed: nothing */
-static inline bool ed_timer_armed(const struct ed_timer *timer) {
-    return timer->worker != NULL;
-}
+static inline bool ed_timer_armed(const struct ed_timer *timer) { return timer->worker != NULL; }
 
 /* Fires what is due at now_ns. */
 void ed_timers_expire(struct ed_worker *worker, int64_t now_ns);

@@ -50,9 +50,7 @@ static void messages_arrive(struct ed_message *message, struct ed_worker *worker
     }
 }
 
-void ed_worker_close_inbox(struct ed_worker *worker) {
-    messages_arrive(ed_inbox_close(&worker->inbox), worker);
-}
+void ed_worker_close_inbox(struct ed_worker *worker) { messages_arrive(ed_inbox_close(&worker->inbox), worker); }
 
 void ed_ready_entry(struct ed_worker *worker, struct ed_entry *entry, enum ed_entry_kind kind) {
     entry->kind = (uint8_t)kind;

@@ -26,45 +26,45 @@ enum { ED_WANT = 1, ED_TICK = 2 };
 enum { ED_AWAKE, ED_SLEEPING };
 
 struct ed_worker {
-    unsigned index;          /* (c) == position in sched->workers               */
-    struct ed_sched *sched;  /* (c)                                             */
-    void *driver_data;       /* (c) the driver's                                */
-    void *net_data;          /* (o) net/                                        */
-    void *slab;              /* (o) task/slab.c: free records                   */
+    unsigned index;         /* (c) == position in sched->workers */
+    struct ed_sched *sched; /* (c) */
+    void *driver_data;      /* (c) the driver's */
+    void *net_data;         /* (o) net/ */
+    void *slab;             /* (o) task/slab.c: free records */
 
-    struct ed_fiber *running;  /* (o) NULL <=> the worker's own stack runs        */
-    struct ed_ready ready;     /* (o)                                             */
-    uint64_t seq;              /* (o) the next age                                */
-    uint64_t mark;             /* (o) ages below it belong to this pass           */
-    unsigned slices;           /* (o) left in this pass                           */
-    int budget;                /* (o) counted calls left before a visit to the scheduler */
-    unsigned preempted;        /* (o) fibers in `ready` put off by fairness       */
-    unsigned domains;          /* (o) serial domains here: passes are observable  */
+    struct ed_fiber *running; /* (o) NULL <=> the worker's own stack runs */
+    struct ed_ready ready;    /* (o) */
+    uint64_t seq;             /* (o) the next age */
+    uint64_t mark;            /* (o) ages below it belong to this pass */
+    unsigned slices;          /* (o) left in this pass */
+    int budget;               /* (o) counted calls left before a visit to the scheduler */
+    unsigned preempted;       /* (o) fibers in `ready` put off by fairness */
+    unsigned domains;         /* (o) serial domains here: passes are observable */
 
-    int64_t polled_ns;         /* (o) clock of the last poll                      */
-    bool may_start;            /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
-    void *call_loop;           /* (o) the domain of the callback that runs, or NULL */
-    bool searching;            /* (o) holds a searcher's token                    */
-    struct ed_heap timers;     /* (o)                                             */
-    uint64_t timer_seq;        /* (o)                                             */
-    uint64_t random;           /* (o) xorshift state, seeded                      */
-    struct ed_context main;    /* (o) the worker's own stack                      */
-    struct ed_stack_pool stacks; /* (o)                                           */
-    uint64_t next_id, last_id; /* (o) task numbers reserved                       */
-    void *handed;              /* (o) what a fiber chose and only the worker's own stack may run */
-    uint8_t handed_kind;       /* (o) its kind                                    */
+    int64_t polled_ns;           /* (o) clock of the last poll */
+    bool may_start;              /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
+    void *call_loop;             /* (o) the domain of the callback that runs, or NULL */
+    bool searching;              /* (o) holds a searcher's token */
+    struct ed_heap timers;       /* (o) */
+    uint64_t timer_seq;          /* (o) */
+    uint64_t random;             /* (o) xorshift state, seeded */
+    struct ed_context main;      /* (o) the worker's own stack */
+    struct ed_stack_pool stacks; /* (o) */
+    uint64_t next_id, last_id;   /* (o) task numbers reserved */
+    void *handed;                /* (o) what a fiber chose and only the worker's own stack may run */
+    uint8_t handed_kind;         /* (o) its kind */
 
-    _Alignas(ED_LINE) struct ed_deque deque;    /* (s)                            */
-    _Alignas(ED_LINE) struct ed_inbox inbox;    /* (s)                            */
-    _Alignas(ED_LINE) _Atomic uint32_t sleep;   /* (s) idle.c                     */
-    _Atomic uint32_t attention;                 /* (s) set by anyone, cleared by the owner */
+    _Alignas(ED_LINE) struct ed_deque deque;  /* (s) */
+    _Alignas(ED_LINE) struct ed_inbox inbox;  /* (s) */
+    _Alignas(ED_LINE) _Atomic uint32_t sleep; /* (s) idle.c */
+    _Atomic uint32_t attention;               /* (s) set by anyone, cleared by the owner */
 
     _Alignas(ED_LINE) struct ed_worker_counts {
         _Atomic uint64_t started, direct, stolen, steals, polls, parks, switches, spawned, ended;
-        _Atomic uint64_t slices;       /* visits to the scheduler: the tick thread sees one that lasts */
+        _Atomic uint64_t slices; /* visits to the scheduler: the tick thread sees one that lasts */
         _Atomic int64_t stacks_alive, stacks_alive_max;
-        _Atomic int64_t held_ns_max;   /* written by the tick thread */
-    } counts; /* (w) */
+        _Atomic int64_t held_ns_max; /* written by the tick thread */
+    } counts;                        /* (w) */
 };
 _Static_assert(offsetof(struct ed_worker, deque) % ED_LINE == 0, "thieves dirty the owner's line");
 
@@ -85,15 +85,15 @@ struct ed_sched {
     struct ed_stack_arena *arena;   /* (c) */
     void (*run_start)(struct ed_start *start, struct ed_fiber *fiber); /* (c) task/: runs a claimed task to its end */
     void (*no_stack)(struct ed_start *start, int status);              /* (c) task/: ends one that finds no stack */
-    void *tasks;     /* (c) task/: slabs, reports, options            */
-    void *exec_data; /* exec/, under its own rules                    */
-    void *net_data;  /* net/, under its own rules                     */
-    void *runtime;   /* runtime/                                      */
+    void *tasks;                                                       /* (c) task/: slabs, reports, options */
+    void *exec_data;                                                   /* exec/, under its own rules */
+    void *net_data;                                                    /* net/, under its own rules */
+    void *runtime;                                                     /* runtime/ */
 
-    _Alignas(ED_LINE) _Atomic uint64_t idle;  /* (s) idle.c                                  */
-    _Alignas(ED_LINE) _Atomic uint64_t next_id; /* (s) task numbers, reserved in blocks        */
-    _Atomic bool stopping;                    /* (s) workers end their loop                  */
-    _Atomic uint32_t next_home;               /* (s) round robin for domains                 */
+    _Alignas(ED_LINE) _Atomic uint64_t idle;    /* (s) idle.c */
+    _Alignas(ED_LINE) _Atomic uint64_t next_id; /* (s) task numbers, reserved in blocks */
+    _Atomic bool stopping;                      /* (s) workers end their loop */
+    _Atomic uint32_t next_home;                 /* (s) round robin for domains */
 };
 
 int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned index, uint64_t seed);

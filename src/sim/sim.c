@@ -18,18 +18,14 @@ static int sim_open(struct ed_worker *worker) {
     return worker->driver_data != NULL ? 0 : EDDY_ENOMEM;
 }
 
-static void sim_close(struct ed_worker *worker) {
-    ed_free(worker->driver_data);
-}
+static void sim_close(struct ed_worker *worker) { ed_free(worker->driver_data); }
 
 static void sim_poll(struct ed_worker *worker, int64_t deadline_ns) {
     struct sim_worker *sim = worker->driver_data;
     if (deadline_ns != ED_POLL_NOW) sim->asleep = true;
 }
 
-static void sim_wake(struct ed_worker *worker) {
-    ((struct sim_worker *)worker->driver_data)->woken = true;
-}
+static void sim_wake(struct ed_worker *worker) { ((struct sim_worker *)worker->driver_data)->woken = true; }
 
 __attribute__((noinline)) static int64_t sim_now(struct ed_worker *worker) {
     (void)worker;
@@ -62,7 +58,8 @@ static void advance(struct ed_sched *sched) {
         int64_t next_ns = ed_timers_next(sched->workers[i]);
         if (next_ns < least_ns) least_ns = next_ns;
     }
-    if (least_ns == INT64_MAX) ED_PANIC("simulation: every worker sleeps and no timer is set: nothing can ever run again");
+    if (least_ns == INT64_MAX)
+        ED_PANIC("simulation: every worker sleeps and no timer is set: nothing can ever run again");
     clock_now_ns = least_ns;
 }
 

@@ -52,8 +52,7 @@ bool eddy_cancel(eddy_future *future) {
     if (!(word & ED_IS_TASK)) return ed_future_complete(future, EDDY_ECANCELED, EDDY_NONE, NULL) == 0;
     do {
         if (word & ED_DONE) return false;
-    } while (!ED_CAS_WEAK(&future->word, &word,
-                          (word | ED_CANCEL) + (ed_count_of(word) < 0xffff ? ED_COUNT_ONE : 0)));
+    } while (!ED_CAS_WEAK(&future->word, &word, (word | ED_CANCEL) + (ed_count_of(word) < 0xffff ? ED_COUNT_ONE : 0)));
     route((eddy_task *)future);
     return true;
 }

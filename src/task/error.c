@@ -58,13 +58,9 @@ void ed_error_set_current(eddy_error *error) {
     task->error = error;
 }
 
-__attribute__((noinline)) void ed_error_thread_slot(eddy_error **slot) {
-    thread_slot = slot;
-}
+__attribute__((noinline)) void ed_error_thread_slot(eddy_error **slot) { thread_slot = slot; }
 
-__attribute__((noinline)) static eddy_error **slot_of_thread(void) {
-    return thread_slot;
-}
+__attribute__((noinline)) static eddy_error **slot_of_thread(void) { return thread_slot; }
 
 int eddy_fail(int code, const char *format, ...) {
     eddy_task *task = ed_task_current();
@@ -81,33 +77,24 @@ int eddy_fail(int code, const char *format, ...) {
     return code;
 }
 
-void eddy_handled(void) {
-    ed_error_set_current(NULL);
-}
+void eddy_handled(void) { ed_error_set_current(NULL); }
 
 const eddy_error *eddy_error_current(int status) {
     eddy_task *task = ed_task_current();
     return task != NULL && task->error != NULL && task->error->status == status ? task->error : NULL;
 }
 
-int eddy_error_status(const eddy_error *error) {
-    return error != NULL ? error->status : 0;
-}
-const char *eddy_error_text(const eddy_error *error) {
-    return error != NULL ? error->text : "";
-}
-const char *eddy_error_task(const eddy_error *error) {
-    return error != NULL ? error->task : "";
-}
-size_t eddy_error_children(const eddy_error *error) {
-    return error != NULL ? error->children_count : 0;
-}
+int eddy_error_status(const eddy_error *error) { return error != NULL ? error->status : 0; }
+const char *eddy_error_text(const eddy_error *error) { return error != NULL ? error->text : ""; }
+const char *eddy_error_task(const eddy_error *error) { return error != NULL ? error->task : ""; }
+size_t eddy_error_children(const eddy_error *error) { return error != NULL ? error->children_count : 0; }
 const eddy_error *eddy_error_child(const eddy_error *error, size_t index) {
     return error != NULL && index < error->children_count ? error->children[index] : NULL;
 }
 
 /* Appends to a buffer that may be full; `used` goes on counting. */
-static void append(char *buffer, size_t bytes, size_t *used, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void append(char *buffer, size_t bytes, size_t *used, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 static void append(char *buffer, size_t bytes, size_t *used, const char *format, ...) {
     va_list list;
     va_start(list, format);

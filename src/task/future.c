@@ -76,47 +76,6 @@ static void send_out(struct ed_list *list) {
     }
 }
 
-bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, bool task_check) {
-    uint64_t word = ED_LOAD_RELAXED(&future->word);
-    while (!(word & (ED_LOCK | ED_WAITED))) { /* nobody waits: one compare-and-swap */
-        if (task_check && (word & ED_CANCEL)) return false;
-        if (ED_CAS_WEAK(&future->word, &word, ((word & ~clear) | ED_DONE | flags))) return true;
-    }
-
-    struct ed_list taken;
-    ed_list_init(&taken);
-    word = ed_future_lock(future);
-    if (task_check && (word & ED_CANCEL)) {
-        ed_future_unlock(future, 0, 0);
-        return false;
-    }
-    for (struct ed_list *link = future->waiters.next; link != &future->waiters; link = link->next)
-        ED_CONTAINER(link, struct ed_waiter, link)->state = ED_WAITER_TAKEN;
-    if (!ed_list_empty(&future->waiters)) {
-        taken = future->waiters;
-        taken.next->prev = taken.prev->next = &taken;
-        ed_list_init(&future->waiters);
-    }
-    /* CANCEL may be set between the check above and this store: a request that comes while the task ends is late. It is
-     * kept out of the way of T4 by trying again. */
-    word = ED_LOAD_RELAXED(&future->word);
-    for (;;) {
-        if (task_check && (word & ED_CANCEL)) break;
-        if (ED_CAS_WEAK(&future->word, &word, ((word & ~clear & ~ED_WAITED) | ED_DONE | flags) & ~ED_LOCK)) {
-            send_out(&taken);
-            return true;
-        }
-    }
-    if (!ed_list_empty(&taken)) { /* put the list back */
-        future->waiters = taken;
-        taken.next->prev = taken.prev->next = &future->waiters;
-        for (struct ed_list *link = future->waiters.next; link != &future->waiters; link = link->next)
-            ED_CONTAINER(link, struct ed_waiter, link)->state = ED_WAITER_LINKED;
-    }
-    ed_future_unlock(future, 0, 0);
-    return false;
-}
-
 /* ---- life ---------------------------------------------------------------------------------------- */
 
 void ed_future_init(eddy_future *future, struct ed_worker *home, eddy_loop *loop, uint64_t refs, uint64_t flags,
@@ -141,17 +100,60 @@ static void future_last(eddy_future *future, uint64_t word) {
                 ed_report_task(future->sched, EDDY_REPORT_NEVER_RETRIEVED, (eddy_task *)future,
                                "a task failed and its failure was never retrieved", future->status, future->error);
             } else {
-                ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
-                                                        .message = "a future failed and its failure was never retrieved",
-                                                        .task = "",
-                                                        .status = future->status,
-                                                        .error = future->error});
+                ed_report(future->sched,
+                          &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
+                                         .message = "a future failed and its failure was never retrieved",
+                                         .task = "",
+                                         .status = future->status,
+                                         .error = future->error});
             }
         }
     }
     eddy_error_release(future->error);
     future->error = NULL;
     future->destroy(future);
+}
+
+static void set_states(struct ed_list *list, uint8_t state) {
+    for (struct ed_list *link = list->next; link != list; link = link->next)
+        ED_CONTAINER(link, struct ed_waiter, link)->state = state;
+}
+
+/* What the word becomes. */
+static uint64_t finished(uint64_t word, uint64_t flags, uint64_t clear, int how) {
+    return ((word & ~clear) | ED_DONE | flags) - (how & ED_FINISH_RELEASE ? ED_REF_ONE : 0);
+}
+
+bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int how) {
+    uint64_t word = ED_LOAD_RELAXED(&future->word), next;
+    while (!(word & (ED_LOCK | ED_WAITED))) { /* nobody waits: one compare-and-swap */
+        if ((how & ED_FINISH_CHECK) && (word & ED_CANCEL)) return false;
+        next = finished(word, flags, clear, how);
+        if (ED_CAS_WEAK(&future->word, &word, next)) {
+            if (ed_refs_of(next) == 0) future_last(future, next);
+            return true;
+        }
+    }
+
+    /* The list is taken in the step that sets DONE and gives LOCK back. A request may come until
+     * that step, so its check is part of it. */
+    word = ed_future_lock(future);
+    struct ed_list taken;
+    ed_list_init(&taken);
+    ed_list_splice(&taken, &future->waiters);
+    set_states(&taken, ED_WAITER_TAKEN);
+    do {
+        if ((how & ED_FINISH_CHECK) && (word & ED_CANCEL)) {
+            set_states(&taken, ED_WAITER_LINKED);
+            ed_list_splice(&future->waiters, &taken);
+            ed_future_unlock(future, 0, 0);
+            return false;
+        }
+        next = finished(word & ~ED_LOCK, flags, clear | ED_WAITED, how);
+    } while (!ED_CAS_WEAK(&future->word, &word, next));
+    send_out(&taken);
+    if (ed_refs_of(next) == 0) future_last(future, next);
+    return true;
 }
 
 void ed_future_release(eddy_future *future) {
@@ -163,9 +165,7 @@ void ed_future_release(eddy_future *future) {
     future_last(future, word);
 }
 
-static void free_bare(eddy_future *future) {
-    ed_free(future);
-}
+static void free_bare(eddy_future *future) { ed_free(future); }
 
 eddy_future *ed_future_create_at(struct ed_worker *home, eddy_loop *loop, eddy_drop_fn drop) {
     eddy_future *future = ed_alloc(sizeof *future);
@@ -212,7 +212,7 @@ int ed_future_complete(eddy_future *future, int status, eddy_value value, eddy_e
     future->status = status;
     future->value = value;
     future->error = error;
-    ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_SETTING, false);
+    ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_SETTING, 0);
     return 0;
 }
 
@@ -222,9 +222,7 @@ int ed_future_fail_with(eddy_future *future, int status, eddy_error *taken) {
     return result;
 }
 
-int eddy_future_set(eddy_future *future, eddy_value value) {
-    return ed_future_complete(future, 0, value, NULL);
-}
+int eddy_future_set(eddy_future *future, eddy_value value) { return ed_future_complete(future, 0, value, NULL); }
 
 int eddy_future_fail(eddy_future *future, int status, const char *format, ...) {
     if (status >= 0 || status == EDDY_ECANCELED) return EDDY_EINVAL;
@@ -243,9 +241,7 @@ int eddy_future_fail(eddy_future *future, int status, const char *format, ...) {
 
 /* ---- looking ------------------------------------------------------------------------------------- */
 
-bool eddy_future_done(const eddy_future *future) {
-    return ed_future_is_done(future);
-}
+bool eddy_future_done(const eddy_future *future) { return ed_future_is_done(future); }
 
 bool eddy_future_cancelled(const eddy_future *future) {
     uint64_t word = ED_LOAD_ACQUIRE((_Atomic uint64_t *)&future->word);

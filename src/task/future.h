@@ -34,45 +34,41 @@
 #define ED_DONE UINT64_C(0x0001)
 #define ED_SETTING UINT64_C(0x0002)
 #define ED_LOCK UINT64_C(0x0004)
-#define ED_WAITED UINT64_C(0x0008)    /* the list is not empty                                     */
-#define ED_CANCEL UINT64_C(0x0010)    /* task: a request is pending, not yet delivered             */
-#define ED_CANCELLED UINT64_C(0x0020) /* with DONE: ended cancelled                                */
-#define ED_RETRIEVED UINT64_C(0x0040) /* somebody looked at the result                             */
+#define ED_WAITED UINT64_C(0x0008)    /* the list is not empty */
+#define ED_CANCEL UINT64_C(0x0010)    /* task: a request is pending, not yet delivered */
+#define ED_CANCELLED UINT64_C(0x0020) /* with DONE: ended cancelled */
+#define ED_RETRIEVED UINT64_C(0x0040) /* somebody looked at the result */
 #define ED_VALUE_TAKEN UINT64_C(0x0080)
 #define ED_IS_TASK UINT64_C(0x0100)
-#define ED_MESSAGE UINT64_C(0x0200)   /* task: a cancel message is on its way                      */
-#define ED_HIDDEN UINT64_C(0x0400)    /* task: the runtime's own, not in all_tasks                 */
+#define ED_MESSAGE UINT64_C(0x0200) /* task: a cancel message is on its way */
+#define ED_HIDDEN UINT64_C(0x0400)  /* task: the runtime's own, not in all_tasks */
 #define ED_COUNT_ONE (UINT64_C(1) << 16)
 #define ED_COUNT_MASK (UINT64_C(0xffff) << 16)
 #define ED_REF_ONE (UINT64_C(1) << 32)
 
-static inline unsigned ed_count_of(uint64_t word) {
-    return (unsigned)(word >> 16 & 0xffff);
-}
-static inline uint64_t ed_refs_of(uint64_t word) {
-    return word >> 32;
-}
+static inline unsigned ed_count_of(uint64_t word) { return (unsigned)(word >> 16 & 0xffff); }
+static inline uint64_t ed_refs_of(uint64_t word) { return word >> 32; }
 
 struct ed_waiter {
-    struct ed_list link;        /* in the future's list, or its completer's             */
-    struct ed_message message;  /* when the completer sits on another worker            */
-    struct ed_worker *worker;   /* (c) while linked: where it arrives                   */
-    void (*arrive)(struct ed_waiter *waiter); /* on worker; only queues                 */
-    uint8_t state;              /* under LOCK until TAKEN; then the completer's, then worker's */
+    struct ed_list link;                      /* in the future's list, or its completer's */
+    struct ed_message message;                /* when the completer sits on another worker */
+    struct ed_worker *worker;                 /* (c) while linked: where it arrives */
+    void (*arrive)(struct ed_waiter *waiter); /* on worker; only queues */
+    uint8_t state;                            /* under LOCK until TAKEN; then the completer's, then worker's */
 };
 enum { ED_WAITER_IDLE, ED_WAITER_LINKED, ED_WAITER_TAKEN, ED_WAITER_ARRIVED };
 
 struct eddy_future {
     _Atomic uint64_t word;
-    struct ed_list waiters; /* under LOCK                                                       */
-    int status;             /* (c) once DONE, as all of the result                              */
+    struct ed_list waiters; /* under LOCK */
+    int status;             /* (c) once DONE, as all of the result */
     eddy_value value;
     eddy_drop_fn drop;
     eddy_error *error;
     struct ed_sched *sched;
-    struct ed_worker *home; /* (c) whose loop runs done callbacks                               */
-    eddy_loop *loop;        /* (c) its domain, or NULL                                          */
-    void (*destroy)(struct eddy_future *future); /* (c) frees the memory                        */
+    struct ed_worker *home;                      /* (c) whose loop runs done callbacks */
+    eddy_loop *loop;                             /* (c) its domain, or NULL */
+    void (*destroy)(struct eddy_future *future); /* (c) frees the memory */
 };
 
 /* A pending future with `refs` references and `flags`, in memory that `destroy` gives back. */
@@ -82,9 +78,7 @@ void ed_future_init(eddy_future *future, struct ed_worker *home, eddy_loop *loop
 static inline bool ed_future_is_done(const eddy_future *future) {
     return (ED_LOAD_ACQUIRE((_Atomic uint64_t *)&future->word) & ED_DONE) != 0;
 }
-static inline void ed_future_share(eddy_future *future) {
-    ED_ADD(&future->word, ED_REF_ONE);
-}
+static inline void ed_future_share(eddy_future *future) { ED_ADD(&future->word, ED_REF_ONE); }
 void ed_future_release(eddy_future *future);
 
 /* Takes LOCK; gives the word as it is now, LOCK set. */
@@ -96,10 +90,12 @@ bool ed_future_link(eddy_future *future, struct ed_waiter *waiter);
 /* The waiter's worker: takes it back. False if it is TAKEN: it will arrive. */
 bool ed_future_unlink(eddy_future *future, struct ed_waiter *waiter);
 
-/* The completer's last step: sets DONE and `flags`, clears `clear`, takes the list and sends it out. The result is
- * written. `word` is what was last seen; with `task_check` gives up, false, when ED_CANCEL is set meanwhile.
- * Afterwards the future may be gone unless the caller holds a reference. */
-bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, bool task_check);
+/* The completer's last step: sets DONE and `flags`, clears `clear`, takes the list and sends it
+ * out. The result is written. `how`: ED_FINISH_CHECK gives up, false, when ED_CANCEL is set
+ * meanwhile; ED_FINISH_RELEASE gives the caller's reference back in the same step. Without it the
+ * caller must hold one through the call. */
+enum { ED_FINISH_CHECK = 1, ED_FINISH_RELEASE = 2 };
+bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int how);
 
 /* Ends a bare future; takes `error`. 0 or EDDY_ESTATE (value and error stay the caller's). */
 int ed_future_complete(eddy_future *future, int status, eddy_value value, eddy_error *error);

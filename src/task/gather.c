@@ -13,16 +13,16 @@
 struct many {
     size_t references; /* the caller and each callback that has not run */
     size_t count, pending;
-    bool all;           /* gather_all: failures are results              */
-    bool requested;     /* the outer was cancelled and a child was asked */
-    size_t failed;      /* wait: children that failed                    */
-    eddy_future *outer; /* gather                                        */
-    struct ed_fiber *waiter; /* wait: NULL once it needs no wake         */
-    size_t needed;      /* wait: wake at so many done                    */
-    bool on_failure;    /* wait: or at the first failure                 */
+    bool all;                /* gather_all: failures are results */
+    bool requested;          /* the outer was cancelled and a child was asked */
+    size_t failed;           /* wait: children that failed */
+    eddy_future *outer;      /* gather */
+    struct ed_fiber *waiter; /* wait: NULL once it needs no wake */
+    size_t needed;           /* wait: wake at so many done */
+    bool on_failure;         /* wait: or at the first failure */
     struct child {
-        eddy_future *future;           /* one reference      */
-        struct ed_callback *callback;  /* until it is started */
+        eddy_future *future;          /* one reference */
+        struct ed_callback *callback; /* until it is started */
     } children[];
 };
 
@@ -127,9 +127,7 @@ int eddy_gather_all(eddy_future *const *futures, size_t count, eddy_result *resu
 
 /* ---- wait ----------------------------------------------------------------------------------------- */
 
-static bool is_failure(eddy_future *future) {
-    return future->status < 0 && !eddy_future_cancelled(future);
-}
+static bool is_failure(eddy_future *future) { return future->status < 0 && !eddy_future_cancelled(future); }
 
 static int wait_child_done(eddy_future *future, void *arg) {
     struct many *many = arg;
@@ -208,8 +206,9 @@ static int shield_inner_done(eddy_future *inner, void *arg) {
     if (ed_future_is_done(outer)) {
         if (is_failure(inner)) {
             (void)eddy_future_error(inner); /* reported here: retrieved */
-            ed_report(inner->sched, &(eddy_report){EDDY_REPORT_SHIELD, "a shielded future failed after its outer was cancelled",
-                                                   "", status, inner->error});
+            ed_report(inner->sched,
+                      &(eddy_report){EDDY_REPORT_SHIELD, "a shielded future failed after its outer was cancelled", "",
+                                     status, inner->error});
         }
     } else if (status >= 0) {
         (void)eddy_future_set(outer, inner->value);

@@ -18,17 +18,17 @@ enum state { BODY, EXITING, ENDED };
 struct ed_group {
     _Atomic unsigned references;
     struct ed_spinlock lock;
-    enum state state;       /* under lock                                               */
-    bool aborting;          /* under lock                                               */
-    bool parked;            /* under lock                                               */
-    bool parent_requested;  /* under lock: the group cancelled the parent               */
-    bool outside;           /* the parent's: a cancel came while it was in the exit     */
-    size_t count;           /* under lock: children not ended                           */
-    unsigned errors_lost;   /* under lock: details that found no memory                 */
-    struct ed_list fresh, rest, asked; /* under lock                                    */
-    eddy_error *error;      /* children's failures; created at enter, under lock        */
-    eddy_task *parent;      /* (c) one reference                                        */
-    struct ed_message wake; /* of who took `parked` to false, if it is elsewhere        */
+    enum state state;                  /* under lock */
+    bool aborting;                     /* under lock */
+    bool parked;                       /* under lock */
+    bool parent_requested;             /* under lock: the group cancelled the parent */
+    bool outside;                      /* the parent's: a cancel came while it was in the exit */
+    size_t count;                      /* under lock: children not ended */
+    unsigned errors_lost;              /* under lock: details that found no memory */
+    struct ed_list fresh, rest, asked; /* under lock */
+    eddy_error *error;                 /* children's failures; created at enter, under lock */
+    eddy_task *parent;                 /* (c) one reference */
+    struct ed_message wake;            /* of who took `parked` to false, if it is elsewhere */
 };
 
 static void group_free(struct ed_group *group) {

@@ -124,7 +124,8 @@ int eddy_call_at(eddy_loop *loop, int64_t when_ns, eddy_call_fn fn, void *arg, e
 
 int eddy_call_later(eddy_loop *loop, int64_t delay_ns, eddy_call_fn fn, void *arg, eddy_handle **handle_out) {
     int64_t now_ns = eddy_time_ns();
-    return eddy_call_at(loop, delay_ns > INT64_MAX - 1 - now_ns ? INT64_MAX - 1 : now_ns + delay_ns, fn, arg, handle_out);
+    return eddy_call_at(loop, delay_ns > INT64_MAX - 1 - now_ns ? INT64_MAX - 1 : now_ns + delay_ns, fn, arg,
+                        handle_out);
 }
 
 void eddy_handle_cancel(eddy_handle *handle) {
@@ -135,9 +136,7 @@ void eddy_handle_cancel(eddy_handle *handle) {
     eddy_handle_release(handle);
 }
 
-bool eddy_handle_cancelled(const eddy_handle *handle) {
-    return ED_LOAD_RELAXED((_Atomic bool *)&handle->cancelled);
-}
+bool eddy_handle_cancelled(const eddy_handle *handle) { return ED_LOAD_RELAXED((_Atomic bool *)&handle->cancelled); }
 
 /* ---- loops ---------------------------------------------------------------------------------------- */
 

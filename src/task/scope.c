@@ -15,9 +15,7 @@ static void expire(struct ed_scope *scope) {
     eddy_cancel(&scope->task->future);
 }
 
-static void scope_fires(struct ed_timer *timer) {
-    expire(ED_CONTAINER(timer, struct ed_scope, timer));
-}
+static void scope_fires(struct ed_timer *timer) { expire(ED_CONTAINER(timer, struct ed_scope, timer)); }
 
 void ed_scope_check(struct ed_strand *strand) {
     for (struct ed_scope *scope = strand->scope; scope != NULL; scope = scope->outer)
@@ -118,8 +116,9 @@ int eddy_wait_for(eddy_future *future, int64_t timeout_ns, eddy_value *value_out
         if (!eddy_future_done(future)) {
             eddy_cancel(future);
             int status = eddy_await(future, value_out);
-            return status == EDDY_ECANCELED && eddy_future_cancelled(future) ? eddy_fail(EDDY_ETIMEDOUT, "timed out at once")
-                                                                             : status;
+            return status == EDDY_ECANCELED && eddy_future_cancelled(future)
+                       ? eddy_fail(EDDY_ETIMEDOUT, "timed out at once")
+                       : status;
         }
         return eddy_await(future, value_out);
     }

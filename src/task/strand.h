@@ -9,12 +9,12 @@
 
 struct ed_scope {
     struct ed_timer timer;
-    struct ed_scope *outer;   /* the scope that this one lies in                      */
+    struct ed_scope *outer; /* the scope that this one lies in */
     eddy_task *task;
-    int64_t timeout_ns;       /* as pushed: for the report                            */
-    unsigned requests_before; /* cancel requests that others had made                 */
+    int64_t timeout_ns;       /* as pushed: for the report */
+    unsigned requests_before; /* cancel requests that others had made */
     bool expired;
-    bool due;                 /* delay <= 0: expires at the first suspension          */
+    bool due; /* delay <= 0: expires at the first suspension */
     bool allocated;
 };
 
@@ -22,15 +22,15 @@ struct ed_strand {
     struct ed_fiber fiber; /* first */
     struct ed_waiter waiter;
     struct ed_timer timer; /* deadline of the park */
-    bool parked;           /* between ed_park and its return                       */
-    bool woken;            /* ed_wake came                                         */
+    bool parked;           /* between ed_park and its return */
+    bool woken;            /* ed_wake came */
     bool timed_out;
-    bool last_woken;       /* for ed_park_woken                                    */
-    bool scope_failed;     /* a scope found no memory: the next suspension says so */
-    int status;            /* given to ed_wake                                     */
-    unsigned scopes_used;    /* of scopes[]                                         */
-    unsigned scopes_missing; /* pushed without memory, not yet popped               */
-    struct ed_scope *scope; /* innermost                                           */
+    bool last_woken;         /* for ed_park_woken */
+    bool scope_failed;       /* a scope found no memory: the next suspension says so */
+    int status;              /* given to ed_wake */
+    unsigned scopes_used;    /* of scopes[] */
+    unsigned scopes_missing; /* pushed without memory, not yet popped */
+    struct ed_scope *scope;  /* innermost */
     struct ed_scope scopes[ED_SCOPES_INLINE];
 };
 

@@ -13,9 +13,7 @@
 
 /* ---- the end ------------------------------------------------------------------------------------- */
 
-static void destroy(eddy_future *future) {
-    ed_slab_put((eddy_task *)future);
-}
+static void destroy(eddy_future *future) { ed_slab_put((eddy_task *)future); }
 
 static void drop_argument(eddy_task *task) {
     if (task->drop_arg != NULL) task->drop_arg(eddy_value_ptr(task->arg));
@@ -43,23 +41,26 @@ static void end(eddy_task *task, int status, eddy_value value) {
     future->status = status;
     future->value = value;
     future->error = error;
+    struct ed_group *group = task->group;
+    const int how =
+        group == NULL ? ED_FINISH_RELEASE : 0; /* nothing is left to do: the last reference may go with it */
+    struct ed_worker *worker = ed_worker_current();
+    ed_count_add(&worker->counts.ended, 1);
     if (status < 0) {
-        ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, false);
-    } else if (!ed_future_finish(future, 0, 0, true)) { /* T4: a request still pending takes the value */
+        ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, how);
+    } else if (!ed_future_finish(future, 0, 0,
+                                 how | ED_FINISH_CHECK)) { /* T4: a request still pending takes the value */
         if (future->drop != NULL) future->drop(value);
         future->value = EDDY_NONE;
         future->status = EDDY_ECANCELED;
-        ed_future_finish(future, ED_CANCELLED, ED_CANCEL, false);
+        ed_future_finish(future, ED_CANCELLED, ED_CANCEL, how);
     }
-    struct ed_worker *worker = ed_worker_current();
-    ed_count_add(&worker->counts.ended, 1);
-    if (task->group == NULL) {
-        ed_future_release(future);
-    } else if (future->loop != NULL) { /* in a domain its group hears of it in a step of its own, as in asyncio */
+    if (group == NULL) return;
+    if (future->loop != NULL) { /* in a domain its group hears of it in a step of its own, as in asyncio */
         task->group_call.run = tell_group;
         ed_call_soon(worker, &task->group_call);
     } else {
-        ed_group_child_done(task->group, task);
+        ed_group_child_done(group, task);
         ed_future_release(future);
     }
 }
@@ -199,12 +200,12 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
 static void arrive_pinned(struct ed_message *message, struct ed_worker *worker) {
     eddy_task *task = ED_CONTAINER(message, struct eddy_task, message);
     (void)ed_start_push(worker, &task->start, true); /* pinned: needs no memory */
-    ED_AND(&task->future.word, ~ED_MESSAGE); /* a cancel meanwhile: the start sees it */
+    ED_AND(&task->future.word, ~ED_MESSAGE);         /* a cancel meanwhile: the start sees it */
     ed_future_release(&task->future);
 }
 
-static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned, eddy_loop *loop,
-                  const eddy_task_options *options, uint64_t flags) {
+static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned,
+                  eddy_loop *loop, const eddy_task_options *options, uint64_t flags) {
     bool elsewhere = pinned != NULL && pinned != here;
     uint64_t refs = 1 + (task_out != NULL) + elsewhere;
     struct ed_worker *home = pinned != NULL ? pinned : here;
@@ -224,7 +225,7 @@ static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here,
         task->drop_arg = NULL; /* spawn_failed drops it */
         drop_argument(task);
         task->future.status = status;
-        ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, false);
+        ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, 0);
         while (refs-- > 0) ed_future_release(&task->future);
         return status;
     }
@@ -290,13 +291,9 @@ void eddy_task_release(eddy_task *task) {
     if (task != NULL) ed_future_release(&task->future);
 }
 
-eddy_task *eddy_current_task(void) {
-    return ed_task_current();
-}
+eddy_task *eddy_current_task(void) { return ed_task_current(); }
 
-uint64_t eddy_task_id(const eddy_task *task) {
-    return task->id;
-}
+uint64_t eddy_task_id(const eddy_task *task) { return task->id; }
 
 size_t eddy_task_name(const eddy_task *task, char *buffer, size_t bytes) {
     eddy_future *future = (eddy_future *)&task->future;

@@ -22,32 +22,32 @@ struct ed_defer {
 };
 
 struct eddy_task {
-    struct eddy_future future; /* first                                                       */
-    struct ed_start start;     /* (a) see sched/start.h                                       */
-    eddy_coro_fn fn;           /* (c)                                                         */
-    void *arg;                 /* (c)                                                         */
-    eddy_drop_fn drop_arg;     /* (c)                                                         */
-    bool arg_allocated;        /* (c) arg is a copy on the heap                               */
-    uint64_t id;               /* (c)                                                         */
+    struct eddy_future future; /* first */
+    struct ed_start start;     /* (a) see sched/start.h */
+    eddy_coro_fn fn;           /* (c) */
+    void *arg;                 /* (c) */
+    eddy_drop_fn drop_arg;     /* (c) */
+    bool arg_allocated;        /* (c) arg is a copy on the heap */
+    uint64_t id;               /* (c) */
 
-    struct ed_fiber *fiber;    /* (h) the stack it runs on                                    */
-    eddy_task *outer;          /* (h) who awaits it on the same stack                         */
-    bool waiting;              /* (h) parked, or below a task that runs on its stack          */
-    bool delivering;           /* (h) a cancel is being passed on: stops a cycle              */
-    bool (*on_cancel)(void *); /* (h) while waiting                                           */
-    void *on_cancel_arg;       /* (h)                                                         */
-    _Atomic(const char *) reason; /* (a) what it waits on; written by the host                */
-    eddy_error *error;         /* (h) detail of its last failure                              */
-    struct ed_defer *defers;   /* (h)                                                         */
+    struct ed_fiber *fiber;       /* (h) the stack it runs on */
+    eddy_task *outer;             /* (h) who awaits it on the same stack */
+    bool waiting;                 /* (h) parked, or below a task that runs on its stack */
+    bool delivering;              /* (h) a cancel is being passed on: stops a cycle */
+    bool (*on_cancel)(void *);    /* (h) while waiting */
+    void *on_cancel_arg;          /* (h) */
+    _Atomic(const char *) reason; /* (a) what it waits on; written by the host */
+    eddy_error *error;            /* (h) detail of its last failure */
+    struct ed_defer *defers;      /* (h) */
 
-    struct ed_group *group;    /* (c) the group it is a child of, one reference               */
-    struct ed_list group_link; /* under the group's lock                                      */
-    struct ed_call group_call; /* (h) in a domain: tells the group in a step of its own       */
-    struct ed_message message; /* cancel on its way to the host: owned through ED_MESSAGE     */
+    struct ed_group *group;    /* (c) the group it is a child of, one reference */
+    struct ed_list group_link; /* under the group's lock */
+    struct ed_call group_call; /* (h) in a domain: tells the group in a step of its own */
+    struct ed_message message; /* cancel on its way to the host: owned through ED_MESSAGE */
     struct eddy_task *next_free;
 
-    char name[ED_TASK_NAME_BYTES]; /* under the future's LOCK; empty: "Task-<id>"            */
-    char copy[ED_TASK_ARG_BYTES];  /* small copied arguments                                  */
+    char name[ED_TASK_NAME_BYTES]; /* under the future's LOCK; empty: "Task-<id>" */
+    char copy[ED_TASK_ARG_BYTES];  /* small copied arguments */
 };
 
 /* A serial domain, or the runtime's loop (worker NULL). */
@@ -61,9 +61,9 @@ struct eddy_loop {
 struct ed_tasks {
     struct ed_spinlock lock;
     struct ed_slab_chunk *chunks; /* under lock; never freed before the run ends */
-    eddy_task *free;              /* under lock                                  */
-    eddy_loop *domains;           /* under lock                                  */
-    eddy_loop loop;               /* the runtime's                               */
+    eddy_task *free;              /* under lock */
+    eddy_loop *domains;           /* under lock */
+    eddy_loop loop;               /* the runtime's */
     eddy_exception_handler on_exception;
     void *on_exception_arg;
 };
@@ -72,12 +72,11 @@ int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *
 void ed_tasks_close(struct ed_sched *sched);
 int ed_tasks_worker_open(struct ed_worker *worker);
 void ed_tasks_worker_close(struct ed_worker *worker);
-static inline struct ed_tasks *ed_tasks_of(struct ed_sched *sched) {
-    return sched->tasks;
-}
+static inline struct ed_tasks *ed_tasks_of(struct ed_sched *sched) { return sched->tasks; }
 
 /* slab.c: records. */
-eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker); /* NULL: no memory; worker NULL: other threads */
+eddy_task *ed_slab_get_from(struct ed_sched *sched,
+                            struct ed_worker *worker); /* NULL: no memory; worker NULL: other threads */
 void ed_slab_put(eddy_task *task);
 /* Calls visit with a reference on each task that is alive and not done, until it returns false. */
 void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *arg), void *arg);
@@ -134,7 +133,7 @@ void ed_handle_drop_timers(struct ed_worker *worker); /* at the end of a run: ti
 
 /* report.c */
 void ed_report(struct ed_sched *sched, const eddy_report *report);
-void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message, int status,
-                    const eddy_error *error);
+void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
+                    int status, const eddy_error *error);
 
 #endif

@@ -53,9 +53,7 @@ bool ed_cancel_pending(eddy_task *task, bool take) {
     return true;
 }
 
-bool ed_cancel_future(void *future) {
-    return eddy_cancel(future);
-}
+bool ed_cancel_future(void *future) { return eddy_cancel(future); }
 
 void ed_cancel_deliver(eddy_task *task) {
     if (!task->waiting || task->delivering) return; /* it runs: its next suspension sees the bit */
@@ -120,9 +118,7 @@ int ed_park(const struct ed_park *park) {
     return EDDY_ETIMEDOUT;
 }
 
-bool ed_park_woken(void) {
-    return ed_strand_of(ed_fiber_current())->last_woken;
-}
+bool ed_park_woken(void) { return ed_strand_of(ed_fiber_current())->last_woken; }
 
 void ed_count_io(void) {
     struct ed_fiber *fiber = ed_fiber_current();
@@ -172,8 +168,7 @@ int eddy_await(eddy_future *future, eddy_value *value_out) {
     struct ed_fiber *fiber = ed_fiber_current();
     if (ED_UNLIKELY(fiber == NULL)) return EDDY_EWRONGTHREAD;
     eddy_task *task = fiber->task;
-    if (ED_UNLIKELY(future == &task->future))
-        return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
+    if (ED_UNLIKELY(future == &task->future)) return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
     count_await(fiber, task);
     if (!ed_future_is_done(future) && (ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) &&
         ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future)) {
@@ -188,8 +183,7 @@ bool ed_task_run_direct(eddy_task *child, const char *reason, bool (*on_cancel)(
     struct ed_worker *worker = fiber->worker;
     eddy_task *task = fiber->task;
     if (!worker->sched->direct_await || task->future.loop != NULL || child->future.loop != NULL ||
-        child->start.stack_class > fiber->stack.class_ || strand->scope_failed ||
-        child->future.sched != worker->sched)
+        child->start.stack_class > fiber->stack.class_ || strand->scope_failed || child->future.sched != worker->sched)
         return false;
     enum ed_start_state state = ed_start_state(ED_LOAD_RELAXED(&child->start.word));
     if (state != ED_START_NEW_OWN && state != ED_START_NEW_SHARED) return false;

@@ -5,8 +5,8 @@
 #include "task/future.h"
 
 struct ed_park {
-    const char *reason;  /* static text, shown in dumps                                            */
-    int64_t deadline_ns; /* absolute; INT64_MAX: none                                              */
+    const char *reason;  /* static text, shown in dumps */
+    int64_t deadline_ns; /* absolute; INT64_MAX: none */
     /* A cancel was delivered to the parked task, on its host. True: passed on, stay parked. False or no function:
      * wake it with EDDY_ECANCELED. */
     bool (*on_cancel)(void *arg);
