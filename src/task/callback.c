@@ -8,7 +8,10 @@
 static void callback_run(struct ed_call *call) {
     struct ed_callback *callback = ED_CONTAINER(call, struct ed_callback, call);
     eddy_future *future = callback->future;
+    struct ed_worker *worker = callback->waiter.worker;
+    worker->call_loop = callback->loop;
     int status = callback->fn(future, callback->arg);
+    worker->call_loop = NULL;
     if (status < 0)
         ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
                                                 .message = "a done callback failed",
@@ -63,11 +66,11 @@ void ed_callback_start(struct ed_callback *callback) {
 }
 
 int eddy_future_add_callback(eddy_future *future, eddy_done_fn fn, void *arg) {
-    eddy_task *task = ed_task_current();
-    bool in_domain = task != NULL && task->future.loop != NULL;
-    struct ed_callback *callback =
-        ed_callback_create(future, fn, arg, in_domain ? task->future.loop->worker : future->home);
+    if (ed_worker_current() == NULL) return EDDY_EWRONGTHREAD;
+    eddy_loop *domain = ed_domain_current();
+    struct ed_callback *callback = ed_callback_create(future, fn, arg, domain != NULL ? domain->worker : future->home);
     if (callback == NULL) return EDDY_ENOMEM;
+    callback->loop = domain != NULL ? domain : future->loop;
     ed_callback_start(callback);
     return 0;
 }

@@ -10,6 +10,7 @@ struct ed_callback {
     eddy_future *future; /* one reference */
     eddy_done_fn fn;
     void *arg;
+    eddy_loop *loop; /* the domain it runs in; NULL: none, or the caller's own bookkeeping */
 };
 
 /* Shares the future. NULL: no memory. Nothing happens before ed_callback_start. */

@@ -175,15 +175,10 @@ eddy_future *ed_future_create_at(struct ed_worker *home, eddy_loop *loop, eddy_d
     return future;
 }
 
-static eddy_loop *current_domain(void) {
-    eddy_task *task = ed_task_current();
-    return task != NULL ? task->future.loop : NULL;
-}
-
 eddy_future *eddy_future_create(void) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL) return NULL;
-    return ed_future_create_at(worker, current_domain(), NULL);
+    return ed_future_create_at(worker, ed_domain_current(), NULL);
 }
 
 eddy_future *eddy_future_create_on(eddy_loop *loop, eddy_drop_fn drop) {

@@ -101,7 +101,7 @@ static int gather(eddy_future *const *futures, size_t count, eddy_result *result
     struct many *many = many_create(futures, count, gather_child_done);
     if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);
     many->all = all;
-    many->outer = ed_future_create_at(fiber->worker, ((eddy_task *)fiber->task)->future.loop, NULL);
+    many->outer = ed_future_create_at(fiber->worker, ed_domain_current(), NULL);
     if (many->outer == NULL) {
         many_release(many);
         return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);
@@ -229,8 +229,7 @@ int eddy_shield(eddy_future **outer_out, eddy_future *inner) {
     }
     struct shield *shield = ed_alloc(sizeof *shield);
     if (shield == NULL) return EDDY_ENOMEM;
-    eddy_task *task = ed_task_current();
-    ed_future_init(&shield->outer, worker, task != NULL ? task->future.loop : NULL, 2, 0, shield_destroy);
+    ed_future_init(&shield->outer, worker, ed_domain_current(), 2, 0, shield_destroy);
     shield->inner = eddy_future_share(inner);
     struct ed_callback *callback = ed_callback_create(inner, shield_inner_done, &shield->outer, worker);
     if (callback == NULL) {

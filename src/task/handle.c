@@ -143,7 +143,7 @@ bool eddy_handle_cancelled(const eddy_handle *handle) { return ED_LOAD_RELAXED((
 eddy_loop *eddy_loop_current(void) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL) return NULL;
-    eddy_loop *domain = worker->running != NULL ? ((eddy_task *)worker->running->task)->future.loop : worker->call_loop;
+    eddy_loop *domain = ed_domain_current();
     return domain != NULL ? domain : &ed_tasks_of(worker->sched)->loop;
 }
 

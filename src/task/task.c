@@ -240,16 +240,11 @@ static int spawn_failed(int status, void *arg, const eddy_task_options *options)
     return status;
 }
 
-static eddy_loop *loop_of_caller(struct ed_worker *here) {
-    if (here->running == NULL) return here->call_loop;
-    return ((eddy_task *)here->running->task)->future.loop;
-}
-
 int ed_task_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group) {
     struct ed_worker *here = ed_worker_current(), *pinned;
     if (here == NULL) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
-    eddy_loop *loop = loop_of_caller(here);
+    eddy_loop *loop = ed_domain_current();
     int status = place(here->sched, options, &loop, &pinned);
     eddy_task *task = NULL;
     if (status == 0) status = prepare(&task, here->sched, here, fn, arg, options);

@@ -83,6 +83,8 @@ void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *a
 
 /* The running task; NULL outside. */
 eddy_task *ed_task_current(void);
+/* The domain of the running task or callback; NULL: none. On a worker. */
+eddy_loop *ed_domain_current(void);
 
 /* As eddy_spawn, pinned to `worker`, from any thread. The task belongs to no domain unless options name one of that
  * worker. EDDY_ECLOSED once the worker is closed. */

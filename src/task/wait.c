@@ -27,6 +27,11 @@ eddy_task *ed_task_current(void) {
     return fiber != NULL ? fiber->task : NULL;
 }
 
+eddy_loop *ed_domain_current(void) {
+    struct ed_worker *worker = ed_worker_current();
+    return worker->running != NULL ? ((eddy_task *)worker->running->task)->future.loop : worker->call_loop;
+}
+
 static void queue(struct ed_strand *strand) {
     if (!strand->fiber.queued) ed_fiber_ready(&strand->fiber);
 }
