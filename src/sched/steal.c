@@ -2,8 +2,8 @@
  *
  * Problem    An idle worker must get work soon; a busy one must not pay for neighbours that are not there.
  * Idea       A worker without work sets ED_WANT in the others' `attention`, a flag that they load at each counted
- *            call anyway. Who sees it publishes: all private entries at a visit to the scheduler, all but the
- *            newest at a spawn (its awaiter is about to take it). The flag is cleared only when nobody sleeps or
+ *            call anyway. Who sees it publishes: all private entries at a visit to the scheduler and at the first
+ *            counted call after a tick, all but the newest at a spawn (its awaiter is about to take it). The flag is cleared only when nobody sleeps or
  *            searches, so that later spawns go on sharing while there are takers.
  * Ordering   ED_WANT is advice: relaxed. A worker that misses it still holds its tasks awake and looks again at
  *            its next call: no wake-up depends on it. What must not be missed is in idle.c.

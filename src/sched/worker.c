@@ -303,7 +303,7 @@ bool ed_worker_turn(struct ed_worker *worker) {
 }
 
 void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber) {
-    uint32_t attention = ED_LOAD_RELAXED(&worker->attention);
-    if (attention & ED_WANT) ed_publish(worker, 0);
-    if (worker->budget <= 0 || (attention & ED_TICK)) ed_fiber_preempt(fiber);
+    /* Between ticks a lone new task is not shared here: its awaiter is about to take it. */
+    if (ED_LOAD_RELAXED(&worker->attention) & ED_WANT) ed_publish(worker, 0);
+    ed_fiber_preempt(fiber);
 }

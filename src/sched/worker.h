@@ -122,7 +122,7 @@ void ed_start_trim(struct ed_worker *worker);
 
 /* Owner, in a task: counts a call; true when it is time to visit the scheduler first. */
 static inline bool ed_count_call(struct ed_worker *worker) {
-    return ED_UNLIKELY(--worker->budget <= 0 || ED_LOAD_RELAXED(&worker->attention) != 0);
+    return ED_UNLIKELY(--worker->budget <= 0 || (ED_LOAD_RELAXED(&worker->attention) & ED_TICK) != 0);
 }
 /* Owner, in a task: what ed_count_call asked for. May switch. */
 void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber);
