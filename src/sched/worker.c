@@ -303,7 +303,13 @@ bool ed_worker_turn(struct ed_worker *worker) {
 }
 
 void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber) {
-    /* Between ticks a lone new task is not shared here: its awaiter is about to take it. */
-    if (ED_LOAD_RELAXED(&worker->attention) & ED_WANT) ed_publish(worker, 0);
+    if (ED_LOAD_RELAXED(&worker->attention) & ED_TICK) {
+        if (ED_LOAD_RELAXED(&worker->attention) & ED_WANT) ed_publish(worker, 0);
+    } else if (worker->ready.head == NULL) {
+        /* Nobody waits for a turn but new tasks, and what is spawned here is mostly about to be awaited here: they
+         * start at the next tick at the latest. */
+        worker->budget = ED_BUDGET_CALLS;
+        return;
+    }
     ed_fiber_preempt(fiber);
 }

@@ -79,7 +79,7 @@ void ed_sim_turn(struct ed_sched *sched, uint64_t seed, _Atomic bool *until) {
         uint64_t dice = next(&state);
         if (dice % 16 == 0) ED_OR(&worker->attention, ED_TICK);
         clock_now_ns += (int64_t)(dice >> 8) % 2000;
-        sched->max_slices = 1 + (int)(dice >> 32) % 4;
+        sched->max_slices = 1 + (int)(dice >> 32 & 3);
         ed_worker_set_current(worker);
         if (sim->asleep) {
             sim->asleep = sim->woken = false;
