@@ -88,10 +88,7 @@ static void worker_loop(struct ed_worker *worker, _Atomic bool *until) {
     while (!ED_LOAD_SEQCST(until)) {
         if (ed_worker_turn(worker)) continue;
         if (!ed_idle_prepare(worker)) continue;
-        if (!ED_LOAD_SEQCST(until)) {
-            ed_count_add(&worker->counts.parks, 1);
-            worker->sched->driver->poll(worker, ed_timers_next(worker));
-        }
+        if (!ED_LOAD_SEQCST(until)) worker->sched->driver->poll(worker, ed_timers_next(worker));
         ed_idle_awake(worker);
         tick_unpark(runtime);
     }

@@ -73,6 +73,7 @@ static bool anything_came(struct ed_worker *worker) {
 
 bool ed_idle_prepare(struct ed_worker *worker) {
     struct ed_sched *sched = worker->sched;
+    ed_count_add(&worker->counts.parks, 1); /* first: who sees it asleep again also sees that it has been awake */
     ED_STORE_SEQCST(&worker->sleep, ED_SLEEPING);
     ED_ADD(&sched->idle, ED_IDLE_SLEEPER - (worker->searching ? ED_IDLE_SEARCHER : 0));
     worker->searching = false;

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 struct program {
-    bool swallow;   /* main returns 0 although it was cancelled */
-    bool insist;    /* main goes on waiting after the first     */
+    bool swallow; /* main returns 0 although it was cancelled */
+    bool insist;  /* main goes on waiting after the first     */
     bool cleaned_up;
 };
 
