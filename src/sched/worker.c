@@ -99,6 +99,7 @@ static void look_up(struct ed_worker *worker) {
     if (attention & ED_TICK) {
         ED_AND(&worker->attention, ~(uint32_t)ED_TICK);
         worker->may_start = true;
+        worker->slices = 0; /* timers and the poll have waited for a tick: on to the next pass */
     }
     if (attention & ED_WANT) ed_publish(worker, worker->ready.head == NULL ? 1 : 0);
 }
