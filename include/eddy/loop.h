@@ -48,12 +48,12 @@ EDDY_API int64_t eddy_time_ns(void) EDDY_ANY_THREAD;
 /* ---- what nobody handled ------------------------------------------------------------------------ */
 
 enum eddy_report_kind {
-    EDDY_REPORT_CALLBACK_FAILED,   /**< a callback returned a negative status */
-    EDDY_REPORT_NEVER_RETRIEVED,   /**< a failure was never looked at */
-    EDDY_REPORT_NEVER_AWAITED,     /**< a coroutine object was dropped without being driven */
-    EDDY_REPORT_DESTROYED_PENDING, /**< the runtime ended with a task that was not done */
-    EDDY_REPORT_SHUTDOWN,          /**< a task failed, or is late, while the run was ending */
-    EDDY_REPORT_SHIELD             /**< a shielded future failed after its outer was cancelled */
+    EDDY_REPORT_CALLBACK_FAILED, /**< a callback returned a negative status */
+    EDDY_REPORT_NEVER_RETRIEVED, /**< a failure was never looked at */
+    EDDY_REPORT_NEVER_AWAITED,   /**< a coroutine object was dropped without being driven */
+    EDDY_REPORT_STILL_PENDING, /**< the run cannot end: a task outlives its cancel and the deadline (asyncio destroys it) */
+    EDDY_REPORT_SHUTDOWN,      /**< a task failed, or is late, while the run was ending */
+    EDDY_REPORT_SHIELD         /**< a shielded future failed after its outer was cancelled */
 };
 typedef struct eddy_report {
     enum eddy_report_kind kind;

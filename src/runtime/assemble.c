@@ -141,7 +141,7 @@ static void report_late(struct ed_runtime *runtime, eddy_task *task) {
     char text[256], message[320];
     eddy_task_print(task, text, sizeof text);
     snprintf(message, sizeof message, "the run cannot end: still alive after its cancel: %s", text);
-    ed_report_task(&runtime->sched, EDDY_REPORT_SHUTDOWN, task, message, 0, NULL);
+    ed_report_task(&runtime->sched, EDDY_REPORT_STILL_PENDING, task, message, 0, NULL);
 }
 
 /* Waits for `task` to end, and names it every REPORT_SECONDS once the deadline has passed. */
