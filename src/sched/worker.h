@@ -43,6 +43,7 @@ struct ed_worker {
 
     int64_t polled_ns;           /* (o) clock of the last poll */
     bool may_start;              /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
+    uint64_t request;            /* (o) the cancel request that is being passed on, or 0 */
     void *call_loop;             /* (o) the domain of the callback that runs, or NULL */
     bool searching;              /* (o) holds a searcher's token */
     struct ed_heap timers;       /* (o) */
@@ -92,6 +93,7 @@ struct ed_sched {
 
     _Alignas(ED_LINE) _Atomic uint64_t idle;    /* (s) idle.c */
     _Alignas(ED_LINE) _Atomic uint64_t next_id; /* (s) task numbers, reserved in blocks */
+    _Atomic uint64_t next_request;              /* (s) numbers of cancel requests */
     _Atomic bool stopping;                      /* (s) workers end their loop */
     _Atomic uint32_t next_home;                 /* (s) round robin for domains */
 };

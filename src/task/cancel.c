@@ -47,13 +47,29 @@ static void route(eddy_task *task) {
     }
 }
 
+/* Notes that `task` is asked by request `id`. A request that is being passed on asks each task once, so one that goes
+ * round a cycle of waiters ends (T12); ids grow, and a task that a later one has asked needs no older one passed on. */
+static bool asked_before(eddy_task *task, uint64_t id, bool passed_on) {
+    uint64_t last = ED_LOAD_RELAXED(&task->request);
+    do {
+        if (last >= id) return passed_on;
+    } while (!ED_CAS_WEAK(&task->request, &last, id));
+    return false;
+}
+
 bool eddy_cancel(eddy_future *future) {
-    uint64_t word = ED_LOAD_RELAXED(&future->word);
+    uint64_t word = ED_LOAD_ACQUIRE(&future->word);
     if (!(word & ED_IS_TASK)) return ed_future_complete(future, EDDY_ECANCELED, EDDY_NONE, NULL) == 0;
+    if (word & ED_DONE) return false;
+    eddy_task *task = (eddy_task *)future;
+    struct ed_worker *here = ed_worker_current();
+    bool passed_on = here != NULL && here->request != 0; /* inside ed_cancel_deliver */
+    uint64_t id = passed_on ? here->request : ED_ADD_RELAXED(&future->sched->next_request, 1) + 1;
+    if (asked_before(task, id, passed_on)) return !ed_future_is_done(future);
     do {
         if (word & ED_DONE) return false;
     } while (!ED_CAS_WEAK(&future->word, &word, (word | ED_CANCEL) + (ed_count_of(word) < 0xffff ? ED_COUNT_ONE : 0)));
-    route((eddy_task *)future);
+    route(task);
     return true;
 }
 

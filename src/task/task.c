@@ -172,7 +172,8 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     task->name[0] = '\0';
     task->fiber = NULL;
     task->outer = NULL;
-    task->waiting = task->delivering = false;
+    task->waiting = false;
+    ED_STORE_RELAXED(&task->request, 0);
     ED_STORE_RELAXED(&task->reason, NULL);
     task->error = NULL;
     task->defers = NULL;

@@ -33,9 +33,9 @@ struct eddy_task {
     struct ed_fiber *fiber;       /* (h) the stack it runs on */
     eddy_task *outer;             /* (h) who awaits it on the same stack */
     bool waiting;                 /* (h) parked, or below a task that runs on its stack */
-    bool delivering;              /* (h) a cancel is being passed on: stops a cycle */
     bool (*on_cancel)(void *);    /* (h) while waiting */
     void *on_cancel_arg;          /* (h) */
+    _Atomic uint64_t request;     /* (a) the latest cancel request that reached it: cancel.c */
     _Atomic(const char *) reason; /* (a) what it waits on; written by the host */
     eddy_error *error;            /* (h) detail of its last failure */
     struct ed_defer *defers;      /* (h) */

@@ -19,7 +19,8 @@
 
 struct ed_fiber *ed_fiber_current(void) {
     struct ed_worker *worker = ed_worker_current();
-    return worker != NULL ? worker->running : NULL;
+    if (worker == NULL || worker->running == NULL) return NULL;
+    return worker->running->task != NULL ? worker->running : NULL; /* none: a drop function, after its task's end */
 }
 
 eddy_task *ed_task_current(void) {
@@ -28,8 +29,8 @@ eddy_task *ed_task_current(void) {
 }
 
 eddy_loop *ed_domain_current(void) {
-    struct ed_worker *worker = ed_worker_current();
-    return worker->running != NULL ? ((eddy_task *)worker->running->task)->future.loop : worker->call_loop;
+    eddy_task *task = ed_task_current();
+    return task != NULL ? task->future.loop : ed_worker_current()->call_loop;
 }
 
 static void queue(struct ed_strand *strand) {
@@ -61,13 +62,15 @@ bool ed_cancel_pending(eddy_task *task, bool take) {
 bool ed_cancel_future(void *future) { return eddy_cancel(future); }
 
 void ed_cancel_deliver(eddy_task *task) {
-    if (!task->waiting || task->delivering) return; /* it runs: its next suspension sees the bit */
+    if (!task->waiting) return; /* it runs: its next suspension sees the bit */
     if (task->on_cancel != NULL) {
         /* The bit goes first: a request that comes while this one is passed on is one of its own. */
         ED_AND(&task->future.word, ~ED_CANCEL);
-        task->delivering = true;
+        struct ed_worker *worker = task->fiber->worker;
+        uint64_t outer = worker->request;
+        worker->request = ED_LOAD_RELAXED(&task->request);
         bool passed_on = task->on_cancel(task->on_cancel_arg);
-        task->delivering = false;
+        worker->request = outer;
         if (passed_on) return;
         ED_OR(&task->future.word, ED_CANCEL);
     }
