@@ -1,0 +1,139 @@
+/* exec.c: the record of all pools of one run: enlisting, the end. Protocol: exec.h. */
+#include "exec/exec.h"
+#include "exec/run.h"
+
+#include "eddy/loop.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+struct ed_exec *ed_exec_current(void) {
+    struct ed_worker *worker = ed_worker_current();
+    return worker == NULL ? NULL : worker->sched->exec_data;
+}
+
+int ed_exec_open(struct ed_sched *sched) {
+    struct ed_exec *exec = ed_calloc(sizeof *exec);
+    if (exec == NULL) return EDDY_ENOMEM;
+    int status = ed_exec_cond_init(&exec->changed);
+    if (status < 0) {
+        ed_free(exec);
+        return status;
+    }
+    pthread_mutexattr_t recursive; /* reports are made under it, and a handler may ask for figures */
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&exec->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    ed_list_init(&exec->pools);
+    exec->sched = sched;
+    sched->exec_data = exec;
+    return 0;
+}
+
+int ed_pool_enlist(struct ed_exec *exec, struct ed_pool *pool) {
+    pthread_mutex_lock(&exec->lock);
+    const bool closing = exec->closing;
+    if (!closing) ed_list_push(&exec->pools, &pool->link);
+    pthread_mutex_unlock(&exec->lock);
+    pool->exec = exec;
+    return closing ? EDDY_ECLOSED : 0;
+}
+
+void ed_pool_delist(struct ed_pool *pool) {
+    struct ed_exec *exec = pool->exec;
+    pthread_mutex_lock(&exec->lock);
+    ed_list_remove(&pool->link);
+    pool->ended(pool);
+    pthread_cond_broadcast(&exec->changed);
+    pthread_mutex_unlock(&exec->lock);
+}
+
+void ed_exec_bury_self(struct ed_exec *exec) {
+    pthread_mutex_lock(&exec->lock);
+    const bool has_before = exec->has_buried;
+    const pthread_t before = exec->buried;
+    exec->buried = pthread_self();
+    exec->has_buried = true;
+    pthread_mutex_unlock(&exec->lock);
+    if (has_before) pthread_join(before, NULL);
+}
+
+/* Begins to close, or cuts off, each pool; those without a thread end here. */
+static void each_pool(struct ed_exec *exec, bool cut_off) {
+    for (struct ed_list *link = exec->pools.next, *next; link != &exec->pools; link = next) {
+        next = link->next;
+        struct ed_pool *pool = ED_CONTAINER(link, struct ed_pool, link);
+        if (!(cut_off ? pool->cut_off : pool->begin_close)(pool)) continue;
+        ed_list_remove(&pool->link);
+        pool->ended(pool);
+    }
+}
+
+void ed_exec_shutdown(struct ed_sched *sched, int64_t deadline_ns) {
+    struct ed_exec *exec = sched->exec_data;
+    pthread_mutex_lock(&exec->lock);
+    exec->closing = true;
+    each_pool(exec, false);
+    while (!ed_list_empty(&exec->pools))
+        if (!ed_exec_cond_wait_until(&exec->changed, &exec->lock, deadline_ns)) break;
+    each_pool(exec, true);
+    while (!ed_list_empty(&exec->pools)) pthread_cond_wait(&exec->changed, &exec->lock);
+    const bool has_buried = exec->has_buried;
+    exec->has_buried = false;
+    pthread_mutex_unlock(&exec->lock);
+    if (has_buried) pthread_join(exec->buried, NULL);
+}
+
+void ed_exec_close(struct ed_sched *sched) {
+    struct ed_exec *exec = sched->exec_data;
+    ED_ASSERT(ed_list_empty(&exec->pools));
+    ED_ASSERT(!exec->has_buried);
+    pthread_cond_destroy(&exec->changed);
+    pthread_mutex_destroy(&exec->lock);
+    sched->exec_data = NULL;
+    ed_free(exec);
+}
+
+int ed_exec_thread(pthread_t *thread_out, void *(*body)(void *), void *arg) {
+    /* What is left open: faults of the thread itself (blocked, they would kill without a report), and profilers. */
+    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGPROF};
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) sigdelset(&blocked, open[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    const int error = pthread_create(thread_out, NULL, body, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
+void ed_exec_name_thread(const char *name) {
+    char cut[16];
+    strncpy(cut, name, sizeof cut - 1);
+    cut[sizeof cut - 1] = 0;
+    pthread_setname_np(pthread_self(), cut);
+}
+
+int ed_exec_cond_init(pthread_cond_t *cond) {
+    pthread_condattr_t attributes;
+    int error = pthread_condattr_init(&attributes);
+    if (error != 0) return -error;
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    error = pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return -error;
+}
+
+bool ed_exec_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns) {
+    const struct timespec deadline = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
+    return pthread_cond_timedwait(cond, lock, &deadline) != ETIMEDOUT;
+}
+
+unsigned ed_exec_cores(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+    const int cores = CPU_COUNT(&set);
+    return cores < 1 ? 1 : (unsigned)cores;
+}

@@ -1,0 +1,398 @@
+/* process_pool.c: process pools as tasks see them: create, run, cancel, close. Protocol: process_pool.h. */
+#include "exec/process_pool.h"
+#include "exec/exec.h"
+#include "exec/remote.h"
+
+#include "eddy/loop.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define HELLO_DEFAULT_NS EDDY_SECONDS(5)
+enum { KILLS_DEFAULT = 32 }; /* a second; each costs a start of about 1 ms of a core, so at most 3 % of one */
+
+/* ---- bytes -------------------------------------------------------------------------------------- */
+
+int eddy_bytes_alloc(eddy_bytes *out, size_t size) {
+    *out = (eddy_bytes){ed_alloc(size), size};
+    if (out->data != NULL) return 0;
+    out->size = 0;
+    return EDDY_ENOMEM;
+}
+
+int eddy_bytes_copy(eddy_bytes *out, const void *data, size_t size) {
+    const int status = eddy_bytes_alloc(out, size);
+    if (status == 0 && size > 0) memcpy(out->data, data, size);
+    return status;
+}
+
+void eddy_bytes_free(eddy_bytes *bytes) {
+    if (bytes == NULL) return;
+    ed_free(bytes->data);
+    *bytes = (eddy_bytes){NULL, 0};
+}
+
+/* ---- records ------------------------------------------------------------------------------------ */
+
+void ed_process_pool_release(struct eddy_process_pool *pool) {
+    if (ED_SUB(&pool->references, 1) != 1) return;
+    if (pool->bell >= 0) close(pool->bell);
+    eddy_error_release(pool->broken);
+    pthread_mutex_destroy(&pool->lock);
+    ed_free(pool->initializer); /* never counted: it holds no reference of the pool */
+    ed_free(pool->polls);
+    ed_free(pool->processes);
+    ed_free(pool->environment);
+    ed_free(pool->worker_path);
+    ed_free(pool);
+}
+
+void ed_remote_call_release(struct ed_remote_call *call) {
+    if (ED_SUB(&call->references, 1) != 1) return;
+    eddy_error_release(call->error);
+    eddy_bytes_free(&call->out);
+    ed_process_pool_release(call->pool);
+    ed_free(call);
+}
+
+/* On the caller's worker. */
+static void call_arrived(struct ed_caller *caller) {
+    struct ed_remote_call *call = ED_CONTAINER(caller, struct ed_remote_call, caller);
+    if (call->abandoned && call->status < 0)
+        ed_report(caller->worker->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
+                                                        .message = "an abandoned remote function failed",
+                                                        .task = call->name,
+                                                        .status = call->status,
+                                                        .error = call->error});
+    ed_remote_call_release(call);
+}
+
+struct ed_remote_call *ed_remote_call_create(struct eddy_process_pool *pool, const struct eddy_remote *remote,
+                                             eddy_bytes in) {
+    const size_t name_bytes = strlen(remote->name);
+    struct ed_remote_call *call = ed_alloc(sizeof *call + name_bytes + in.size);
+    if (call == NULL) return NULL;
+    memset(call, 0, sizeof *call);
+    call->references = 2;
+    call->pool = pool;
+    call->name = remote->name;
+    call->head = (struct ed_wire_head){
+        .magic = ED_WIRE_MAGIC, .kind = ED_WIRE_CALL, .text_bytes = (uint16_t)name_bytes, .bytes = in.size};
+    call->frame_bytes = sizeof call->head + name_bytes + in.size;
+    memcpy(call->rest, remote->name, name_bytes);
+    if (in.size > 0) memcpy(call->rest + name_bytes, in.data, in.size);
+    return call;
+}
+_Static_assert(offsetof(struct ed_remote_call, rest) ==
+                   offsetof(struct ed_remote_call, head) + sizeof(struct ed_wire_head),
+               "a frame is sent as it lies here");
+
+/* ---- the pool ----------------------------------------------------------------------------------- */
+
+void ed_process_pool_ring(struct eddy_process_pool *pool) {
+    if (pool->bell < 0) return;
+    const uint64_t one = 1;
+    const ssize_t put = write(pool->bell, &one, sizeof one);
+    ED_ASSERT(put == sizeof one); /* the counter of an eventfd has 2^64 - 2 rings */
+}
+
+static struct eddy_process_pool *pool_of(struct ed_pool *pool) {
+    return ED_CONTAINER(pool, struct eddy_process_pool, pool);
+}
+
+static void begin_end(struct eddy_process_pool *pool, bool kill) {
+    pthread_mutex_lock(&pool->lock);
+    pool->closing = true;
+    pool->killing |= kill;
+    ed_process_pool_ring(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* The manager ends the pool, always. */
+static bool begin_close(struct ed_pool *pool) {
+    begin_end(pool_of(pool), false);
+    return false;
+}
+
+static bool cut_off(struct ed_pool *pool) {
+    begin_end(pool_of(pool), true);
+    return false;
+}
+
+static void pool_ended(struct ed_pool *base) {
+    struct eddy_process_pool *pool = pool_of(base);
+    pthread_mutex_lock(&pool->lock);
+    const bool has_closer = pool->has_closer;
+    pthread_mutex_unlock(&pool->lock);
+    if (has_closer)
+        ed_caller_wake(&pool->closer);
+    else
+        ed_process_pool_release(pool);
+}
+
+static void closer_arrived(struct ed_caller *closer) {
+    ed_process_pool_release(ED_CONTAINER(closer, struct eddy_process_pool, closer));
+}
+
+static int check_options(const eddy_process_pool_options *options) {
+    if (options->size != sizeof *options || options->processes > ED_PROCESSES_MAX) return EDDY_EINVAL;
+    const char *duplicate = ed_remote_duplicate();
+    if (duplicate != NULL)
+        return eddy_fail(EDDY_EINVAL, "two functions are registered as '%s' with EDDY_REMOTE", duplicate);
+    if (options->initializer != NULL && ed_remote_by_fn(options->initializer) == NULL)
+        return eddy_fail(EDDY_EINVAL, "the initializer is not registered with EDDY_REMOTE");
+    const char *why;
+    const int status = ed_spawn_supported(options->worker_path == NULL, &why);
+    return status < 0 ? eddy_fail(status, "no process pool: %s", why) : 0;
+}
+
+/* Everything but the thread; what was made is released with the pool. */
+static int pool_init(struct eddy_process_pool *pool, const eddy_process_pool_options *options) {
+    pool->pool.begin_close = begin_close;
+    pool->pool.cut_off = cut_off;
+    pool->pool.ended = pool_ended;
+    snprintf(pool->name, sizeof pool->name, "%s", options->name != NULL ? options->name : "pool");
+    pool->processes_max = options->processes != 0 ? options->processes : ed_exec_cores();
+    if (pool->processes_max > ED_PROCESSES_MAX) pool->processes_max = ED_PROCESSES_MAX;
+    pool->queue_max = options->queue_max;
+    pool->on_cancel = options->on_cancel;
+    pool->on_death = options->on_death;
+    pool->max_tasks = options->max_tasks;
+    pool->kills_per_second = options->kills_per_second != 0 ? options->kills_per_second : KILLS_DEFAULT;
+    pool->kill_tokens = pool->kills_per_second;
+    pool->kill_tokens_ns = eddy_time_ns();
+    pool->hello_ns = options->hello_ns > 0 ? options->hello_ns : HELLO_DEFAULT_NS;
+    pool->identity = options->worker_path == NULL ? ed_remote_identity() : 0;
+
+    if (options->worker_path != NULL && (pool->worker_path = ed_strdup(options->worker_path)) == NULL)
+        return EDDY_ENOMEM;
+    if (options->initializer != NULL) {
+        pool->initializer = ed_remote_call_create(pool, ed_remote_by_fn(options->initializer), options->initializer_in);
+        if (pool->initializer == NULL) return EDDY_ENOMEM;
+    }
+    pool->environment = ed_environment_copy();
+    pool->processes = ed_calloc(pool->processes_max * sizeof *pool->processes);
+    pool->polls = ed_alloc((1 + 2 * pool->processes_max) * sizeof *pool->polls);
+    if (pool->environment == NULL || pool->processes == NULL || pool->polls == NULL) return EDDY_ENOMEM;
+    pool->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return pool->bell < 0 ? -errno : 0;
+}
+
+static int pool_create(struct ed_exec *exec, struct eddy_process_pool **pool_out,
+                       const eddy_process_pool_options *options) {
+    int status = check_options(options);
+    if (status < 0) return status;
+    struct eddy_process_pool *pool = ed_calloc(sizeof *pool);
+    if (pool == NULL) return EDDY_ENOMEM;
+    pool->references = 1;
+    pool->bell = -1;
+    pthread_mutex_init(&pool->lock, NULL);
+    ed_list_init(&pool->queue);
+    status = pool_init(pool, options);
+    if (status < 0) goto release;
+
+    /* Under the run's lock, so that an end of the run finds the pool with its thread, or not at all. */
+    pthread_mutex_lock(&exec->lock);
+    pthread_t thread;
+    status = ed_pool_enlist(exec, &pool->pool);
+    if (status == 0) {
+        status = ed_exec_thread(&thread, ed_process_manager, pool);
+        if (status < 0) ed_list_remove(&pool->pool.link);
+    }
+    pthread_mutex_unlock(&exec->lock);
+    if (status < 0) goto release;
+    *pool_out = pool;
+    return 0;
+
+release:
+    ed_process_pool_release(pool);
+    return status;
+}
+
+int eddy_process_pool_create(eddy_process_pool **pool_out, const eddy_process_pool_options *options) {
+    struct ed_exec *exec = ed_exec_current();
+    if (exec == NULL) return EDDY_EWRONGTHREAD;
+    if (pool_out == NULL) return EDDY_EINVAL;
+    const eddy_process_pool_options defaults = eddy_process_pool_options_init();
+    return pool_create(exec, pool_out, options != NULL ? options : &defaults);
+}
+
+static int default_pool(struct eddy_process_pool **pool_out) {
+    struct ed_exec *exec = ed_exec_current();
+    if (exec == NULL) return EDDY_EWRONGTHREAD;
+    eddy_process_pool_options options = eddy_process_pool_options_init();
+    options.name = "eddy";
+    int status = 0;
+    pthread_mutex_lock(&exec->lock);
+    if (exec->processes == NULL) status = pool_create(exec, &exec->processes, &options);
+    *pool_out = exec->processes;
+    pthread_mutex_unlock(&exec->lock);
+    return status;
+}
+
+static int end_pool(struct eddy_process_pool *pool, bool kill) {
+    if (pool == NULL) return 0;
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    pthread_mutex_lock(&pool->lock);
+    const bool closed_before = pool->has_closer;
+    if (!closed_before) {
+        ED_ADD(&pool->references, 1); /* the closer's */
+        ed_caller_init(&pool->closer, closer_arrived);
+        pool->has_closer = true;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (closed_before) return EDDY_ESTATE;
+
+    begin_end(pool, kill);
+    int interrupted = 0;
+    const bool ended = ed_caller_park(&pool->closer, "process pool to close", &interrupted);
+    ed_process_pool_release(pool);
+    return ended ? 0 : interrupted;
+}
+
+int eddy_process_pool_close(eddy_process_pool *pool) { return end_pool(pool, false); }
+
+int eddy_process_pool_kill(eddy_process_pool *pool) { return end_pool(pool, true); }
+
+/* The default pool if it was used already. */
+static struct eddy_process_pool *default_pool_if_any(void) {
+    struct ed_exec *exec = ed_exec_current();
+    if (exec == NULL) return NULL;
+    pthread_mutex_lock(&exec->lock);
+    struct eddy_process_pool *pool = exec->processes;
+    pthread_mutex_unlock(&exec->lock);
+    return pool;
+}
+
+static bool is_alive(const struct ed_process *process) { return process->state != ED_PROCESS_DEAD; }
+
+void eddy_process_pool_stats_read(eddy_process_pool *pool, eddy_process_pool_stats *stats_out) {
+    memset(stats_out, 0, sizeof *stats_out);
+    if (pool == NULL) pool = default_pool_if_any();
+    if (pool == NULL) return;
+    pthread_mutex_lock(&pool->lock);
+    stats_out->queued = pool->queued;
+    stats_out->running = pool->running;
+    for (unsigned i = 0; i < pool->processes_max; i++) stats_out->processes += is_alive(&pool->processes[i]);
+    stats_out->done = pool->done;
+    stats_out->kills = pool->kills;
+    stats_out->deaths = pool->deaths;
+    stats_out->respawns = pool->respawns;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+size_t eddy_process_pool_pids(eddy_process_pool *pool, int *pids_out, size_t capacity) {
+    if (pool == NULL) pool = default_pool_if_any();
+    if (pool == NULL) return 0;
+    size_t count = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->processes_max; i++) {
+        if (!is_alive(&pool->processes[i])) continue;
+        if (count < capacity) pids_out[count] = pool->processes[i].os.pid;
+        count++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
+/* ---- calls -------------------------------------------------------------------------------------- */
+
+/* Queues a call. The pool's refusals come with a text. */
+static int submit(struct eddy_process_pool *pool, struct ed_remote_call *call) {
+    int status = 0;
+    eddy_error *broken = NULL;
+    pthread_mutex_lock(&pool->lock);
+    unsigned free_processes = 0; /* those not yet started included: a call that one will take does not wait */
+    for (unsigned i = 0; i < pool->processes_max; i++) free_processes += pool->processes[i].call == NULL;
+    if (pool->is_broken) {
+        status = EDDY_EBROKENPOOL;
+        if (pool->broken != NULL) broken = eddy_error_share(pool->broken);
+    } else if (pool->closing) {
+        status = EDDY_ECLOSED;
+    } else if (pool->queue_max > 0 && pool->queued >= free_processes + pool->queue_max) {
+        status = EDDY_ELIMIT;
+    } else {
+        call->head.number = ++pool->calls;
+        call->state = ED_CALL_QUEUED;
+        ed_list_push(&pool->queue, &call->link);
+        pool->queued++;
+        ed_process_pool_ring(pool);
+    }
+    pthread_mutex_unlock(&pool->lock);
+
+    if (broken != NULL) ed_error_set_current(broken);
+    if (status == EDDY_ECLOSED) return eddy_fail(status, "process pool '%s' is closing", pool->name);
+    if (status == EDDY_ELIMIT)
+        return eddy_fail(status, "process pool '%s': %zu calls wait already", pool->name, pool->queue_max);
+    return status;
+}
+
+/* The task was interrupted. True: it need not wait for the call's message. */
+static bool give_up(struct eddy_process_pool *pool, struct ed_remote_call *call) {
+    pthread_mutex_lock(&pool->lock);
+    const bool take_back = call->state == ED_CALL_QUEUED;
+    if (take_back) {
+        ed_list_remove(&call->link);
+        pool->queued--;
+        call->state = ED_CALL_TAKEN_BACK;
+    } else if (call->state == ED_CALL_SENT && pool->on_cancel == EDDY_ABANDON) {
+        call->abandoned = true;
+    } else if (call->state == ED_CALL_SENT && !call->kill_wanted) {
+        call->kill_wanted = true;
+        pool->kills_wanted++;
+        ed_process_pool_ring(pool);
+    } /* else its message is on the way */
+    const bool leave = take_back || call->abandoned;
+    pthread_mutex_unlock(&pool->lock);
+    if (take_back) ed_remote_call_release(call); /* the manager's */
+    return leave;
+}
+
+static int call_in_pool(struct eddy_process_pool *pool, struct ed_remote_call *call, eddy_bytes *out) {
+    ed_caller_init(&call->caller, call_arrived);
+    const int status = submit(pool, call);
+    if (status < 0) {
+        ed_remote_call_release(call); /* the manager's */
+        return status;
+    }
+    int interrupted = 0;
+    while (!ed_caller_park(&call->caller, "process", &interrupted))
+        if (give_up(pool, call)) return interrupted;
+    if (interrupted < 0) return interrupted;
+    if (call->status >= 0 && out != NULL) {
+        *out = call->out;
+        call->out = (eddy_bytes){NULL, 0};
+    }
+    if (call->error != NULL) {
+        ed_error_set_current(call->error);
+        call->error = NULL;
+    }
+    return call->status;
+}
+
+int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) {
+    if (out != NULL) *out = (eddy_bytes){NULL, 0};
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (pool == NULL || (in.data == NULL && in.size > 0)) return EDDY_EINVAL;
+    if (in.size > ED_WIRE_BYTES_MAX)
+        return eddy_fail(EDDY_ELIMIT, "an argument of %zu bytes, more than 1 GiB", in.size);
+    const struct eddy_remote *remote = ed_remote_by_fn(fn);
+    if (remote == NULL) return eddy_fail(EDDY_EINVAL, "the function is not registered with EDDY_REMOTE");
+
+    struct ed_remote_call *call = ed_remote_call_create(pool, remote, in);
+    if (call == NULL) return EDDY_ENOMEM;
+    ED_ADD(&pool->references, 1);
+    const int status = call_in_pool(pool, call, out);
+    ed_remote_call_release(call);
+    return status;
+}
+
+int eddy_to_process(eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) {
+    if (out != NULL) *out = (eddy_bytes){NULL, 0};
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    struct eddy_process_pool *pool;
+    const int status = default_pool(&pool);
+    return status < 0 ? status : eddy_process_pool_run(pool, fn, in, out);
+}

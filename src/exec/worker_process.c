@@ -1,0 +1,148 @@
+/* worker_process.c: the other side of a process pool: a process that serves calls until its pool's end of the socket
+ * closes. One thread, blocking calls, no runtime.
+ *
+ * Life       started with the marker -> checks that its parent holds the other end of the socket -> HELLO ->
+ *            reads a call, notes its number in the shared page, runs it, answers -> ... -> end of stream -> exit 0.
+ * Invariants (W1) Never outlives its parent: the parent-death signal, asked for before the parent is looked at once more,
+ *            and the end of the stream. (W2) The page names a call before its function is entered.
+ * Tests      tests/exec/process_life_test.c. */
+#include "exec/remote.h"
+#include "exec/wire.h"
+#include "task/task.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* The pool is gone, or speaks nonsense. */
+static _Noreturn void leave(int code) {
+    fflush(NULL);
+    _exit(code);
+}
+
+static void read_all(void *data, uint64_t bytes) {
+    for (char *at = data; bytes > 0;) {
+        const ssize_t got = recv(ED_WORKER_SOCKET, at, bytes, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) leave(0);
+        at += got;
+        bytes -= (uint64_t)got;
+    }
+}
+
+static void write_all(const void *data, uint64_t bytes) {
+    for (const char *at = data; bytes > 0;) {
+        const ssize_t put = send(ED_WORKER_SOCKET, at, bytes, MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) leave(0);
+        at += put;
+        bytes -= (uint64_t)put;
+    }
+}
+
+static void skip(uint64_t bytes) {
+    char scratch[4096];
+    while (bytes > 0) {
+        const uint64_t part = bytes < sizeof scratch ? bytes : sizeof scratch;
+        read_all(scratch, part);
+        bytes -= part;
+    }
+}
+
+/* Runs one call: the status, and its text or result. */
+static int answer_of(const struct ed_wire_head *head, const char *name, struct ed_wire_page *page, char *text,
+                     eddy_bytes *out) {
+    const struct eddy_remote *remote = ed_remote_by_name(name, head->text_bytes);
+    eddy_bytes in;
+    if (remote == NULL || eddy_bytes_alloc(&in, head->bytes) < 0) {
+        skip(head->bytes);
+        if (remote != NULL) return EDDY_ENOMEM;
+        snprintf(text, ED_WIRE_TEXT_MAX, "'%.*s' is not registered in the worker process", head->text_bytes, name);
+        return EDDY_EINVAL;
+    }
+    read_all(in.data, in.size);
+
+    eddy_error *error = NULL;
+    ed_error_thread_slot(&error);
+    ED_STORE_RELEASE(&page->started, head->number);
+    int status = remote->fn(in, out);
+    ed_error_thread_slot(NULL);
+    if (status < 0 && eddy_error_status(error) == status)
+        snprintf(text, ED_WIRE_TEXT_MAX, "%s", eddy_error_text(error));
+    eddy_error_release(error);
+    eddy_bytes_free(&in);
+    if (status >= 0 && out->size > ED_WIRE_BYTES_MAX) {
+        snprintf(text, ED_WIRE_TEXT_MAX, "the result of '%s' has %zu bytes, more than 1 GiB", remote->name, out->size);
+        status = EDDY_ELIMIT;
+    }
+    return status;
+}
+
+static void serve_one(struct ed_wire_page *page) {
+    struct ed_wire_head head;
+    read_all(&head, sizeof head);
+    if (head.magic != ED_WIRE_MAGIC || head.kind != ED_WIRE_CALL || head.text_bytes > ED_WIRE_TEXT_MAX) leave(1);
+    char name[ED_WIRE_TEXT_MAX], text[ED_WIRE_TEXT_MAX] = "";
+    read_all(name, head.text_bytes);
+
+    eddy_bytes out = {NULL, 0};
+    const int status = answer_of(&head, name, page, text, &out);
+    fflush(NULL); /* what the call printed is out before its result is, and survives a kill */
+    const struct ed_wire_head answer = {.magic = ED_WIRE_MAGIC,
+                                        .kind = ED_WIRE_RESULT,
+                                        .text_bytes = status < 0 ? (uint16_t)strlen(text) : 0,
+                                        .status = status,
+                                        .number = head.number,
+                                        .bytes = status < 0 ? 0 : out.size};
+    write_all(&answer, sizeof answer);
+    write_all(text, answer.text_bytes);
+    write_all(out.data, answer.bytes);
+    eddy_bytes_free(&out);
+}
+
+/* The parent's pid and the nonce, if the marker is what a pool writes and the socket leads to our parent. */
+static bool check(const char *marker, pid_t *parent_out, uint64_t *nonce_out) {
+    unsigned long long nonce;
+    int parent, end = 0;
+    if (sscanf(marker, "%d:%llx%n", &parent, &nonce, &end) != 2 || marker[end] != 0) return false;
+    struct ucred peer;
+    socklen_t bytes = sizeof peer;
+    if (getsockopt(ED_WORKER_SOCKET, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0) return false;
+    *parent_out = parent;
+    *nonce_out = nonce;
+    return peer.pid == parent && peer.uid == geteuid();
+}
+
+void ed_worker_process_serve(const char *marker) {
+    pid_t parent;
+    uint64_t nonce;
+    if (!check(marker, &parent, &nonce)) {
+        fprintf(stderr, "eddy: process %d has %s=%s in its environment, but no process pool started it\n",
+                (int)getpid(), ED_WORKER_MARKER, marker);
+        _exit(ED_WORKER_NOT_SERVING);
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(0); /* (W1) it died before it could be asked for */
+    prctl(PR_SET_NAME, "eddy-worker");
+
+    /* A terminal or a service manager sends these to all processes; the parent decides. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    fcntl(ED_WORKER_SOCKET, F_SETFD, FD_CLOEXEC);
+    struct ed_wire_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, ED_WORKER_PAGE, 0);
+    close(ED_WORKER_PAGE);
+    if (page == MAP_FAILED) leave(1);
+
+    const struct ed_wire_head hello = {
+        .magic = ED_WIRE_MAGIC, .kind = ED_WIRE_HELLO, .number = nonce, .bytes = ed_remote_identity()};
+    write_all(&hello, sizeof hello);
+    for (;;) serve_one(page);
+}

@@ -1,0 +1,172 @@
+/* poll.c: one libuv poll handle per descriptor, with a waiter slot for each direction.
+ *
+ * Problem    Asking the kernel to watch a descriptor for each wait costs more than the read it waits for (three
+ *            epoll_ctl a request); watching without end makes the loop spin when nobody reads.
+ * Idea       Readable interest stays armed after a wait, writable interest goes with the wake that used it.
+ *            Readiness that finds no waiter drops that direction only and is remembered: the next wait for it
+ *            returns at once, and its caller makes the system call. A task that was woken and is still queued
+ *            counts as a waiter: a busy worker polls again before all that it woke have read.
+ * Invariants (P1) `applied` is what libuv watches; changes are gathered during an event and applied once.
+ *            (P2) A slot holds a fiber or a notify, never both; it is emptied by whoever wakes it.
+ *            (P3) A handle outlives its close callback and every task that has not yet returned from its wait:
+ *            `users` counts those.
+ * Errors     libuv answers an error condition with a negative status and disarms the handle; the code says
+ *            nothing (EBADF for a reset connection), so both directions are woken to ask the socket itself.
+ * Threads    The worker that opened it.
+ * Tests      tests/loop/poll_test.c. */
+#include "loop/uvloop.h"
+#include "task/task.h"
+
+#include <unistd.h>
+
+struct slot {
+    struct ed_fiber *fiber;   /* a task that waits, or               */
+    void (*ready)(void *arg); /* a notify, with its argument         */
+    void *arg;
+    bool woken; /* a task was woken and has not yet run */
+    bool seen;  /* readiness came and found nobody     */
+};
+
+struct ed_poll {
+    uv_poll_t handle;
+    struct ed_worker *worker;
+    struct slot slots[2]; /* by enum ed_poll_direction                                      */
+    int fd;
+    uint8_t wanted;  /* directions to watch: bits 1 << direction                            */
+    uint8_t applied; /* directions that libuv watches                                       */
+    bool in_event;   /* inside on_event: it applies `wanted` when it is through             */
+    bool closing;    /* closed by its owner                                                 */
+    bool closed;     /* the close callback has run                                          */
+    uint32_t users;  /* tasks inside ed_poll_wait, and on_event                             */
+};
+
+_Static_assert(UV_READABLE == 1 << ED_POLL_READ && UV_WRITABLE == 1 << ED_POLL_WRITE, "bits are libuv's");
+
+static void on_event(uv_poll_t *handle, int status, int events);
+
+static void apply(struct ed_poll *poll) {
+    if (poll->in_event || poll->closing || poll->wanted == poll->applied) return;
+    poll->applied = poll->wanted;
+    int status = uv_poll_start(&poll->handle, poll->wanted, on_event); /* 0 stops it */
+    ED_ASSERT(status == 0);                                            /* EEXIST: two handles for one descriptor */
+}
+
+static void deliver(struct slot *slot, int status) {
+    struct ed_fiber *fiber = slot->fiber;
+    void (*ready)(void *arg) = slot->ready;
+    slot->fiber = NULL;
+    slot->ready = NULL;
+    if (fiber != NULL) {
+        slot->woken = true;
+        ed_wake(fiber, status);
+    } else if (ready != NULL) {
+        ready(slot->arg);
+    }
+}
+
+static void leave(struct ed_poll *poll) {
+    if (--poll->users == 0 && poll->closed) ed_free(poll);
+}
+
+static void on_event(uv_poll_t *handle, int status, int events) {
+    struct ed_poll *poll = handle->data;
+    if (status < 0) { /* libuv has disarmed it */
+        poll->applied = 0;
+        poll->wanted = 0;
+        events = UV_READABLE | UV_WRITABLE;
+    }
+    poll->in_event = true;
+    poll->users++;
+    for (int direction = 0; direction < 2; direction++) {
+        struct slot *slot = &poll->slots[direction];
+        if (!(events & 1 << direction) || poll->closing) continue;
+        if (slot->fiber == NULL && slot->ready == NULL) {
+            if (slot->woken) continue;
+            slot->seen = true;
+            poll->wanted &= (uint8_t) ~(1 << direction);
+        } else {
+            if (direction == ED_POLL_WRITE) poll->wanted &= (uint8_t)~UV_WRITABLE;
+            deliver(slot, 0);
+        }
+    }
+    poll->in_event = false;
+    apply(poll);
+    leave(poll);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct ed_poll *poll = handle->data;
+    poll->closed = true;
+    poll->users++;
+    leave(poll);
+}
+
+int ed_poll_open(struct ed_poll **poll_out, int fd) {
+    struct ed_worker *worker = ed_worker_current();
+    ED_ASSERT(worker != NULL);
+    if (worker->sched->driver != &ed_uv_driver) return eddy_fail(EDDY_ENOTSUP, "no descriptors in the simulator");
+    struct ed_poll *poll = ed_calloc(sizeof *poll);
+    if (poll == NULL) return EDDY_ENOMEM;
+    int status = uv_poll_init(&ed_loop_of(worker)->uv, &poll->handle, fd);
+    if (status < 0) {
+        ed_free(poll);
+        return ed_uv_status(status);
+    }
+    poll->handle.data = poll;
+    poll->worker = worker;
+    poll->fd = fd;
+    *poll_out = poll;
+    return 0;
+}
+
+void ed_poll_close(struct ed_poll *poll) {
+    ED_ASSERT(ed_worker_current() == poll->worker);
+    ED_ASSERT(!poll->closing);
+    poll->closing = true;
+    for (int direction = 0; direction < 2; direction++) ed_poll_interrupt(poll, direction, EDDY_ECLOSED);
+    uv_close((uv_handle_t *)&poll->handle, on_closed);
+    close(poll->fd); /* after uv_close: libuv has let go of it */
+}
+
+int ed_poll_wait(struct ed_poll *poll, enum ed_poll_direction direction, const char *reason) {
+    ED_ASSERT(ed_worker_current() == poll->worker);
+    struct slot *slot = &poll->slots[direction];
+    if (poll->closing) return EDDY_ECLOSED;
+    if (slot->fiber != NULL || slot->ready != NULL) return EDDY_EBUSY;
+    if (slot->seen) {
+        slot->seen = false;
+        return 0;
+    }
+    slot->fiber = ed_fiber_current();
+    poll->wanted |= (uint8_t)(1 << direction);
+    apply(poll);
+    poll->users++;
+
+    int status = ed_park(&(struct ed_park){.reason = reason, .deadline_ns = INT64_MAX});
+
+    if (!ed_park_woken())
+        slot->fiber = NULL;
+    else if (status == EDDY_ECANCELED)
+        slot->seen = true; /* for the next who waits */
+    slot->woken = false;
+    leave(poll);
+    return status;
+}
+
+void ed_poll_notify(struct ed_poll *poll, enum ed_poll_direction direction, void (*ready)(void *arg), void *arg) {
+    struct slot *slot = &poll->slots[direction];
+    ED_ASSERT(slot->fiber == NULL && slot->ready == NULL && !poll->closing);
+    slot->ready = ready;
+    slot->arg = arg;
+    slot->seen = false; /* watching again tells what is so now */
+    poll->wanted |= (uint8_t)(1 << direction);
+    apply(poll);
+}
+
+void ed_poll_interrupt(struct ed_poll *poll, enum ed_poll_direction direction, int status) {
+    struct slot *slot = &poll->slots[direction];
+    slot->ready = NULL;
+    deliver(slot, status);
+}
+
+int ed_poll_fd(const struct ed_poll *poll) { return poll->fd; }

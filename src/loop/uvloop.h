@@ -1,0 +1,31 @@
+/* uvloop.h: a worker's libuv loop and what hangs on it. Inside loop/ only. */
+#ifndef ED_LOOP_UVLOOP_H
+#define ED_LOOP_UVLOOP_H
+
+#include <uv.h>
+
+#include "loop/loop.h"
+#include "sched/sched.h"
+
+/* (c) constant while the worker runs   (o) owner only */
+struct ed_loop {
+    uv_loop_t uv;             /* (o)                                                            */
+    struct ed_worker *worker; /* (c)                                                            */
+
+    int wake_fd;         /* (c) eventfd that any thread writes                             */
+    uv_poll_t wake_poll; /* (o) armed for good                                             */
+
+    int timer_fd;         /* (c) timerfd, absolute, monotonic                               */
+    uv_poll_t timer_poll; /* (o) armed for good                                             */
+    int64_t armed_ns;     /* (o) what timer_fd is set to; INT64_MAX: nothing                */
+
+    struct ed_list flushes; /* (o) of struct ed_flush: to run before the next poll            */
+    struct ed_list signals; /* (o) of eddy_signal: open ones                                  */
+};
+
+static inline struct ed_loop *ed_loop_of(const struct ed_worker *worker) { return worker->driver_data; }
+
+/* Stops and reports the signals that were left open. */
+void ed_signals_close(struct ed_loop *loop);
+
+#endif

@@ -1,0 +1,40 @@
+/* buffer.h: the bytes a stream holds, and the worker's store of empty buffers.
+ *
+ * Idea       One block with a window that moves forward. An empty buffer holds no block; blocks of the usual size
+ *            go back to the worker, because active streams take and give one for every request.
+ * Invariants (B1) begin <= end <= capacity; data == NULL <=> capacity == 0.
+ * Threads    The stream's home worker; freeing: any. */
+#ifndef ED_NET_BUFFER_H
+#define ED_NET_BUFFER_H
+
+#include "base/base.h"
+
+/* What one read asks for. 16 KiB: four pages, more than nearly all requests; 64 in store are 1 MiB a worker. */
+enum { ED_BUFFER_BYTES = 16 * 1024, ED_BUFFERS_STORED_MAX = 64 };
+
+struct ed_buffer {
+    char *data;
+    size_t begin, end, capacity;
+};
+
+struct ed_buffer_store {
+    void *first; /* blocks of ED_BUFFER_BYTES, each beginning with a pointer to the next */
+    unsigned count;
+};
+
+static inline size_t ed_buffer_size(const struct ed_buffer *buffer) { return buffer->end - buffer->begin; }
+static inline size_t ed_buffer_room(const struct ed_buffer *buffer) { return buffer->capacity - buffer->end; }
+static inline char *ed_buffer_bytes(const struct ed_buffer *buffer) { return buffer->data + buffer->begin; }
+static inline void ed_buffer_consume(struct ed_buffer *buffer, size_t bytes) {
+    ED_ASSERT(bytes <= ed_buffer_size(buffer));
+    buffer->begin += bytes;
+}
+
+/* Makes room for `bytes` more behind the end. 0 or EDDY_ENOMEM (unchanged). */
+int ed_buffer_reserve(struct ed_buffer *buffer, struct ed_buffer_store *store, size_t bytes);
+/* Gives the block back; store NULL: to the heap. */
+void ed_buffer_release(struct ed_buffer *buffer, struct ed_buffer_store *store);
+
+void ed_buffer_store_deinit(struct ed_buffer_store *store);
+
+#endif

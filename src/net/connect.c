@@ -1,0 +1,59 @@
+/* connect.c: a name and a port to a stream: look up, then try the addresses in turn.
+ * Tests      tests/net/connect_test.c. */
+#include "loop/loop.h"
+#include "net/stream.h"
+#include "net/system.h"
+#include "task/task.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int connect_to(eddy_stream **stream_out, const eddy_address *address, const eddy_connect_options *options) {
+    int fd = ed_socket_open(address->storage.ss_family);
+    if (fd < 0) return fd;
+    struct ed_poll *poll;
+    int status = ed_poll_open(&poll, fd);
+    if (status < 0) {
+        ed_socket_close(fd);
+        return status;
+    }
+    status = ed_socket_connect(fd, address);
+    if (status == -EINPROGRESS) {
+        status = ed_poll_wait(poll, ED_POLL_WRITE, "connect");
+        if (status == 0) status = ed_socket_error(fd);
+    }
+    if (status == 0) status = ed_stream_open(stream_out, poll, address, options->limit_bytes, options->high_bytes);
+    if (status < 0) ed_poll_close(poll);
+    return status;
+}
+
+static int fail_connect(int status, const char *host, uint16_t port, const eddy_address *address) {
+    char text[64];
+    eddy_address_text(address, text, sizeof text);
+    return eddy_fail(status, "cannot connect to %s port %u (%s): %s", host, port, text, eddy_status_text(status));
+}
+
+int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, const eddy_connect_options *options) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (host == NULL) return EDDY_EINVAL;
+    eddy_connect_options own = eddy_connect_options_init();
+    if (options != NULL) memcpy(&own, options, options->size < sizeof own ? options->size : sizeof own);
+    ed_count_io();
+
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    eddy_addresses *addresses;
+    int status = eddy_resolve(host, service, own.family, &addresses);
+    if (status < 0) return status;
+    size_t count = eddy_addresses_count(addresses);
+    status = EDDY_EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        const eddy_address *address = eddy_addresses_get(addresses, i);
+        status = connect_to(stream_out, address, &own);
+        if (status == 0) eddy_handled(); /* what an earlier address said */
+        if (status == 0 || status == EDDY_ECANCELED) break;
+        fail_connect(status, host, port, address);
+    }
+    eddy_addresses_release(addresses);
+    return status;
+}

@@ -1,0 +1,685 @@
+/* stream.c: a TCP connection as tasks see it.
+ *
+ * Problem    A request must cost one read and one write, a slow peer must hold up nobody but its own task, a
+ *            cancelled read must lose nothing, and tasks on several workers may use one stream.
+ * Idea       A stream belongs to one worker, its home. The system is asked first, and waited for only when it has
+ *            nothing. Output gathers in a buffer that goes out at once for many writes: when a reader is about to
+ *            wait, before the worker asks the system for events, in a drain, and when a block has gathered. What
+ *            the socket refuses stays in the buffer, which then is itself the waiter for writability: no task is
+ *            needed to send the rest. Calls from other workers travel home: those that wait as helper tasks
+ *            (loop/remote.c), the rest as messages.
+ * States     OPEN -> CLOSING (sending what is left) -> LINGERING (all sent; dropping what the peer still sends, or a
+ *            reset would overtake our last bytes) -> CLOSED. abort goes to CLOSED from anywhere.
+ * Invariants (N1) poll != NULL <=> the descriptor is open <=> state != CLOSED <=> the stream is in its worker's list
+ *            and holds one reference for itself.
+ *            (N2) `blocked` <=> a notify for writability is out; then `out` is not empty and nobody sends.
+ *            (N3) Bytes leave `in`, or the socket, only in a call that returns them: no suspension lies between.
+ *            (N4) `status` is the connection's first failure; once it is set `out` stays empty.
+ *            (N5) `exhausted`: the last read took all there was. The next one waits without asking; readable
+ *            interest is armed or gets armed, and is level-triggered, so what came meanwhile ends the wait.
+ * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
+ *            descriptor, each message under way; the last one frees the memory, on any thread.
+ * Threads    As each function says; fields marked (o) belong to the home worker.
+ * Not here   Connecting (connect.c), accepting (server.c), the system's calls (system.c).
+ * Tests      tests/net/stream_test.c. */
+#include "net/stream.h"
+#include "loop/loop.h"
+#include "net/system.h"
+#include "task/task.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LIMIT_BYTES = 64 * 1024, HIGH_BYTES = 64 * 1024 };
+
+/* A client that is still sending when we close gets so long, and so many bytes, to see our last ones. */
+static const int64_t linger_ns = 1000000000;
+enum { LINGER_BYTES = 16 * 1024 * 1024, DISCARD_BYTES = 1024 * 1024 };
+
+enum state { OPEN, CLOSING, LINGERING, CLOSED };
+
+struct eddy_stream {
+    _Atomic uint32_t handles;
+    _Atomic uint32_t references;
+    struct ed_worker *worker;       /* (c) home                                                   */
+    size_t limit_bytes, high_bytes; /* (c)                                                        */
+    eddy_address peer, local;       /* (c)                                                        */
+
+    struct ed_poll *poll;     /* (o)                                                        */
+    struct ed_list node;      /* (o) in ed_net_worker.streams                               */
+    struct ed_flush flush;    /* (o) queued while `out` waits for the end of the pass       */
+    struct ed_timer timer;    /* (o) ends LINGERING                                         */
+    struct ed_buffer in, out; /* (o)                                                        */
+    size_t scanned;           /* (o) bytes of `in` that hold no separator's beginning       */
+    size_t discarded;         /* (o) while LINGERING                                        */
+    eddy_future *drained;     /* (o) set when `out` is low again; NULL: nobody waits        */
+    eddy_future *closed;      /* (o) set when the stream is closed; NULL: nobody waits      */
+    int status;               /* (o) 0, or the first failure                                */
+    uint8_t state;            /* (o) enum state                                             */
+    bool reading;             /* (o) a task is in a read                                    */
+    bool exhausted;           /* (o) N5                                                     */
+    bool eof;                 /* (o) reading has come to its end                            */
+    bool finished;            /* (o) nobody waits for input any more                        */
+    bool blocked;             /* (o) N2                                                     */
+    bool shutting;            /* (o) nothing more will be written                           */
+
+    _Atomic int refusal;                 /* what a write from elsewhere gets; 0: accepted              */
+    _Atomic size_t buffered;             /* bytes in `out`, for other threads                          */
+    _Atomic bool gone;                   /* CLOSED: nothing needs the home worker any more             */
+    _Atomic bool abort_sent, close_sent; /* the message is or was under way: once is enough      */
+    struct ed_message abort_message, close_message, release_message;
+};
+
+static void flush(eddy_stream *stream);
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+struct ed_net_worker *ed_net_of(struct ed_worker *worker) {
+    if (worker->net_data == NULL) {
+        struct ed_net_worker *net = ed_calloc(sizeof *net);
+        if (net == NULL) return NULL;
+        ed_list_init(&net->streams);
+        worker->net_data = net;
+    }
+    return worker->net_data;
+}
+
+static struct ed_buffer_store *store_of(eddy_stream *stream) {
+    struct ed_net_worker *net = stream->worker->net_data;
+    return &net->store;
+}
+
+static void take_reference(eddy_stream *stream) { ED_ADD_RELAXED(&stream->references, 1); }
+
+static void drop_reference(eddy_stream *stream) {
+    if (ED_SUB(&stream->references, 1) != 1) return;
+    ed_buffer_release(&stream->in, NULL);
+    ed_buffer_release(&stream->out, NULL);
+    ed_free(stream);
+}
+
+static void run_flush(struct ed_flush *queued) { flush(ED_CONTAINER(queued, eddy_stream, flush)); }
+
+int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const eddy_address *peer, size_t limit_bytes,
+                   size_t high_bytes) {
+    struct ed_worker *worker = ed_worker_current();
+    struct ed_net_worker *net = ed_net_of(worker);
+    eddy_stream *stream = net != NULL ? ed_calloc(sizeof *stream) : NULL;
+    if (stream == NULL) return EDDY_ENOMEM;
+    ED_STORE_RELAXED(&stream->handles, 1);
+    ED_STORE_RELAXED(&stream->references, 2);
+    stream->worker = worker;
+    stream->poll = poll;
+    stream->limit_bytes = limit_bytes != 0 ? limit_bytes : LIMIT_BYTES;
+    stream->high_bytes = high_bytes != 0 ? high_bytes : HIGH_BYTES;
+    stream->peer = *peer;
+    ed_socket_local(ed_poll_fd(poll), &stream->local);
+    ed_list_init(&stream->flush.node);
+    stream->flush.run = run_flush;
+    ed_list_push(&net->streams, &stream->node);
+    *stream_out = stream;
+    return 0;
+}
+
+eddy_stream *eddy_stream_share(eddy_stream *stream) {
+    ED_ADD_RELAXED(&stream->handles, 1);
+    return stream;
+}
+
+/* ---- ends ------------------------------------------------------------------------------------- */
+
+/* Tells whoever waits in `slot`, and forgets the future. */
+static void settle(eddy_future **slot, int status) {
+    eddy_future *future = *slot;
+    if (future == NULL) return;
+    *slot = NULL;
+    eddy_future_set(future, EDDY_I64(status));
+    eddy_future_release(future);
+}
+
+/* Waits until *slot is settled. */
+static int wait_settled(eddy_future **slot, const char *reason) {
+    if (*slot == NULL) *slot = eddy_future_create();
+    if (*slot == NULL) return EDDY_ENOMEM;
+    eddy_future *future = eddy_future_share(*slot);
+    eddy_value value = EDDY_NONE;
+    int status = ed_await_hooked(future, &value, reason, NULL, NULL);
+    eddy_future_release(future);
+    return status < 0 ? status : (int)value.i64;
+}
+
+static void set_buffered(eddy_stream *stream) { ED_STORE_RELAXED(&stream->buffered, ed_buffer_size(&stream->out)); }
+
+static void close_descriptor(eddy_stream *stream) {
+    stream->state = CLOSED;
+    ed_flush_forget(&stream->flush);
+    ed_timer_stop(&stream->timer);
+    ed_list_remove(&stream->node);
+    ed_buffer_release(&stream->out, store_of(stream));
+    set_buffered(stream);
+    ed_poll_close(stream->poll); /* wakes a reader */
+    stream->poll = NULL;
+    ED_STORE_RELEASE(&stream->gone, true);
+    drop_reference(stream); /* the descriptor's own: the last access */
+}
+
+static void linger(void *arg);
+
+static void linger_ends(struct ed_timer *timer) { close_descriptor(ED_CONTAINER(timer, eddy_stream, timer)); }
+
+/* Drops what has come. True while the peer may be sending more. */
+static bool discard(eddy_stream *stream) {
+    int got;
+    do {
+        got = ed_socket_discard(ed_poll_fd(stream->poll), DISCARD_BYTES);
+        if (got > 0) stream->discarded += (size_t)got;
+    } while (got > 0 && stream->discarded < LINGER_BYTES);
+    return got == -EAGAIN && stream->discarded > 0;
+}
+
+static void linger(void *arg) {
+    eddy_stream *stream = arg;
+    if (discard(stream))
+        ed_poll_notify(stream->poll, ED_POLL_READ, linger, stream);
+    else
+        close_descriptor(stream);
+}
+
+/* CLOSING, and nothing is left to send or nothing can be sent. */
+static void finish_close(eddy_stream *stream) {
+    ED_ASSERT(stream->state == CLOSING && ed_buffer_size(&stream->out) == 0);
+    settle(&stream->drained, stream->status);
+    settle(&stream->closed, stream->status);
+    if (stream->status == 0 && !stream->eof) {
+        ed_socket_shutdown_write(ed_poll_fd(stream->poll));
+        if (discard(stream)) {
+            stream->state = LINGERING;
+            stream->timer.fire = linger_ends;
+            ed_timer_start(stream->worker, &stream->timer, eddy_time_ns() + linger_ns);
+            ed_poll_notify(stream->poll, ED_POLL_READ, linger, stream);
+            return;
+        }
+    }
+    close_descriptor(stream);
+}
+
+/* The connection is broken: nothing more can be sent. */
+static void fail(eddy_stream *stream, int status) {
+    if (stream->status == 0) stream->status = status;
+    ED_STORE_RELAXED(&stream->refusal, stream->status);
+    ed_buffer_release(&stream->out, store_of(stream));
+    set_buffered(stream);
+    settle(&stream->drained, stream->status);
+    if (stream->state == CLOSING)
+        finish_close(stream);
+    else
+        ed_poll_interrupt(stream->poll, ED_POLL_READ, 0); /* a reader learns what the socket says to it */
+}
+
+void ed_stream_begin_close(eddy_stream *stream) {
+    if (stream->state != OPEN) return;
+    stream->state = CLOSING;
+    ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
+    take_reference(stream); /* for this function: a flush may end the stream */
+    ed_poll_interrupt(stream->poll, ED_POLL_READ, EDDY_ECLOSED);
+    flush(stream);
+    if (stream->state == CLOSING && ed_buffer_size(&stream->out) == 0) finish_close(stream);
+    drop_reference(stream);
+}
+
+static void abort_here(eddy_stream *stream) {
+    if (stream->state == CLOSED) return;
+    if (stream->state != LINGERING) {
+        if (stream->status == 0) stream->status = EDDY_ECLOSED;
+        ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
+        settle(&stream->drained, EDDY_ECLOSED);
+        settle(&stream->closed, EDDY_ECLOSED);
+        ed_socket_reset_on_close(ed_poll_fd(stream->poll));
+    }
+    close_descriptor(stream);
+}
+
+void ed_stream_finish_input(eddy_stream *stream) {
+    stream->finished = true;
+    if (stream->state == OPEN) ed_poll_interrupt(stream->poll, ED_POLL_READ, 0);
+}
+
+eddy_stream *ed_stream_of_node(struct ed_list *node) { return ED_CONTAINER(node, eddy_stream, node); }
+
+void ed_stream_end_run(eddy_stream *stream) {
+    char text[128], peer[64];
+    size_t unsent = ed_buffer_size(&stream->out);
+    eddy_stream_peer(stream, peer, sizeof peer);
+    if (stream->state == OPEN)
+        snprintf(text, sizeof text, "a stream to %s was never closed", peer);
+    else
+        snprintf(text, sizeof text, "a stream to %s ended with %zu bytes unsent", peer, unsent);
+    if (stream->state == OPEN || unsent > 0) {
+        eddy_report report = {.kind = EDDY_REPORT_SHUTDOWN, .message = text, .task = ""};
+        ed_report(stream->worker->sched, &report);
+    }
+    abort_here(stream);
+}
+
+static void arrive_abort(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, abort_message);
+    abort_here(stream);
+    drop_reference(stream);
+}
+
+static void arrive_close(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, close_message);
+    ed_stream_begin_close(stream);
+    drop_reference(stream);
+}
+
+/* Sends one of the stream's own messages home, behind the writes that this thread has sent. */
+static void send_once(eddy_stream *stream, _Atomic bool *sent, struct ed_message *message,
+                      void (*arrive)(struct ed_message *, struct ed_worker *)) {
+    if (ED_EXCHANGE(sent, true)) return;
+    take_reference(stream);
+    message->arrive = arrive;
+    if (ed_post(stream->worker, message) < 0) drop_reference(stream); /* the run's end closes it */
+}
+
+void eddy_stream_abort(eddy_stream *stream) {
+    if (ED_LOAD_ACQUIRE(&stream->gone)) return;
+    if (ed_worker_current() == stream->worker)
+        abort_here(stream);
+    else
+        send_once(stream, &stream->abort_sent, &stream->abort_message, arrive_abort);
+}
+
+static void last_handle(eddy_stream *stream) {
+    ed_stream_begin_close(stream);
+    drop_reference(stream); /* the handles' */
+}
+
+static void arrive_release(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    last_handle(ED_CONTAINER(message, eddy_stream, release_message));
+}
+
+void eddy_stream_release(eddy_stream *stream) {
+    if (stream == NULL || ED_SUB(&stream->handles, 1) != 1) return;
+    if (ED_LOAD_ACQUIRE(&stream->gone)) {
+        drop_reference(stream);
+    } else if (ed_worker_current() == stream->worker) {
+        last_handle(stream);
+    } else {
+        stream->release_message.arrive = arrive_release;
+        if (ed_post(stream->worker, &stream->release_message) < 0) drop_reference(stream);
+    }
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+static void on_writable(void *arg) {
+    eddy_stream *stream = arg;
+    stream->blocked = false;
+    flush(stream);
+}
+
+/* The socket took `sent` bytes of `out`, or none (-EAGAIN), or failed. */
+static void sent_some(eddy_stream *stream, int sent) {
+    if (sent < 0 && sent != -EAGAIN) {
+        fail(stream, sent);
+        return;
+    }
+    if (sent > 0) ed_buffer_consume(&stream->out, (size_t)sent);
+    size_t left = ed_buffer_size(&stream->out);
+    set_buffered(stream);
+    if (left > 0) {
+        stream->blocked = true;
+        ed_poll_notify(stream->poll, ED_POLL_WRITE, on_writable, stream);
+    } else {
+        ed_buffer_release(&stream->out, store_of(stream));
+        if (stream->shutting) ed_socket_shutdown_write(ed_poll_fd(stream->poll));
+    }
+    if (left <= stream->high_bytes / 4) settle(&stream->drained, 0);
+    if (left == 0 && stream->state == CLOSING) finish_close(stream);
+}
+
+/* Sends what the socket takes. The stream may be CLOSED afterwards, and gone unless the caller holds it. */
+static void flush(eddy_stream *stream) {
+    ed_flush_forget(&stream->flush);
+    if (stream->blocked || ed_buffer_size(&stream->out) == 0) return;
+    sent_some(stream,
+              ed_socket_send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), ed_buffer_size(&stream->out)));
+}
+
+static int write_here(eddy_stream *stream, const void *data, size_t bytes) {
+    if (stream->status < 0) return stream->status;
+    if (stream->state != OPEN || stream->shutting) return EDDY_ECLOSED;
+    if (bytes == 0) return 0;
+    size_t waiting = ed_buffer_size(&stream->out);
+    int status = ed_buffer_reserve(&stream->out, store_of(stream), bytes);
+    if (status < 0) return status;
+    bool now = !stream->blocked && waiting + bytes >= ED_BUFFER_BYTES;
+    size_t direct = 0; /* bytes of `data` that need no copy */
+    int sent = 0;
+    if (now) {
+        sent = ed_socket_send_two(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), waiting, data, bytes);
+        if (sent > 0 && (size_t)sent > waiting) {
+            direct = (size_t)sent - waiting;
+            sent = (int)waiting;
+        }
+    }
+    memcpy(stream->out.data + stream->out.end, (const char *)data + direct, bytes - direct);
+    stream->out.end += bytes - direct;
+    if (now) {
+        ed_flush_forget(&stream->flush);
+        sent_some(stream, sent);
+        return stream->status;
+    }
+    set_buffered(stream);
+    if (!stream->blocked) ed_flush_later(stream->worker, &stream->flush);
+    return 0;
+}
+
+static int shutdown_here(eddy_stream *stream) {
+    if (stream->status < 0) return stream->status;
+    if (stream->state != OPEN) return EDDY_ECLOSED;
+    if (stream->shutting) return 0;
+    stream->shutting = true;
+    ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
+    if (ed_buffer_size(&stream->out) == 0) return ed_socket_shutdown_write(ed_poll_fd(stream->poll));
+    flush(stream);
+    return stream->status;
+}
+
+/* A write on its way home; without data: shutdown_write. */
+struct write_message {
+    struct ed_message message;
+    eddy_stream *stream; /* one reference */
+    size_t bytes;
+    char data[];
+};
+
+static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    struct write_message *write = ED_CONTAINER(message, struct write_message, message);
+    eddy_stream *stream = write->stream;
+    if (write->bytes == 0)
+        shutdown_here(stream);
+    else if (write_here(stream, write->data, write->bytes) == EDDY_ENOMEM)
+        fail(stream, EDDY_ENOMEM); /* a gap in the data would be worse */
+    drop_reference(stream);
+    ed_free(write);
+}
+
+static int write_remote(eddy_stream *stream, const void *data, size_t bytes) {
+    int refusal = ED_LOAD_RELAXED(&stream->refusal);
+    if (refusal < 0) return refusal;
+    struct write_message *write = ed_alloc(sizeof *write + bytes);
+    if (write == NULL) return EDDY_ENOMEM;
+    write->message.arrive = arrive_write;
+    write->stream = stream;
+    write->bytes = bytes;
+    if (bytes > 0) memcpy(write->data, data, bytes);
+    take_reference(stream);
+    int status = ed_post(stream->worker, &write->message);
+    if (status < 0) {
+        drop_reference(stream);
+        ed_free(write);
+    }
+    return status;
+}
+
+int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker == NULL) return EDDY_EWRONGTHREAD;
+    if (worker == stream->worker) return write_here(stream, data, bytes);
+    return bytes == 0 ? ED_LOAD_RELAXED(&stream->refusal) : write_remote(stream, data, bytes);
+}
+
+int eddy_stream_shutdown_write(eddy_stream *stream) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker == NULL) return EDDY_EWRONGTHREAD;
+    return worker == stream->worker ? shutdown_here(stream) : write_remote(stream, NULL, 0);
+}
+
+static int drain_here(eddy_stream *stream) {
+    ed_count_io();
+    if (stream->status == 0 && stream->state == OPEN) flush(stream);
+    if (stream->status < 0) return stream->status;
+    if (stream->state != OPEN) return EDDY_ECLOSED;
+    if (ed_buffer_size(&stream->out) <= stream->high_bytes) return 0;
+    return wait_settled(&stream->drained, "drain");
+}
+
+static int close_here(eddy_stream *stream) {
+    ed_count_io();
+    ed_stream_begin_close(stream);
+    return stream->state == CLOSING ? wait_settled(&stream->closed, "close") : stream->status;
+}
+
+size_t eddy_stream_buffered(const eddy_stream *stream) { return ED_LOAD_RELAXED((_Atomic size_t *)&stream->buffered); }
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+/* What the socket has: its bytes, EDDY_EOF, a failure, or -EAGAIN: wait. */
+static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
+    if (stream->state != OPEN) return EDDY_ECLOSED;
+    if (stream->eof) return stream->status < 0 ? stream->status : EDDY_EOF;
+    if (stream->exhausted) return -EAGAIN;
+    int got = ed_socket_receive(ed_poll_fd(stream->poll), buffer, bytes);
+    if (got > 0) {
+        stream->exhausted = (size_t)got < bytes;
+        return got;
+    }
+    if (got == -EAGAIN) return got;
+    stream->eof = true;
+    if (got < 0) fail(stream, got);
+    return stream->status < 0 ? stream->status : EDDY_EOF;
+}
+
+static int wait_readable(eddy_stream *stream) {
+    flush(stream); /* the peer may be waiting for what we have buffered */
+    if (stream->state != OPEN) return EDDY_ECLOSED;
+    if (stream->finished) return EDDY_EOF;
+    int status = ed_poll_wait(stream->poll, ED_POLL_READ, "read");
+    if (status == 0) stream->exhausted = false;
+    return status;
+}
+
+/* Adds what comes to `in`, for which it makes room for at least `room` bytes. More than 0, or as try_receive. */
+static int fill(eddy_stream *stream, size_t room) {
+    for (;;) {
+        if (!stream->exhausted || stream->eof) {
+            int status = ed_buffer_reserve(&stream->in, store_of(stream), room);
+            if (status < 0) return status;
+            int got = try_receive(stream, stream->in.data + stream->in.end, ed_buffer_room(&stream->in));
+            if (got > 0) stream->in.end += (size_t)got;
+            if (got != -EAGAIN) return got;
+        }
+        if (ed_buffer_size(&stream->in) == 0) ed_buffer_release(&stream->in, store_of(stream));
+        int status = wait_readable(stream);
+        if (status < 0) return status;
+    }
+}
+
+static void consume(eddy_stream *stream, size_t bytes) {
+    ed_buffer_consume(&stream->in, bytes);
+    stream->scanned = 0;
+}
+
+static int read_here(eddy_stream *stream, void *buffer, size_t bytes) {
+    size_t held = ed_buffer_size(&stream->in);
+    if (held > 0) {
+        if (stream->state != OPEN) return EDDY_ECLOSED;
+        if (bytes > held) bytes = held;
+        memcpy(buffer, ed_buffer_bytes(&stream->in), bytes);
+        consume(stream, bytes);
+        return (int)bytes;
+    }
+    if (stream->state != CLOSED) ed_buffer_release(&stream->in, store_of(stream)); /* a line that was read is over */
+    for (;;) {
+        int got = try_receive(stream, buffer, bytes);
+        if (got != -EAGAIN) return got;
+        int status = wait_readable(stream);
+        if (status < 0) return status;
+    }
+}
+
+static int read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
+    *got_out = 0;
+    int status = 0;
+    while (ed_buffer_size(&stream->in) < bytes) {
+        size_t missing = bytes - ed_buffer_size(&stream->in);
+        int got = fill(stream, missing < ED_BUFFER_BYTES ? missing : ED_BUFFER_BYTES);
+        if (got == EDDY_EOF) {
+            status = EDDY_EINCOMPLETE;
+            break;
+        }
+        if (got < 0) return got;
+    }
+    if (stream->state != OPEN) return EDDY_ECLOSED;
+    size_t held = ed_buffer_size(&stream->in);
+    *got_out = held < bytes ? held : bytes;
+    if (*got_out > 0) memcpy(buffer, ed_buffer_bytes(&stream->in), *got_out);
+    consume(stream, *got_out);
+    return status;
+}
+
+static int read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
+                           const char **line_out, size_t *bytes_out) {
+    if (limit_bytes == 0) limit_bytes = stream->limit_bytes;
+    stream->scanned = 0; /* the separator may be another one than before */
+    for (;;) {
+        if (stream->state != OPEN) return EDDY_ECLOSED;
+        size_t held = ed_buffer_size(&stream->in);
+        if (held >= stream->scanned + separator_bytes) {
+            const char *bytes = ed_buffer_bytes(&stream->in);
+            const char *found = memmem(bytes + stream->scanned, held - stream->scanned, separator, separator_bytes);
+            if (found != NULL) {
+                size_t line_bytes = (size_t)(found - bytes) + separator_bytes;
+                if (line_bytes > limit_bytes) return EDDY_ELIMIT;
+                *line_out = bytes;
+                *bytes_out = line_bytes;
+                consume(stream, line_bytes);
+                return 0;
+            }
+            stream->scanned = held - separator_bytes + 1;
+        }
+        if (held >= limit_bytes) return EDDY_ELIMIT;
+        int got = fill(stream, limit_bytes - held < ED_BUFFER_BYTES ? limit_bytes - held : ED_BUFFER_BYTES);
+        if (got == EDDY_EOF) {
+            *line_out = held > 0 ? ed_buffer_bytes(&stream->in) : "";
+            *bytes_out = held;
+            consume(stream, held);
+            return EDDY_EINCOMPLETE;
+        }
+        if (got < 0) return got;
+    }
+}
+
+/* ---- calls that wait, from any worker ---------------------------------------------------------- */
+
+struct call {
+    int (*run)(struct call *call);
+    eddy_stream *stream;
+    void *buffer;
+    size_t bytes, limit_bytes, got;
+    const char *line;
+    int result;
+};
+
+static int run_read(struct call *call) { return call->result = read_here(call->stream, call->buffer, call->bytes); }
+static int run_read_exactly(struct call *call) {
+    return read_exactly_here(call->stream, call->buffer, call->bytes, &call->got);
+}
+static int run_read_until(struct call *call) {
+    return read_until_here(call->stream, call->buffer, call->bytes, call->limit_bytes, &call->line, &call->got);
+}
+static int run_drain(struct call *call) { return drain_here(call->stream); }
+static int run_close(struct call *call) { return close_here(call->stream); }
+
+/* One reader at a time. */
+static int run_as_reader(struct call *call) {
+    ed_count_io();
+    if (call->stream->reading) return EDDY_EBUSY;
+    call->stream->reading = true;
+    int status = call->run(call);
+    call->stream->reading = false;
+    return status;
+}
+
+static int remote_reader(void *arg, eddy_value *out) {
+    (void)out;
+    int status = run_as_reader(arg);
+    return status < 0 ? status : 0;
+}
+
+static int remote_other(void *arg, eddy_value *out) {
+    (void)out;
+    struct call *call = arg;
+    return call->run(call);
+}
+
+static int call_reader(struct call *call, const char *name) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_worker_current() == call->stream->worker) return run_as_reader(call);
+    return ed_run_on(call->stream->worker, remote_reader, call, name);
+}
+
+static int call_other(struct call *call, const char *name) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_worker_current() == call->stream->worker) return call->run(call);
+    return ed_run_on(call->stream->worker, remote_other, call, name);
+}
+
+int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) {
+    if (bytes == 0) return 0;
+    if (bytes > INT_MAX) return EDDY_EINVAL;
+    struct call call = {.run = run_read, .stream = stream, .buffer = buffer, .bytes = bytes};
+    int status = call_reader(&call, "read");
+    return status < 0 ? status : call.result;
+}
+
+int eddy_stream_read_exactly(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
+    struct call call = {.run = run_read_exactly, .stream = stream, .buffer = buffer, .bytes = bytes};
+    int status = call_reader(&call, "read_exactly");
+    if (got_out != NULL) *got_out = call.got;
+    return status;
+}
+
+int eddy_stream_read_until(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
+                           const char **line_out, size_t *bytes_out) {
+    if (separator_bytes == 0) return EDDY_EINVAL;
+    struct call call = {.run = run_read_until,
+                        .stream = stream,
+                        .buffer = (void *)(uintptr_t)separator,
+                        .bytes = separator_bytes,
+                        .limit_bytes = limit_bytes};
+    int status = call_reader(&call, "read_until");
+    if (status == 0 || status == EDDY_EINCOMPLETE) {
+        *line_out = call.line;
+        *bytes_out = call.got;
+    }
+    return status;
+}
+
+int eddy_stream_drain(eddy_stream *stream) {
+    struct call call = {.run = run_drain, .stream = stream};
+    return call_other(&call, "drain");
+}
+
+int eddy_stream_close(eddy_stream *stream) {
+    struct call call = {.run = run_close, .stream = stream};
+    struct ed_worker *worker = ed_worker_current();
+    if (worker != NULL && worker != stream->worker) /* however the wait for it ends */
+        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
+    return call_other(&call, "close");
+}
+
+size_t eddy_stream_peer(const eddy_stream *stream, char *buffer, size_t bytes) {
+    return eddy_address_text(&stream->peer, buffer, bytes);
+}
+
+size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_t bytes) {
+    return eddy_address_text(&stream->local, buffer, bytes);
+}

@@ -1,0 +1,433 @@
+/* process_life_test.c: whoever dies, and however: one call fails at most, and no process, zombie or descriptor is left. */
+#include "exec/process_helpers.h"
+
+#include "exec/exec.h"
+#include "exec/wire.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* ---- the worker dies ------------------------------------------------------------------------------------- */
+
+/* Kills the process that has the call of `task`, a help_spin_task, until that fails: one killed after it was given the
+ * call and before it began moves the call to the next. */
+static void kill_until_it_fails(eddy_process_pool *pool, eddy_task *task, int spared) {
+    while (!eddy_future_done(EDDY_FUTURE(task))) {
+        int pids[2];
+        eddy_process_pool_stats stats;
+        eddy_process_pool_stats_read(pool, &stats);
+        const size_t count = eddy_process_pool_pids(pool, pids, 2);
+        for (size_t i = 0; i < count && stats.queued == 0 && stats.running == (spared != 0 ? 2 : 1); i++)
+            if (pids[i] != spared) kill(pids[i], SIGKILL);
+        EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    }
+}
+
+TEST(process_life, a_killed_worker_fails_its_call_and_no_other, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1, .name = "hash")));
+    const int64_t rounds = test_scaled(100);
+    for (int64_t i = 0; i < rounds; i++) {
+        eddy_task *task;
+        EXPECT_OK(eddy_spawn(&task, help_spin_task, pool, NULL));
+        help_until(pool, 1, 0);
+        kill_until_it_fails(pool, task, 0);
+        EXPECT_EQ(EDDY_EBROKENPOOL, eddy_await(EDDY_FUTURE(task), NULL));
+        EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "process pool 'hash': process ");
+        EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)),
+                   "was ended by signal 9 (Killed) while it had 'help_spin'");
+        eddy_handled();
+        eddy_task_release(task);
+        int pid;
+        EXPECT_EQ(0, help_pid(pool, &pid)); /* the next one works */
+    }
+    eddy_process_pool_stats stats;
+    eddy_process_pool_stats_read(pool, &stats);
+    EXPECT(stats.deaths >= (uint64_t)rounds);
+    EXPECT_EQ(stats.deaths, stats.respawns);
+    EXPECT_EQ(rounds, stats.done);
+    EXPECT_EQ(0, stats.kills);
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+TEST(process_life, a_worker_killed_while_idle_fails_no_call, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2)));
+    int pid, pid_after;
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    for (int64_t i = 0; i < test_scaled(50); i++) {
+        kill(pid, SIGKILL); /* the pool may or may not know by the next line: the call moves if it has to */
+        EXPECT_EQ(0, help_pid(pool, &pid_after));
+        EXPECT(pid != pid_after);
+        pid = pid_after;
+    }
+    EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+/* With two processes the death of one does not touch the other's call. */
+TEST(process_life, the_neighbour_does_not_notice, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2)));
+    struct help_gate gate;
+    help_gate_init(&gate, pool);
+    eddy_task *neighbour, *victim;
+    EXPECT_OK(eddy_spawn(&neighbour, help_gate_task, &gate, NULL));
+    help_until(pool, 1, 0);
+    int pid;
+    EXPECT_EQ(1, eddy_process_pool_pids(pool, &pid, 1));
+    EXPECT_OK(eddy_spawn(&victim, help_spin_task, pool, NULL));
+    help_until(pool, 2, 0);
+    kill_until_it_fails(pool, victim, pid);
+    EXPECT_EQ(EDDY_EBROKENPOOL, eddy_await(EDDY_FUTURE(victim), NULL));
+    eddy_handled();
+    eddy_value value;
+    help_gate_open(&gate);
+    EXPECT_OK(eddy_await(EDDY_FUTURE(neighbour), &value));
+    EXPECT_EQ(pid, value.i64);
+    eddy_task_release(neighbour);
+    eddy_task_release(victim);
+    help_gate_deinit(&gate);
+    EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+static int die(eddy_bytes in, eddy_bytes *out) {
+    (void)out;
+    switch (*(char *)in.data) {
+    case 'e': exit(3);
+    case 'a':
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        signal(SIGABRT, SIG_DFL);
+        abort();
+    case 's':
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        signal(SIGSEGV, SIG_DFL);
+        raise(SIGSEGV);
+        return 0;
+    case 'c': /* closes what is the pool's */
+        close(ED_WORKER_SOCKET);
+        for (;;) pause();
+    case 'w': /* says what is no answer */
+        if (write(ED_WORKER_SOCKET, "this is no frame, and longer than a head", 40) < 0) return -errno;
+        for (;;) pause();
+    default: return -1;
+    }
+}
+EDDY_REMOTE(die);
+
+TEST(process_life, every_kind_of_death_is_told, NEEDS_PROCESSES) {
+    static const struct {
+        char how;
+        const char *text;
+    } deaths[] = {{'e', "exited with code 3"},
+                  {'a', "ended by signal 6"},
+                  {'s', "ended by signal 11"},
+                  {'c', "ended by signal 9"},
+                  {'w', "ended by signal 9"}};
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    for (size_t i = 0; i < sizeof deaths / sizeof deaths[0]; i++) {
+        eddy_bytes out;
+        EXPECT_EQ(EDDY_EBROKENPOOL, eddy_process_pool_run(pool, die, eddy_bytes_view(&deaths[i].how, 1), &out));
+        EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), deaths[i].text);
+        EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "while it had 'die'");
+        eddy_handled();
+        EXPECT(out.data == NULL);
+    }
+    int pid;
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+TEST(process_life, fail_all_breaks_the_pool, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2, .on_death = EDDY_FAIL_ALL)));
+    eddy_task *tasks[3];
+    for (int i = 0; i < 3; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_spin_task, pool, NULL));
+    help_until(pool, 2, 1);
+    int pids[2];
+    EXPECT_EQ(2, eddy_process_pool_pids(pool, pids, 2));
+    kill(pids[1], SIGKILL);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(EDDY_EBROKENPOOL, eddy_await(EDDY_FUTURE(tasks[i]), NULL));
+        eddy_handled();
+        eddy_task_release(tasks[i]);
+    }
+    EXPECT_EQ(EDDY_EBROKENPOOL, eddy_process_pool_run(pool, help_getpid, eddy_bytes_view("", 0), NULL));
+    EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "signal 9");
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+/* Signals that a terminal sends to all: the parent decides. */
+TEST(process_life, interrupts_do_not_end_workers, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    struct help_gate gate;
+    help_gate_init(&gate, pool);
+    eddy_task *task;
+    int pid = 0;
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    EXPECT_OK(eddy_spawn(&task, help_gate_task, &gate, NULL));
+    help_until(pool, 1, 0);
+    kill(pid, SIGINT), kill(pid, SIGTERM), kill(pid, SIGHUP);
+    help_gate_open(&gate);
+    eddy_value value;
+    EXPECT_OK(eddy_await(EDDY_FUTURE(task), &value));
+    EXPECT_EQ(pid, value.i64);
+    eddy_task_release(task);
+    help_gate_deinit(&gate);
+    EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+/* ---- the worker does not come to life --------------------------------------------------------------------------- */
+
+static int exit_at_once(eddy_bytes in, eddy_bytes *out) {
+    (void)in, (void)out;
+    _exit(9);
+}
+EDDY_REMOTE(exit_at_once);
+
+static int run_getpid(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_process_pool_run(arg, help_getpid, eddy_bytes_view("", 0), NULL);
+}
+
+static void expect_broken(eddy_process_pool *pool, const char *text) {
+    eddy_task *tasks[3];
+    for (int i = 0; i < 3; i++) EXPECT_OK(eddy_spawn(&tasks[i], run_getpid, pool, NULL));
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(EDDY_EBROKENPOOL, eddy_await(EDDY_FUTURE(tasks[i]), NULL));
+        EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), text);
+        eddy_handled();
+        eddy_task_release(tasks[i]);
+    }
+    EXPECT_EQ(EDDY_EBROKENPOOL, run_getpid(pool, NULL)); /* at once, and for good */
+    EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), text);
+    eddy_handled();
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+TEST(process_life, three_dead_starts_break_the_pool, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2, .initializer = exit_at_once)));
+    expect_broken(pool, "3 processes in a row died before their first call, the last: process");
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.worker_path = "/bin/true", .name = "t")));
+    expect_broken(pool, "exited with code 0");
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.worker_path = "/nowhere/to/be/found")));
+    expect_broken(pool, "cannot start '/nowhere/to/be/found': ENOENT");
+}
+
+static void write_script(char *path, size_t bytes, const char *name, const char *text) {
+    snprintf(path, bytes, "%s/%s-%d", test_folder(), name, test_workers());
+    const int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0700);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(strlen(text), write(fd, text, strlen(text)));
+    close(fd);
+}
+
+TEST(process_life, no_hello_breaks_the_pool, NEEDS_PROCESSES) {
+    char path[512];
+    write_script(path, sizeof path, "silent", "#!/bin/sh\nexec sleep 1000\n");
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.worker_path = path, .hello_ns = EDDY_MS(100))));
+    expect_broken(pool, "was not ready after 100 ms");
+}
+
+/* This program in place of the one that the marker was meant for: it must not be taken for the worker it pretends to be. */
+TEST(process_life, a_liar_breaks_the_pool, NEEDS_PROCESSES) {
+    char path[512];
+    write_script(path, sizeof path, "liar",
+                 "#!/bin/sh\nprintf 'eddy\\001\\000\\000\\000................................' >&3\nexec sleep 1000\n");
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.worker_path = path)));
+    expect_broken(pool, "died before their first call");
+}
+
+static int nothing(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return 0;
+}
+
+/* A program that bears the marker and does not serve must not get as far as opening a pool of its own. */
+static void run_with_marker(void *arg) {
+    (void)arg;
+    setenv(ED_WORKER_MARKER, "1:2", 1);
+    eddy_run(nothing, NULL, NULL, NULL);
+}
+
+static void serve_with_marker(void *arg) {
+    setenv(ED_WORKER_MARKER, arg, 1);
+    eddy_process_worker();
+}
+
+UNIT(process_life, a_marker_without_a_pool_ends_the_process_by_name, NEEDS_PROCESSES) {
+    struct test_child child = test_child_run(run_with_marker, NULL);
+    EXPECT_EQ(ED_WORKER_NOT_SERVING, child.exit_code);
+    EXPECT_HAS(child.stderr_text, "came to eddy_run() instead of serving");
+    const char *markers[] = {"1:2", "", "abc", "99999999999:1", "1:2:3"};
+    for (size_t i = 0; i < sizeof markers / sizeof markers[0]; i++) {
+        child = test_child_run(serve_with_marker, (void *)(uintptr_t)markers[i]);
+        EXPECT_EQ(ED_WORKER_NOT_SERVING, child.exit_code);
+        EXPECT_HAS(child.stderr_text, "no process pool started it");
+    }
+    eddy_process_worker(); /* without the marker: nothing */
+}
+
+/* A socket at the right place that leads to somebody who is not our parent. */
+static void serve_a_stranger(void *arg) {
+    (void)arg;
+    int sockets[2];
+    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sockets)); /* its peer is this very process */
+    dup2(sockets[0], ED_WORKER_SOCKET);
+    char marker[64];
+    snprintf(marker, sizeof marker, "%d:1", (int)getppid());
+    setenv(ED_WORKER_MARKER, marker, 1);
+    eddy_process_worker();
+}
+
+UNIT(process_life, a_worker_serves_its_parent_only, NEEDS_PROCESSES) {
+    const struct test_child child = test_child_run(serve_a_stranger, NULL);
+    EXPECT_EQ(ED_WORKER_NOT_SERVING, child.exit_code);
+    EXPECT_HAS(child.stderr_text, "no process pool started it");
+}
+
+/* ---- the parent dies, or ends --------------------------------------------------------------------------------------- */
+
+struct parent {
+    int pipe; /* pids are written here */
+};
+
+static int spin_forever(void *arg, eddy_value *out) {
+    struct parent *parent = arg;
+    (void)out;
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 3)));
+    eddy_task *tasks[2];
+    for (int i = 0; i < 2; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_spin_task, pool, NULL));
+    help_until(pool, 2, 0);
+    int pids[3] = {0};
+    while (eddy_process_pool_pids(pool, pids, 3) < 3) { /* two that compute and one that waits */
+        int pid;
+        EXPECT_EQ(0, help_pid(pool, &pid));
+    }
+    EXPECT_EQ(sizeof pids, write(parent->pipe, pids, sizeof pids));
+    return eddy_sleep(EDDY_FOREVER);
+}
+
+/* Every process of the list is gone, waited for by whoever adopted them. */
+static bool all_gone(const int *pids, int count) {
+    for (int i = 0; i < count; i++) {
+        char path[64], state = 0;
+        snprintf(path, sizeof path, "/proc/%d/stat", pids[i]);
+        FILE *file = fopen(path, "r");
+        if (file == NULL) continue;
+        if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 0;
+        fclose(file);
+        if (state != 'Z' && state != 'X' && state != 0) return false;
+    }
+    return true;
+}
+
+UNIT(process_life, a_killed_parent_leaves_no_worker, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    for (unsigned workers = 1; workers <= 8; workers *= 2) {
+        int pipes[2];
+        EXPECT_EQ(0, pipe2(pipes, O_CLOEXEC));
+        const pid_t child = fork();
+        if (child == 0) {
+            struct parent parent = {pipes[1]};
+            eddy_run(spin_forever, &parent, NULL, EDDY_RUN(.workers = workers));
+            _exit(1);
+        }
+        close(pipes[1]);
+        int pids[3];
+        EXPECT_EQ(sizeof pids, read(pipes[0], pids, sizeof pids));
+        close(pipes[0]);
+        EXPECT(!all_gone(pids, 1));
+        kill(child, SIGKILL);
+        EXPECT_EQ(child, waitpid(child, NULL, 0));
+        const int64_t start_ns = eddy_time_ns();
+        while (!all_gone(pids, 3)) usleep(1000);
+        EXPECT(eddy_time_ns() - start_ns < EDDY_SECONDS(1) * (test_under("thread") || test_under("address") ? 4 : 1));
+    }
+}
+
+static int forget_the_pool(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_process_pool *pool;
+    int pid;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2)));
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    EXPECT_OK(eddy_process_pool_create(&pool, NULL)); /* never used */
+    EXPECT_OK(eddy_to_process(help_getpid, eddy_bytes_view("", 0), NULL));
+    return 0;
+}
+
+static int leave_one_spinning(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1, .on_cancel = EDDY_ABANDON)));
+    int pid;
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    EXPECT_EQ(EDDY_ETIMEDOUT, EDDY_TIMEOUT(EDDY_MS(5), help_spin_task(pool, NULL)));
+    EXPECT_EQ(EDDY_ETIMEDOUT, EDDY_TIMEOUT(0, eddy_process_pool_close(pool)));
+    return 0;
+}
+
+static void ignore_report(const eddy_report *report, void *arg) { (void)report, (void)arg; }
+
+UNIT(process_life, the_end_of_the_run_ends_all_workers, NEEDS_PROCESSES) {
+    for (unsigned workers = 1; workers <= 8; workers *= 2) {
+        EXPECT_OK(eddy_run(forget_the_pool, NULL, NULL, EDDY_RUN(.workers = workers)));
+        help_no_children();
+        EXPECT_OK(eddy_run(leave_one_spinning, NULL, NULL,
+                           EDDY_RUN(.workers = workers, .shutdown_ns = EDDY_MS(50), .on_exception = ignore_report)));
+        help_no_children();
+        EXPECT_EQ(0, ed_alloc_live_bytes());
+    }
+}
+
+/* A host that takes the exit status of every child: the pool does not hang, and says what it does not know. */
+static int die_unseen(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    EXPECT_EQ(EDDY_EBROKENPOOL, eddy_process_pool_run(pool, die, eddy_bytes_view("e", 1), NULL));
+    EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "somebody else took its exit status");
+    int pid;
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    return eddy_process_pool_close(pool);
+}
+
+UNIT(process_life, a_host_that_reaps_all_children_is_no_hang, NEEDS_PROCESSES) {
+    signal(SIGCHLD, SIG_IGN);
+    EXPECT_OK(eddy_run(die_unseen, NULL, NULL, EDDY_RUN(.workers = 2)));
+    signal(SIGCHLD, SIG_DFL);
+}
+
+/* No descriptors left to start a process with: an error with a text. */
+static int without_descriptors(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){3, before.rlim_max});
+    EXPECT_EQ(EDDY_EBROKENPOOL, run_getpid(pool, NULL));
+    EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "EMFILE");
+    eddy_handled();
+    setrlimit(RLIMIT_NOFILE, &before);
+    return eddy_process_pool_close(pool);
+}
+
+UNIT(process_life, too_few_descriptors_are_an_error, NEEDS_PROCESSES) {
+    EXPECT_OK(eddy_run(without_descriptors, NULL, NULL, EDDY_RUN(.workers = 2)));
+}

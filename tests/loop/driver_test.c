@@ -1,0 +1,92 @@
+/* The libuv driver: deadlines are met within 0.2 ms and never early, other threads wake a sleeping worker, and a loop
+ * that has nothing to watch is not turned. */
+#include "eddy/loop.h"
+#include "eddy/runtime.h"
+#include "eddy/signal.h"
+#include "eddy/task.h"
+#include "harness/test.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <uv.h>
+
+/* Method: the best of many sleeps is the driver's doing, the others are the machine's. */
+TEST(driver, deadline_is_met_within_200_us_and_never_early, TEST_WITHOUT("thread address valgrind qemu")) {
+    int64_t best_ns = INT64_MAX;
+    for (int i = 0; i < 60; i++) {
+        int64_t deadline_ns = eddy_time_ns() + EDDY_US(900 + 37 * i);
+        EXPECT_OK(eddy_sleep_until(deadline_ns));
+        int64_t late_ns = eddy_time_ns() - deadline_ns;
+        EXPECT(late_ns >= 0);
+        if (late_ns < best_ns) best_ns = late_ns;
+    }
+    EXPECT(best_ns < EDDY_US(200));
+}
+
+static void *set_from_thread(void *arg) {
+    EXPECT_OK(eddy_future_set(arg, EDDY_I64(7)));
+    return NULL;
+}
+
+TEST(driver, thread_wakes_a_sleeping_worker) {
+    for (int i = 0; i < 50; i++) {
+        eddy_future *future = eddy_future_create_on(eddy_loop_current(), NULL);
+        pthread_t thread;
+        EXPECT_EQ(0, pthread_create(&thread, NULL, set_from_thread, eddy_future_share(future)));
+        eddy_value value;
+        EXPECT_OK(eddy_await(future, &value));
+        EXPECT_EQ(7, value.i64);
+        pthread_join(thread, NULL);
+        eddy_future_release(future);
+        eddy_future_release(future);
+    }
+}
+
+/* ---- the loop for others ---------------------------------------------------------------------- */
+
+struct foreign {
+    uv_timer_t timer;
+    eddy_future *fired, *closed;
+};
+
+static void on_closed(uv_handle_t *handle) {
+    EXPECT_OK(eddy_future_set(((struct foreign *)handle->data)->closed, EDDY_NONE));
+}
+
+static void on_timer(uv_timer_t *timer) {
+    EXPECT_OK(eddy_future_set(((struct foreign *)timer->data)->fired, EDDY_NONE));
+    uv_close((uv_handle_t *)timer, on_closed);
+}
+
+TEST(driver, a_library_that_speaks_libuv_uses_the_loop) {
+    struct foreign foreign = {.fired = eddy_future_create(), .closed = eddy_future_create()};
+    foreign.timer.data = &foreign;
+    EXPECT_EQ(0, uv_timer_init(eddy_loop_uv(), &foreign.timer));
+    EXPECT_EQ(0, uv_timer_start(&foreign.timer, on_timer, 3, 0));
+    EXPECT_OK(eddy_await(foreign.fired, NULL));
+    EXPECT_OK(eddy_await(foreign.closed, NULL));
+    eddy_future_release(foreign.fired);
+    eddy_future_release(foreign.closed);
+}
+
+static int leave_a_timer(void *arg, eddy_value *out) {
+    (void)out;
+    EXPECT_EQ(0, uv_timer_init(eddy_loop_uv(), arg));
+    return uv_timer_start(arg, (uv_timer_cb)abort, 3600000, 0);
+}
+
+UNIT(driver, a_handle_that_was_left_open_does_not_hold_up_the_end) {
+    static uv_timer_t timer;
+    EXPECT_OK(eddy_run(leave_a_timer, &timer, NULL, EDDY_RUN(.workers = 1)));
+    EXPECT(eddy_loop_uv() == NULL);
+}
+
+/* A worker that only switches between tasks makes no system call for its empty loop. */
+TEST(driver, empty_loop_is_not_polled) {
+    if (test_workers() != 1) return; /* others' stealing is not the point */
+    eddy_worker_stats before, after;
+    EXPECT_OK(eddy_worker_stats_read(0, &before));
+    for (int i = 0; i < 10000; i++) EXPECT_OK(eddy_yield());
+    EXPECT_OK(eddy_worker_stats_read(0, &after));
+    EXPECT_EQ(before.polls, after.polls);
+}

@@ -1,0 +1,217 @@
+/* Waiting for descriptors: who is woken, who is refused, what a cancel leaves, and that readiness nobody waits for does
+ * not keep the loop busy. */
+#include "eddy/loop.h"
+#include "eddy/runtime.h"
+#include "eddy/task.h"
+#include "harness/test.h"
+#include "loop/loop.h"
+#include "sched/sched.h"
+#include "task/task.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct pair {
+    struct ed_poll *poll; /* one end, on the test's worker */
+    int other;            /* the other one, plain          */
+};
+
+static struct pair pair_open(void) {
+    int fds[2];
+    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
+    struct pair pair = {.other = fds[1]};
+    EXPECT_OK(ed_poll_open(&pair.poll, fds[0]));
+    return pair;
+}
+
+static void pair_close(struct pair *pair) {
+    if (pair->poll != NULL) ed_poll_close(pair->poll);
+    close(pair->other);
+}
+
+static void put(int fd, char c) { EXPECT_EQ(1, write(fd, &c, 1)); }
+
+static char get(struct ed_poll *poll) {
+    char c;
+    EXPECT_EQ(1, read(ed_poll_fd(poll), &c, 1));
+    return c;
+}
+
+static int wait_read(void *arg, eddy_value *out) {
+    (void)out;
+    return ed_poll_wait(arg, ED_POLL_READ, "test read");
+}
+
+static int wait_write(void *arg, eddy_value *out) {
+    (void)out;
+    return ed_poll_wait(arg, ED_POLL_WRITE, "test write");
+}
+
+/* A task on this worker that is parked in fn when this returns. */
+static eddy_task *parked(eddy_coro_fn fn, struct ed_poll *poll) {
+    eddy_task *task;
+    eddy_task_options options = eddy_task_options_init();
+    EXPECT_OK(ed_spawn_on(ed_worker_current(), &task, fn, poll, &options, 0));
+    test_until_all_parked();
+    return task;
+}
+
+static int end_of(eddy_task *task) {
+    int status = eddy_await(EDDY_FUTURE(task), NULL);
+    eddy_task_release(task);
+    return status;
+}
+
+TEST(poll, wakes_a_reader_and_a_writer) {
+    struct pair pair = pair_open();
+    eddy_task *reader = parked(wait_read, pair.poll);
+    EXPECT_EQ(0, ed_poll_wait(pair.poll, ED_POLL_WRITE, "test")); /* room: at once */
+    put(pair.other, 'a');
+    EXPECT_EQ(0, end_of(reader));
+    EXPECT_EQ('a', get(pair.poll));
+    pair_close(&pair);
+}
+
+TEST(poll, second_waiter_of_a_direction_is_refused) {
+    struct pair pair = pair_open();
+    eddy_task *reader = parked(wait_read, pair.poll);
+    EXPECT_EQ(EDDY_EBUSY, ed_poll_wait(pair.poll, ED_POLL_READ, "test"));
+    put(pair.other, 'a');
+    EXPECT_EQ(0, end_of(reader));
+    pair_close(&pair);
+}
+
+TEST(poll, close_wakes_both_directions_with_closed) {
+    struct pair pair = pair_open();
+    char block[4096] = {0};
+    while (write(ed_poll_fd(pair.poll), block, sizeof block) > 0) continue; /* until it is full */
+    eddy_task *reader = parked(wait_read, pair.poll), *writer = parked(wait_write, pair.poll);
+    ed_poll_close(pair.poll);
+    pair.poll = NULL;
+    EXPECT_EQ(EDDY_ECLOSED, end_of(reader));
+    EXPECT_EQ(EDDY_ECLOSED, end_of(writer));
+    pair_close(&pair);
+}
+
+TEST(poll, cancelled_wait_leaves_the_slot_free_and_the_data_there) {
+    struct pair pair = pair_open();
+    eddy_task *reader = parked(wait_read, pair.poll);
+    EXPECT(eddy_cancel(EDDY_FUTURE(reader)));
+    EXPECT_EQ(EDDY_ECANCELED, end_of(reader));
+    put(pair.other, 'b');
+    EXPECT_EQ(0, ed_poll_wait(pair.poll, ED_POLL_READ, "test"));
+    EXPECT_EQ('b', get(pair.poll));
+    pair_close(&pair);
+}
+
+/* The event and the cancel meet: the task is already woken when it is cancelled. What it was woken for is the next
+ * waiter's, at once. */
+TEST(poll, readiness_that_a_cancelled_task_was_woken_for_is_passed_on) {
+    struct pair pair = pair_open();
+    eddy_task *reader = parked(wait_read, pair.poll);
+    put(pair.other, 'c');
+    ed_poll_interrupt(pair.poll, ED_POLL_READ, 0); /* what the event does: queued, not yet run */
+    EXPECT(eddy_cancel(EDDY_FUTURE(reader)));
+    EXPECT_EQ(EDDY_ECANCELED, end_of(reader));
+    EXPECT_EQ(0, ed_poll_wait(pair.poll, ED_POLL_READ, "test"));
+    EXPECT_EQ('c', get(pair.poll));
+    pair_close(&pair);
+}
+
+TEST(poll, interrupt_gives_its_status) {
+    struct pair pair = pair_open();
+    eddy_task *reader = parked(wait_read, pair.poll);
+    ed_poll_interrupt(pair.poll, ED_POLL_READ, EDDY_ELIMIT);
+    EXPECT_EQ(EDDY_ELIMIT, end_of(reader));
+    pair_close(&pair);
+}
+
+static uint64_t polls_here(void) {
+    eddy_worker_stats stats;
+    EXPECT_OK(eddy_worker_stats_read((unsigned)eddy_worker_index(), &stats));
+    return stats.polls + stats.parks;
+}
+
+/* Readable interest stays armed after a wait. When bytes then lie there that nobody waits for, the loop hears of them
+ * once, not in every turn. */
+TEST(poll, readiness_without_a_waiter_does_not_spin) {
+    struct pair pair = pair_open();
+    put(pair.other, 'd');
+    EXPECT_EQ(0, ed_poll_wait(pair.poll, ED_POLL_READ, "test")); /* armed from now on */
+    uint64_t before = polls_here();
+    for (int i = 0; i < 5; i++) EXPECT_OK(eddy_sleep(EDDY_MS(2))); /* the byte is still unread */
+    EXPECT(polls_here() - before < 50);
+    EXPECT_EQ(0, ed_poll_wait(pair.poll, ED_POLL_READ, "test")); /* remembered */
+    EXPECT_EQ('d', get(pair.poll));
+    eddy_task *reader = parked(wait_read, pair.poll); /* and armed again */
+    put(pair.other, 'e');
+    EXPECT_EQ(0, end_of(reader));
+    pair_close(&pair);
+}
+
+static void count_ready(void *arg) { ++*(int *)arg; }
+
+TEST(poll, notify_runs_once) {
+    struct pair pair = pair_open();
+    int ready = 0;
+    ed_poll_notify(pair.poll, ED_POLL_WRITE, count_ready, &ready);
+    EXPECT_EQ(EDDY_EBUSY, ed_poll_wait(pair.poll, ED_POLL_WRITE, "test"));
+    while (ready == 0) EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    EXPECT_EQ(1, ready);
+    ed_poll_notify(pair.poll, ED_POLL_READ, count_ready, &ready);
+    ed_poll_close(pair.poll); /* forgets it */
+    pair.poll = NULL;
+    EXPECT_OK(eddy_yield());
+    EXPECT_EQ(1, ready);
+    pair_close(&pair);
+}
+
+/* libuv says EBADF for a reset connection and disarms the handle; the system call knows the error. */
+TEST(poll, error_condition_wakes_and_the_socket_tells) {
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t bytes = sizeof address;
+    EXPECT_EQ(0, bind(listener, (struct sockaddr *)&address, bytes));
+    EXPECT_EQ(0, listen(listener, 1));
+    EXPECT_EQ(0, getsockname(listener, (struct sockaddr *)&address, &bytes));
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(0, connect(client, (struct sockaddr *)&address, bytes));
+    struct pair pair = {.other = accept(listener, NULL, NULL)};
+    EXPECT_OK(ed_poll_open(&pair.poll, client));
+    eddy_task *reader = parked(wait_read, pair.poll);
+    struct linger reset = {1, 0};
+    EXPECT_EQ(0, setsockopt(pair.other, SOL_SOCKET, SO_LINGER, &reset, sizeof reset));
+    close(pair.other);
+    EXPECT_EQ(0, end_of(reader));
+    char c;
+    EXPECT_EQ(-1, read(client, &c, 1));
+    EXPECT_EQ(ECONNRESET, errno);
+    EXPECT_EQ(0, read(client, &c, 1));
+    EXPECT_EQ(0, ed_poll_wait(pair.poll, ED_POLL_READ, "test")); /* armed again, level-triggered: at once */
+    ed_poll_close(pair.poll);
+    close(listener);
+}
+
+static void run_flush(struct ed_flush *flush);
+struct counted {
+    struct ed_flush flush;
+    int runs;
+};
+static void run_flush(struct ed_flush *flush) { ED_CONTAINER(flush, struct counted, flush)->runs++; }
+
+TEST(poll, flush_runs_once_before_the_worker_sleeps) {
+    struct counted counted = {.flush.run = run_flush};
+    ed_list_init(&counted.flush.node);
+    ed_flush_later(ed_worker_current(), &counted.flush);
+    ed_flush_later(ed_worker_current(), &counted.flush);
+    EXPECT_EQ(0, counted.runs);
+    EXPECT_OK(eddy_sleep(EDDY_US(50)));
+    EXPECT_EQ(1, counted.runs);
+    ed_flush_later(ed_worker_current(), &counted.flush);
+    ed_flush_forget(&counted.flush);
+    EXPECT_OK(eddy_sleep(EDDY_US(50)));
+    EXPECT_EQ(1, counted.runs);
+}

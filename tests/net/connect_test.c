@@ -1,0 +1,111 @@
+/* Connecting: failures by name, cancels without a trace. */
+#include "net_testing.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A listener whose queue is full: loopback answers no more handshakes, so a connect stays under way. */
+struct deaf {
+    int listener, fillers[8];
+    uint16_t port;
+};
+
+static void deaf_open(struct deaf *deaf) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t bytes = sizeof address;
+    deaf->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(0, bind(deaf->listener, (struct sockaddr *)&address, bytes));
+    EXPECT_EQ(0, listen(deaf->listener, 0));
+    EXPECT_EQ(0, getsockname(deaf->listener, (struct sockaddr *)&address, &bytes));
+    deaf->port = ntohs(address.sin_port);
+    for (int i = 0; i < 8; i++) {
+        deaf->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(deaf->fillers[i], (struct sockaddr *)&address, sizeof address);
+    }
+}
+
+static void deaf_close(struct deaf *deaf) {
+    for (int i = 0; i < 8; i++) close(deaf->fillers[i]);
+    close(deaf->listener);
+}
+
+static int connect_to_deaf(void *arg, eddy_value *out) {
+    eddy_stream *stream;
+    (void)out;
+    int status = eddy_connect(&stream, "127.0.0.1", ((struct deaf *)arg)->port, NULL);
+    if (status == 0) eddy_stream_release(stream);
+    return status;
+}
+
+TEST(connect, cancelled_attempt_leaves_nothing) {
+    struct deaf deaf;
+    deaf_open(&deaf);
+    eddy_task *task = spawn_parked(connect_to_deaf, &deaf);
+    EXPECT(eddy_cancel(EDDY_FUTURE(task)));
+    EXPECT_EQ(EDDY_ECANCELED, end_of(task));
+    EXPECT_EQ(EDDY_ETIMEDOUT, EDDY_TIMEOUT(EDDY_MS(10), connect_to_deaf(&deaf, NULL)));
+    deaf_close(&deaf);
+}
+
+TEST(connect, refusal_names_host_and_port) {
+    eddy_server *server = serve(echo, NULL);
+    uint16_t port = eddy_server_port(server);
+    stop_serving(server);
+    eddy_stream *stream;
+    EXPECT_EQ(-ECONNREFUSED, eddy_connect(&stream, "127.0.0.1", port, NULL));
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "127.0.0.1 port %u", port);
+    EXPECT_HAS(eddy_error_text(eddy_error_current(-ECONNREFUSED)), wanted);
+    eddy_handled();
+    EXPECT_EQ(EDDY_EINVAL, eddy_connect(&stream, NULL, port, NULL));
+}
+
+TEST(connect, by_name_tries_the_addresses_in_turn) {
+    eddy_server *server = serve(echo, NULL); /* IPv4 only: localhost may mean ::1 first */
+    eddy_stream *stream;
+    EXPECT_OK(eddy_connect(&stream, "localhost", eddy_server_port(server), NULL));
+    EXPECT(eddy_error_current(-ECONNREFUSED) == NULL);
+    write_text(stream, "hello");
+    expect_text(stream, "hello");
+    hang_up(stream);
+    stop_serving(server);
+}
+
+/* Out of memory at any point: a status, or a connection that the server has let go, and nothing leaks (the harness
+ * looks at the end). */
+static int talk(eddy_server *server) {
+    eddy_stream *stream;
+    char text[5];
+    int status = eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), NULL);
+    if (status < 0) return status;
+    status = eddy_stream_write(stream, "hello", 5);
+    if (status == 0) status = eddy_stream_read_exactly(stream, text, sizeof text, NULL);
+    if (status == 0) status = eddy_stream_drain(stream);
+    (void)eddy_stream_close(stream);
+    eddy_stream_release(stream);
+    return status;
+}
+
+void ed_alloc_fail_at(int64_t nth);
+int64_t ed_alloc_fail_remaining(void);
+
+TEST(connect, every_allocation_may_fail) {
+    int failed = 0;
+    for (int64_t nth = 1; nth < 200; nth++) {
+        eddy_server *server = NULL;
+        ed_alloc_fail_at(nth);
+        int status = eddy_server_open(&server, "127.0.0.1", 0, echo, NULL, NULL);
+        if (status == 0) status = talk(server);
+        bool done = ed_alloc_fail_remaining() > 0;
+        ed_alloc_fail_at(0);
+        if (status < 0) {
+            failed++;
+            EXPECT(status == EDDY_ENOMEM || status == EDDY_EINCOMPLETE || status == -ECONNRESET || status == -EPIPE);
+        }
+        if (server != NULL) stop_serving(server);
+        if (done) break;
+    }
+    EXPECT(failed > 3);
+}
