@@ -12,13 +12,11 @@
  * Tests      tests/task/cancel_test.c. */
 #include "task/task.h"
 
-static void route(eddy_task *task);
-
 static void message_arrives(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
     eddy_task *task = ED_CONTAINER(message, struct eddy_task, message);
     uint64_t word = ED_AND(&task->future.word, ~ED_MESSAGE);
-    if ((word & ED_CANCEL) && !(word & ED_DONE)) route(task);
+    if ((word & ED_CANCEL) && !(word & ED_DONE)) ed_cancel_route(task);
     ed_future_release(&task->future);
 }
 
@@ -34,8 +32,7 @@ static void send(eddy_task *task, struct ed_worker *to) {
     }
 }
 
-/* CANCEL is set: to whoever can act on it. */
-static void route(eddy_task *task) {
+void ed_cancel_route(eddy_task *task) {
     uint64_t word = ED_LOAD_SEQCST(&task->start.word);
     enum ed_start_state state = ed_start_state(word);
     if (state == ED_START_NEW_SHARED || state == ED_START_FREE) return; /* its starter looks at CANCEL */
@@ -57,6 +54,23 @@ static bool asked_before(eddy_task *task, uint64_t id, bool passed_on) {
     return false;
 }
 
+static uint64_t next_request(eddy_task *task) { return ED_ADD_RELAXED(&task->future.sched->next_request, 1) + 1; }
+
+/* Counts a request and sets CANCEL; false: done. */
+static bool count(eddy_task *task) {
+    uint64_t word = ED_LOAD_RELAXED(&task->future.word);
+    do {
+        if (word & ED_DONE) return false;
+    } while (
+        !ED_CAS_WEAK(&task->future.word, &word, (word | ED_CANCEL) + (ed_count_of(word) < 0xffff ? ED_COUNT_ONE : 0)));
+    return true;
+}
+
+bool ed_cancel_ask(eddy_task *task) {
+    (void)asked_before(task, next_request(task), false);
+    return count(task);
+}
+
 bool eddy_cancel(eddy_future *future) {
     uint64_t word = ED_LOAD_ACQUIRE(&future->word);
     if (!(word & ED_IS_TASK)) return ed_future_complete(future, EDDY_ECANCELED, EDDY_NONE, NULL) == 0;
@@ -64,12 +78,10 @@ bool eddy_cancel(eddy_future *future) {
     eddy_task *task = (eddy_task *)future;
     struct ed_worker *here = ed_worker_current();
     bool passed_on = here != NULL && here->request != 0; /* inside ed_cancel_deliver */
-    uint64_t id = passed_on ? here->request : ED_ADD_RELAXED(&future->sched->next_request, 1) + 1;
-    if (asked_before(task, id, passed_on)) return !ed_future_is_done(future);
-    do {
-        if (word & ED_DONE) return false;
-    } while (!ED_CAS_WEAK(&future->word, &word, (word | ED_CANCEL) + (ed_count_of(word) < 0xffff ? ED_COUNT_ONE : 0)));
-    route(task);
+    if (asked_before(task, passed_on ? here->request : next_request(task), passed_on))
+        return !ed_future_is_done(future);
+    if (!count(task)) return false;
+    ed_cancel_route(task);
     return true;
 }
 

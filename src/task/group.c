@@ -4,6 +4,8 @@
  *            the exit; the first failure must cancel the others and the parent, once; the parent must wake once.
  * Idea       A record behind the handle, counted: the handle, each child. A spin lock for its few fields; nothing is
  *            called under it. Cancelling walks the children one at a time, each held by a reference.
+ *            The parent is asked under the lock (its word only) and told after it: a parent that leaves its body
+ *            meanwhile finds the request counted and takes it back.
  * States     BODY -> EXITING -> ENDED, by the parent alone; `aborting` once, by whoever is first.
  *            `parked`: the parent sleeps in the exit; who takes it to false (under the lock) wakes it: a child that was
  *            the last, or the parent itself after a cancel. False already: the wake-up is on its way, wait for it.
@@ -131,10 +133,10 @@ void eddy_group_cancel(eddy_group *handle) {
     bool first = !group->aborting && group->state != ENDED;
     if (first) group->aborting = true;
     bool parent = first && group->state == BODY;
-    if (parent) group->parent_requested = true;
+    if (parent) group->parent_requested = ed_cancel_ask(group->parent);
     ed_spinlock_unlock(&group->lock);
     if (first) cancel_children(group);
-    if (parent) eddy_cancel(&group->parent->future);
+    if (parent) ed_cancel_route(group->parent);
 }
 
 static void wake_arrives(struct ed_message *message, struct ed_worker *worker) {
@@ -164,13 +166,13 @@ void ed_group_child_done(struct ed_group *group, eddy_task *task) {
     bool first = failed && !group->aborting;
     if (first) group->aborting = true;
     bool parent = first && group->state == BODY;
-    if (parent) group->parent_requested = true;
+    if (parent) group->parent_requested = ed_cancel_ask(group->parent);
     bool wake = group->count == 0 && group->parked;
     if (wake) group->parked = false;
     ed_spinlock_unlock(&group->lock);
 
     if (first) cancel_children(group);
-    if (parent) eddy_cancel(&group->parent->future);
+    if (parent) ed_cancel_route(group->parent);
     if (wake) {
         struct ed_fiber *fiber = group->parent->fiber; /* parked: it stays where it is until it is woken */
         if (fiber->worker == ed_worker_current()) {
@@ -285,12 +287,12 @@ int eddy_group_exit(eddy_group *handle, int status) {
 
     handle->record = NULL;
     eddy_error *error = group->error;
-    bool failed = error->children_count > 0 || group->errors_lost > 0;
+    bool body_failed = status < 0 && status != EDDY_ECANCELED;
+    bool failed = error->children_count > 0 || group->errors_lost > 0 || body_failed; /* wins over a cancel (TG6) */
     int result;
     if (propagate && !failed) {
-        eddy_error_release(body_error);
         result = EDDY_ECANCELED;
-    } else if (failed || (status < 0 && status != EDDY_ECANCELED)) {
+    } else if (failed) {
         if (body_error != NULL) (void)ed_error_add_child(error, body_error);
         if (eddy_task_cancelling(parent) > 0) ED_OR(&parent->future.word, ED_CANCEL); /* TG6 */
         ed_error_set_current(eddy_error_share(error));

@@ -111,16 +111,8 @@ bool eddy_timeout_expired(void) {
     return scope != NULL && scope->expired;
 }
 
+/* W2: without time left the scope expires as the await suspends: a result that is there is given, a body that has not
+ * started never starts. */
 int eddy_wait_for(eddy_future *future, int64_t timeout_ns, eddy_value *value_out) {
-    if (timeout_ns <= 0) { /* W2: the result, or a cancel and its end; a body that has not started never starts */
-        if (!eddy_future_done(future)) {
-            eddy_cancel(future);
-            int status = eddy_await(future, value_out);
-            return status == EDDY_ECANCELED && eddy_future_cancelled(future)
-                       ? eddy_fail(EDDY_ETIMEDOUT, "timed out at once")
-                       : status;
-        }
-        return eddy_await(future, value_out);
-    }
     return EDDY_TIMEOUT(timeout_ns, eddy_await(future, value_out));
 }

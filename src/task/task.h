@@ -97,6 +97,10 @@ int ed_task_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_t
 void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter);
 /* In the running task: runs `task` as a plain call if it has not started and may run here. True: it has ended. */
 bool ed_task_run_direct(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg);
+/* A cancel in two steps: counts a request and sets CANCEL (false: done), writing the task's words only; then, CANCEL
+ * being set, tells whoever can act on it. */
+bool ed_cancel_ask(eddy_task *task);
+void ed_cancel_route(eddy_task *task);
 /* Passes a pending request on, on the host. */
 void ed_cancel_deliver(eddy_task *task);
 /* on_cancel of an await: cancels the future. */
