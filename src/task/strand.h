@@ -24,6 +24,7 @@ struct ed_strand {
     struct ed_timer timer; /* deadline of the park */
     bool parked;           /* between ed_park and its return */
     bool woken;            /* ed_wake came */
+    bool cancelled;        /* a request was delivered to this park */
     bool timed_out;
     bool last_woken;         /* for ed_park_woken */
     bool scope_failed;       /* a scope found no memory: the next suspension says so */

@@ -6,8 +6,8 @@
  *            sends the task's message; deadlines are the host's timers. So nothing races here: each cause leaves its
  *            mark and queues the fiber if it is not queued, and the woken task itself reads the marks and decides:
  *            cancel, then wake, then deadline.
- * States     strand: running -> parked -> parked and queued -> running. Marks: ED_CANCEL in the task's word, woken,
- *            timed_out. Before it returns, ed_park has disarmed its timer; the caller takes back its waiter.
+ * States     strand: running -> parked -> parked and queued -> running. Marks: cancelled, woken, timed_out, and
+ *            ED_CANCEL in the task's word: a request that found it on its way already. Before it returns, ed_park has disarmed its timer; the caller takes back its waiter.
  * Cancel     A request that came before the park is seen when the task has registered (the count is looked at again),
  *            and is delivered as if it came then: what is awaited is cancelled, or the fiber is queued behind what is
  *            ready, as CPython does.
@@ -63,19 +63,25 @@ bool ed_cancel_future(void *future) { return eddy_cancel(future); }
 
 void ed_cancel_deliver(eddy_task *task) {
     if (!task->waiting) return; /* it runs: its next suspension sees the bit */
+    /* The bit goes first: a request that comes while this one is passed on is one of its own. Taken back already: nothing
+     * is left to deliver. */
+    if (!(ED_AND(&task->future.word, ~ED_CANCEL) & ED_CANCEL)) return;
+    struct ed_strand *strand = ed_strand_of(task->fiber);
     if (task->on_cancel != NULL) {
-        /* The bit goes first: a request that comes while this one is passed on is one of its own. */
-        ED_AND(&task->future.word, ~ED_CANCEL);
         struct ed_worker *worker = task->fiber->worker;
         uint64_t outer = worker->request;
         worker->request = ED_LOAD_RELAXED(&task->request);
         bool passed_on = task->on_cancel(task->on_cancel_arg);
         worker->request = outer;
         if (passed_on) return;
-        ED_OR(&task->future.word, ED_CANCEL);
     }
-    struct ed_strand *strand = ed_strand_of(task->fiber);
-    if (strand->fiber.task == task && strand->parked) queue(strand);
+    bool on_top = strand->fiber.task == task && strand->parked;
+    if (on_top && !strand->woken) {
+        strand->cancelled = true; /* delivered: an uncancel comes too late (CPython: the awaited future is cancelled) */
+        queue(strand);
+    } else {
+        ED_OR(&task->future.word, ED_CANCEL); /* it wakes by itself and finds the request (CPython: _must_cancel) */
+    }
 }
 
 static void wait_begin(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg) {
@@ -96,7 +102,7 @@ int ed_park(const struct ed_park *park) {
     struct ed_strand *strand = ed_strand_of(fiber);
     eddy_task *task = fiber->task;
     ED_ASSERT(!strand->parked);
-    strand->woken = strand->timed_out = false;
+    strand->woken = strand->timed_out = strand->cancelled = false;
     if (ED_UNLIKELY(strand->scope_failed)) {
         strand->scope_failed = strand->last_woken = false;
         return eddy_fail(EDDY_ENOMEM, "no memory for a timeout scope");
@@ -120,7 +126,7 @@ int ed_park(const struct ed_park *park) {
     strand->parked = false;
     strand->last_woken = strand->woken;
     wait_end(task);
-    if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED;
+    if (ED_UNLIKELY(ed_cancel_pending(task, true) || strand->cancelled)) return EDDY_ECANCELED;
     if (strand->woken) return strand->status;
     ED_ASSERT(strand->timed_out);
     return EDDY_ETIMEDOUT;
