@@ -8,6 +8,7 @@
 #include "eddy/process.h"
 #include "eddy/runtime.h"
 #include "eddy/scope.h"
+#include "eddy/signal.h"
 #include "eddy/sync.h"
 #include "eddy/task.h"
 #include "eddy/thread.h"

@@ -70,6 +70,8 @@ EDDY_API void eddy_task_release(eddy_task *task) EDDY_ANY_THREAD;
 /** The task as the future that it is; the same reference. */
 static inline eddy_future *eddy_task_future(const eddy_task *task) { return (eddy_future *)(uintptr_t)task; }
 #define EDDY_FUTURE(task) (eddy_task_future(task))
+/** The future as the task that it is; NULL for a bare future. The same reference. */
+EDDY_API eddy_task *eddy_future_task(eddy_future *future) EDDY_ANY_THREAD;
 
 /** The running task: borrowed, valid while it runs. NULL in callbacks and outside the runtime. */
 EDDY_API eddy_task *eddy_current_task(void) EDDY_ANY_THREAD;

@@ -226,6 +226,10 @@ static int supervise(void *arg, eddy_value *out) {
 int ed_runtime_start(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
     runtime->fn = fn;
     runtime->arg = arg;
+    struct ed_stack *stack; /* the supervisor's: without one nobody would ever set `ended` */
+    int status = ed_stack_get(&runtime->sched.workers[0]->stacks, ED_STACK_64K, &stack);
+    if (status < 0) return status;
+    ed_stack_put(&runtime->sched.workers[0]->stacks, stack);
     eddy_task_options options = eddy_task_options_init();
     options.name = "eddy_run";
     return ed_spawn_on(runtime->sched.workers[0], NULL, supervise, runtime, &options, ED_HIDDEN);

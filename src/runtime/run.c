@@ -207,15 +207,16 @@ static int run(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
     void *overflow = NULL;
     status = worker_enter(worker, &overflow);
     bool entered = status == 0;
-    if (status == 0) status = ed_runtime_start(runtime, fn, arg);
     status = start_barrier(runtime, status);
     if (status == 0) {
-        worker_loop(worker, &runtime->ended);
-        ed_exec_shutdown(&runtime->sched, runtime->deadline_ns);
+        status = ed_runtime_start(runtime, fn, arg); /* only now: nothing of the program runs unless all could start */
+        if (status == 0) {
+            worker_loop(worker, &runtime->ended);
+            ed_exec_shutdown(&runtime->sched, runtime->deadline_ns);
+        }
         stop_all(runtime);
         worker_leave(worker, overflow);
     } else if (entered) {
-        ed_runtime_drain(worker);
         worker->sched->driver->close(worker);
         ed_overflow_thread_leave(overflow);
         ed_context_deinit_thread(&worker->main);

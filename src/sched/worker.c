@@ -37,8 +37,12 @@ uint64_t ed_random(struct ed_worker *worker) { /* xorshift64 (Marsaglia 2003) */
 }
 
 int ed_post(struct ed_worker *to, struct ed_message *message) {
+    struct ed_worker *here = ed_worker_current();
+    bool visits = here == NULL || here->sched != to->sched; /* the run does not wait for such a thread otherwise */
+    if (visits) ED_ADD(&to->visitors, 1);
     int status = ed_inbox_push(&to->inbox, message);
     if (status == 0) ed_idle_wake(to);
+    if (visits) ED_SUB(&to->visitors, 1); /* the last touch */
     return status;
 }
 
@@ -50,7 +54,12 @@ static void messages_arrive(struct ed_message *message, struct ed_worker *worker
     }
 }
 
-void ed_worker_close_inbox(struct ed_worker *worker) { messages_arrive(ed_inbox_close(&worker->inbox), worker); }
+void ed_worker_close_inbox(struct ed_worker *worker) {
+    messages_arrive(ed_inbox_close(&worker->inbox), worker);
+    /* What a plain thread sent may have ended the run before that thread has left ed_post: driver and worker stay until
+     * then. */
+    while (ED_LOAD_SEQCST(&worker->visitors) != 0) ed_cpu_relax();
+}
 
 void ed_ready_entry(struct ed_worker *worker, struct ed_entry *entry, enum ed_entry_kind kind) {
     entry->kind = (uint8_t)kind;

@@ -59,6 +59,7 @@ struct ed_worker {
     _Alignas(ED_LINE) struct ed_inbox inbox;  /* (s) */
     _Alignas(ED_LINE) _Atomic uint32_t sleep; /* (s) idle.c */
     _Atomic uint32_t attention;               /* (s) set by anyone, cleared by the owner */
+    _Atomic uint32_t visitors;                /* (s) threads of no worker of this run that are inside ed_post */
 
     _Alignas(ED_LINE) struct ed_worker_counts {
         _Atomic uint64_t started, direct, stolen, steals, polls, parks, switches, spawned, ended;

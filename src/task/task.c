@@ -287,6 +287,10 @@ void eddy_task_release(eddy_task *task) {
     if (task != NULL) ed_future_release(&task->future);
 }
 
+eddy_task *eddy_future_task(eddy_future *future) {
+    return ED_LOAD_RELAXED(&future->word) & ED_IS_TASK ? (eddy_task *)future : NULL;
+}
+
 eddy_task *eddy_current_task(void) { return ed_task_current(); }
 
 uint64_t eddy_task_id(const eddy_task *task) { return task->id; }

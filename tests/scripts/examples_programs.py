@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# limit: 100 s
+"""Each program of examples/ prints what it promises, in the time it promises, and ends with 0.
+
+A template stands for one line; <a..b> in it for a number of at least a and below b. Lines in a tuple may
+come in any order: their tasks run on any worker. The servers have a script of their own. Planted output
+that is early, short or out of order must be refused.
+"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+FOLDER = os.environ["EDDY_BUILD_DIR"]
+VARIANT = os.environ.get("EDDY_VARIANT", "plain")
+SERVERS = {"chat", "hello_server"}
+BLOCKING = os.path.getsize(os.path.join(FOLDER, "blocking_file"))
+
+# Program: at least so many seconds, its lines.
+PROGRAMS = {
+    "interleave": (1.0, ["slow begins", "quick begins", "quick ends", "slow ends", "both: <1.0..1.5> s"]),
+    "sequential_tasks_gather": (1.7, [
+        "one after the other  <0.9..1.8> s  orders users prefs",
+        "as tasks             <0.4..0.9> s  orders users prefs",
+        "gathered             <0.4..0.9> s  orders users prefs"]),
+    "sleeps": (1.0, [
+        ("first falls asleep on worker <0..999>", "second falls asleep on worker <0..999>",
+         "third falls asleep on worker <0..999>"),
+        ("first wakes up", "second wakes up", "third wakes up"),
+        "three sleeps of 1 s: <1.0..2.0> s"]),
+    "coroutine_object": (0.05, [
+        "made: <coroutine answer fn=* created>",
+        "the body has run 0 times",
+        "awaited: 42, the body has run 1 time",
+        "as a task: 42, the body has run 2 times",
+        "report: coroutine 'forgotten' was never awaited"]),
+    "custom_future": (0.5, [
+        "done before: no", "it says ring after <0.5..10> s", "setting it again: ESTATE"]),
+    "background_task": (0.5, [
+        "page 1", "page 2", "page 3", "the report is still being made",
+        "the report says 1234 after <0.5..0.8> s"]),
+    "timeout": (0.4, [
+        "slow call: ETIMEDOUT after <0.2..5> s; inside: ECANCELED",
+        "quick call: 7",
+        "slow task: ETIMEDOUT after <0.2..5> s; cancelled: yes"]),
+    "cancel_cleanup": (0.3, [
+        "connect", "lock", "roll back", "unlock", "disconnect", "the task is cancelled after <0.3..10> s"]),
+    "failure_log": (0.1, [
+        "request 1 served", "request 2 served", "request 3 served",
+        "log: refresh-cache failed: ECONNREFUSED: cache-7 does not answer"]),
+    "blocking_file": (0.5, None),  # as many ticks as there was time for: see below
+    "register_handler": (0.02, [
+        "ada: <201..410>", "grace: 201", "ada: <201..410>", "alan: 201", "edsger: 201",
+        "4 created, 1 taken, 4 users in the database"]),
+    "counter": (0.0, [
+        "in parallel  <1..8000> of 8000, <1..8000> lost",
+        "in a domain  8000 of 8000, 0 lost",
+        "with a lock  8000 of 8000, 0 lost"]),
+}
+
+
+def line_fits(template, line):
+    """Does the line say what the template says? `*` stands for one word."""
+    numbers = re.findall(r"<([0-9.]+)\.\.([0-9.]+)>", template)
+    pattern = re.sub(r"<[0-9.]+\.\.[0-9.]+>", "\0", template)
+    pattern = re.escape(pattern).replace("\0", "([0-9.]+)").replace(r"\*", r"\S+")
+    match = re.fullmatch(pattern, line)
+    if match is None:
+        return False
+    return all(float(low) <= float(number) < float(high)
+               for number, (low, high) in zip(match.groups(), numbers))
+
+
+def wrong_line(templates, lines):
+    """None, or what is wrong with the lines."""
+    left = list(lines)
+    for template in templates:
+        group = template if isinstance(template, tuple) else (template,)
+        here, left = left[:len(group)], left[len(group):]
+        for wanted in group:
+            fitting = [line for line in here if line_fits(wanted, line)]
+            if not fitting:
+                return f"no line like {wanted!r}"
+            here.remove(fitting[0])
+    return f"a line too many: {left[0]!r}" if left else None
+
+
+def wrong_blocking_file(lines):
+    ticks = [line for line in lines if line.startswith("tick ")]
+    size = f"{re.escape(os.path.join(FOLDER, 'blocking_file'))}: {BLOCKING} bytes read"
+    if ticks != [f"tick {i + 1}" for i in range(len(ticks))] or len(ticks) < 2:
+        return "the ticks do not count from 1 to 2 or more"
+    if len(lines) != len(ticks) + 1 or not re.match(size + f", {len(ticks)} ticks meanwhile$", lines[-1]):
+        return f"the last line does not tell {BLOCKING} bytes and {len(ticks)} ticks"
+    return None
+
+
+def wrong_race(errors):
+    """Under ThreadSanitizer the counter's planted race is found, where it is, and no other."""
+    reports = errors.split("WARNING: ThreadSanitizer:")[1:]
+    if not reports:
+        return "ThreadSanitizer did not find the race"
+    for report in reports:
+        if not report.startswith(" data race") or "add_one" not in report or "add_locked" in report:
+            return "ThreadSanitizer found something else"
+    return None
+
+
+def wrong(name, least_s, templates):
+    """Runs a program: None, or what is wrong with it."""
+    start_s = time.monotonic()
+    done = subprocess.run([os.path.join(FOLDER, name)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=30, check=False)
+    took_s = time.monotonic() - start_s
+    lines = done.stdout.splitlines()
+    print(f"---- {name}: exit {done.returncode} after {took_s:.2f} s\n{done.stdout}{done.stderr}", end="")
+    if name == "counter" and VARIANT == "thread":
+        found = wrong_race(done.stderr)
+    elif done.returncode != 0:
+        found = f"exit {done.returncode}"
+    else:
+        found = "it wrote to standard error" if done.stderr else None
+    if found is None and took_s < least_s:
+        found = f"took {took_s:.3f} s: it cannot have waited {least_s} s"
+    while name == "counter" and lines[:1] == ["in parallel  8000 of 8000, 0 lost"]:
+        del lines[0]  # it tries again until the race shows
+    if found is None:
+        found = wrong_line(templates, lines) if templates is not None else wrong_blocking_file(lines)
+    return found
+
+
+def planted():
+    """Output that breaks a promise is refused."""
+    good = ["a", "b", "took 0.40 s"]
+    claim = [("b", "a"), "took <0.4..0.9> s"]
+    assert wrong_line(claim, good) is None
+    assert wrong_line(claim, ["a", "b", "took 0.39 s"]), "an early end was not found"
+    assert wrong_line(claim, ["a", "b", "took 0.90 s"]), "a late end was not found"
+    assert wrong_line(claim, ["a", "took 0.40 s", "b"]), "a wrong order was not found"
+    assert wrong_line(claim, good[:2]), "a missing line was not found"
+    assert wrong_line(claim, good + ["c"]), "a line too many was not found"
+    assert wrong_line(claim, ["a", "a", "took 0.40 s"]), "a line that came twice was not found"
+
+
+def main():
+    planted()
+    folder = os.path.join(os.environ["EDDY_ROOT"], "examples")
+    there = {name[:-2] for name in os.listdir(folder) if name.endswith(".c")}
+    failed = [f"{name}: not tested" for name in sorted(there - set(PROGRAMS) - SERVERS)]
+    failed += [f"{name}: not there" for name in sorted((set(PROGRAMS) | SERVERS) - there)]
+    for name, (least_s, templates) in PROGRAMS.items():
+        found = wrong(name, least_s, templates)
+        if found:
+            failed.append(f"{name}: {found}")
+
+    missing = subprocess.run([os.path.join(FOLDER, "blocking_file"), "/not/there"], capture_output=True,
+                             text=True, timeout=30, check=False)
+    if missing.returncode != 1 or "ENOENT: cannot open /not/there" not in missing.stderr:
+        failed.append(f"blocking_file /not/there: exit {missing.returncode}, {missing.stderr!r}")
+    print("\n".join(failed))
+    return 1 if failed else 0
+
+
+sys.exit(main())
