@@ -183,7 +183,7 @@ static void end_all_tasks(struct ed_runtime *runtime) {
 /* Waits for main, and reads how it ended. */
 static int main_ends(struct ed_runtime *runtime, const char *name) {
     eddy_future *main = EDDY_FUTURE(runtime->main), *either[] = {main, runtime->given_up};
-    int status = eddy_wait(either, 2, EDDY_FOREVER, EDDY_FIRST_COMPLETED, NULL);
+    int status = either[1] == NULL ? EDDY_ENOMEM : eddy_wait(either, 2, EDDY_FOREVER, EDDY_FIRST_COMPLETED, NULL);
     if (status < 0) (void)ed_await_hooked(main, NULL, "main", NULL, NULL); /* no memory to watch for SIGINT as well */
     if (!eddy_future_done(main)) return EDDY_EINTERRUPTED;
     status = eddy_future_take(main, &runtime->value);

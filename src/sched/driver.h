@@ -20,7 +20,7 @@ struct ed_driver {
     void (*poll)(struct ed_worker *worker, int64_t deadline_ns);
     /* Any thread: makes a sleeping poll return, or the next one not sleep. */
     void (*wake)(struct ed_worker *worker);
-    /* Monotonic nanoseconds. worker may be NULL. */
+    /* Monotonic nanoseconds. */
     int64_t (*now)(struct ed_worker *worker);
     /* Whether polling could bring anything (open handles beside the driver's own). */
     bool (*holds_io)(struct ed_worker *worker);

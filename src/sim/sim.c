@@ -9,9 +9,12 @@
 
 struct sim_worker {
     bool asleep, woken;
+    int64_t now_ns; /* the clock of all: worker 0's */
 };
 
-static _Thread_local int64_t clock_now_ns; /* of the one simulation on this thread */
+static int64_t *clock_of(struct ed_sched *sched) {
+    return &((struct sim_worker *)sched->workers[0]->driver_data)->now_ns;
+}
 
 static int sim_open(struct ed_worker *worker) {
     worker->driver_data = ed_calloc(sizeof(struct sim_worker));
@@ -27,10 +30,7 @@ static void sim_poll(struct ed_worker *worker, int64_t deadline_ns) {
 
 static void sim_wake(struct ed_worker *worker) { ((struct sim_worker *)worker->driver_data)->woken = true; }
 
-__attribute__((noinline)) static int64_t sim_now(struct ed_worker *worker) {
-    (void)worker;
-    return clock_now_ns;
-}
+static int64_t sim_now(struct ed_worker *worker) { return *clock_of(worker->sched); }
 
 static bool sim_holds_io(struct ed_worker *worker) {
     (void)worker;
@@ -48,7 +48,7 @@ static uint64_t next(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood 2014) 
 
 static bool can_run(struct ed_worker *worker) {
     struct sim_worker *sim = worker->driver_data;
-    return !sim->asleep || sim->woken || ed_timers_next(worker) <= clock_now_ns;
+    return !sim->asleep || sim->woken || ed_timers_next(worker) <= *clock_of(worker->sched);
 }
 
 /* Nobody can run: to the next deadline. */
@@ -60,12 +60,12 @@ static void advance(struct ed_sched *sched) {
     }
     if (least_ns == INT64_MAX)
         ED_PANIC("simulation: every worker sleeps and no timer is set: nothing can ever run again");
-    clock_now_ns = least_ns;
+    *clock_of(sched) = least_ns;
 }
 
 void ed_sim_turn(struct ed_sched *sched, uint64_t seed, _Atomic bool *until) {
     uint64_t state = seed;
-    clock_now_ns = 1000000000;
+    *clock_of(sched) = 1000000000;
     while (!ED_LOAD_SEQCST(until)) {
         unsigned count = 0, chosen = 0;
         for (unsigned i = 0; i < sched->workers_count; i++)
@@ -78,7 +78,7 @@ void ed_sim_turn(struct ed_sched *sched, uint64_t seed, _Atomic bool *until) {
         struct sim_worker *sim = worker->driver_data;
         uint64_t dice = next(&state);
         if (dice % 16 == 0) ED_OR(&worker->attention, ED_TICK);
-        clock_now_ns += (int64_t)(dice >> 8) % 2000;
+        *clock_of(sched) += (int64_t)(dice >> 8) % 2000;
         sched->max_slices = 1 + (int)(dice >> 32 & 3);
         ed_worker_set_current(worker);
         if (sim->asleep) {
