@@ -182,6 +182,8 @@ EDDY_API size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_
  *  @return 0 or more; a negative status goes to the exception handler, except what only says that the
  *          connection or the task ended: EDDY_EOF, EDDY_ECLOSED, EDDY_ECANCELED, ECONNRESET, EPIPE. */
 typedef int (*eddy_connection_fn)(eddy_stream *stream, void *arg);
+/** Declares one whose body has the in-task role (base.h): static EDDY_CONNECTION(echo) { ... return 0; } */
+#define EDDY_CONNECTION(name) int EDDY_SUSPENDS name(eddy_stream *stream, void *arg)
 
 typedef struct eddy_server_options {
     size_t size;            /**< sizeof(eddy_server_options): by EDDY_SERVER or eddy_server_options_init */

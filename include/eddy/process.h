@@ -94,7 +94,7 @@ enum eddy_on_death {
 typedef struct eddy_process_pool_options {
     size_t size;                   /**< sizeof(eddy_process_pool_options): by EDDY_PROCESS_POOL or ..._init */
     unsigned processes;            /**< at most; 0: one per usable core; more than 256 is EDDY_EINVAL */
-    const char *name;              /**< in texts and process names; cut at 31 bytes; NULL: "pool" */
+    const char *name;              /**< in texts; cut at 31 bytes; NULL: "pool" */
     size_t queue_max;              /**< calls that may wait for a process; 0: no limit */
     const char *worker_path;       /**< the program to start; copied; NULL: this one. It must register the same
                                     *   names */

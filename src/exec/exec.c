@@ -34,11 +34,11 @@ int ed_exec_open(struct ed_sched *sched) {
 }
 
 int ed_pool_enlist(struct ed_exec *exec, struct ed_pool *pool) {
+    pool->exec = exec;
     pthread_mutex_lock(&exec->lock);
     const bool closing = exec->closing;
     if (!closing) ed_list_push(&exec->pools, &pool->link);
     pthread_mutex_unlock(&exec->lock);
-    pool->exec = exec;
     return closing ? EDDY_ECLOSED : 0;
 }
 

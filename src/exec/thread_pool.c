@@ -105,16 +105,20 @@ static void job_describe(const struct job *job, char *text, size_t bytes) {
         snprintf(text, bytes, "fn=%p", (void *)(uintptr_t)job->fn);
 }
 
-static void report(struct ed_sched *sched, const struct job *job, enum eddy_report_kind kind, const char *message) {
+static void report(struct ed_sched *sched, const struct job *job, eddy_report report) {
     char name[NAME_BYTES];
     job_describe(job, name, sizeof name);
-    ed_report(sched, &(eddy_report){
-                         .kind = kind, .message = message, .task = name, .status = job->status, .error = job->error});
+    report.task = name;
+    ed_report(sched, &report);
 }
 
-/* A failure that nobody waits for any more. */
+/* A failure that nobody waits for any more. The job is DONE. */
 static void report_lost(struct ed_sched *sched, const struct job *job) {
-    report(sched, job, EDDY_REPORT_NEVER_RETRIEVED, "an abandoned thread function failed");
+    report(sched, job,
+           (eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
+                         .message = "an abandoned thread function failed",
+                         .status = job->status,
+                         .error = job->error});
 }
 
 /* On the caller's worker. */
@@ -309,7 +313,8 @@ static bool cut_off(struct ed_pool *base) {
                                                     .task = pool->name});
     for (struct ed_list *link; (link = ed_list_pop(&left_behind)) != NULL;) {
         struct job *job = ED_CONTAINER(link, struct job, link);
-        report(base->exec->sched, job, EDDY_REPORT_SHUTDOWN, "a thread function still runs: left behind");
+        report(base->exec->sched, job,
+               (eddy_report){.kind = EDDY_REPORT_SHUTDOWN, .message = "a thread function still runs: left behind"});
         job_release(job);
     }
     return now;
@@ -563,7 +568,7 @@ static int run_from_task(eddy_thread_pool *pool, bool is_default, eddy_thread_fn
     int status = 0;
     if (ed_fiber_current() == NULL)
         status = EDDY_EWRONGTHREAD;
-    else if (fn == NULL || (pool == NULL && !is_default))
+    else if (fn == NULL || (pool == NULL && !is_default) || (abandon != NULL && abandon->size != sizeof *abandon))
         status = EDDY_EINVAL;
     else if (is_default)
         status = default_pool(&pool);

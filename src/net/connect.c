@@ -6,7 +6,6 @@
 #include "task/task.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static int connect_to(eddy_stream **stream_out, const eddy_address *address, const eddy_connect_options *options) {
     int fd = ed_socket_open(address->storage.ss_family);
@@ -35,9 +34,8 @@ static int fail_connect(int status, const char *host, uint16_t port, const eddy_
 
 int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, const eddy_connect_options *options) {
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    if (host == NULL) return EDDY_EINVAL;
-    eddy_connect_options own = eddy_connect_options_init();
-    if (options != NULL) memcpy(&own, options, options->size < sizeof own ? options->size : sizeof own);
+    if (host == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
+    eddy_connect_options own = options != NULL ? *options : eddy_connect_options_init();
     ed_count_io();
 
     char service[8];

@@ -380,8 +380,7 @@ static eddy_server *create_server(eddy_connection_fn handler, void *arg, const e
     unsigned parts_count = domain ? 1 : worker->sched->workers_count;
     eddy_server *server = ed_calloc(sizeof *server + parts_count * sizeof server->parts[0]);
     if (server == NULL) return NULL;
-    if (options != NULL)
-        memcpy(&server->options, options, options->size < sizeof *options ? options->size : sizeof *options);
+    if (options != NULL) server->options = *options;
     if (server->options.backlog <= 0) server->options.backlog = BACKLOG;
     if (server->options.linger_ns <= 0) server->options.linger_ns = default_linger_ns;
     snprintf(server->name, sizeof server->name, "%s",
@@ -416,7 +415,7 @@ static eddy_server *create_server(eddy_connection_fn handler, void *arg, const e
 int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, eddy_connection_fn handler, void *arg,
                      const eddy_server_options *options) {
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    if (handler == NULL) return EDDY_EINVAL;
+    if (handler == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
     eddy_server *server = create_server(handler, arg, options);
     if (server == NULL) return EDDY_ENOMEM;
     int status = listen_on(server, host, port);

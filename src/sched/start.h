@@ -52,18 +52,26 @@ static inline void ed_start_free(struct ed_start *start) {
     ED_STORE_RELEASE(&start->word, ed_start_make(word + (UINT64_C(1) << 24), 0, ED_START_FREE));
 }
 
-/* Whether `worker` may claim what the word says; then claims it. True: the caller must run the body. */
+/* Whether `worker` may claim what the word says; then claims it. True: the caller must run the body. A pinned task is
+ * not claimed so: a stale hint may find one in its record, and that one's entry is in `ready`. */
 static inline bool ed_start_claim(struct ed_start *start, unsigned worker) {
     uint64_t word = ED_LOAD_ACQUIRE(&start->word);
     switch (ed_start_state(word)) {
     case ED_START_NEW_OWN:
-    case ED_START_NEW_PINNED:
         if (ed_start_worker(word) != worker) return false;
         ED_STORE_RELEASE(&start->word, ed_start_make(word, worker, ED_START_STARTED));
         return true;
     case ED_START_NEW_SHARED: return ED_CAS(&start->word, &word, ed_start_make(word, worker, ED_START_STARTED));
     default: return false;
     }
+}
+
+/* Its worker, from `ready`: nobody else may, and it is queued once. */
+static inline void ed_start_claim_pinned(struct ed_start *start, unsigned worker) {
+    uint64_t word = ED_LOAD_RELAXED(&start->word);
+    ED_ASSERT(ed_start_state(word) == ED_START_NEW_PINNED);
+    ED_ASSERT(ed_start_worker(word) == worker);
+    ED_STORE_RELEASE(&start->word, ed_start_make(word, worker, ED_START_STARTED));
 }
 
 /* Whether the word still says what an entry of `worker`'s private part was pushed for. */

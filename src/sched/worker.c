@@ -141,8 +141,7 @@ static uint8_t choose(struct ed_worker *worker, void **what_out) {
                 *what_out = fiber;
             } else if (entry->kind == ED_ENTRY_START) {
                 start = ED_CONTAINER(entry, struct ed_start, entry);
-                bool claimed = ed_start_claim(start, worker->index);
-                ED_ASSERT(claimed); /* pinned: nobody else may, and it is queued once */
+                ed_start_claim_pinned(start, worker->index);
                 *what_out = start;
             } else {
                 *what_out = ED_CONTAINER(entry, struct ed_call, entry);

@@ -20,14 +20,15 @@
 /* qemu cannot start /proc/self/exe; valgrind has no pidfd_open, and its /proc/self/exe is valgrind. */
 #define NEEDS_PROCESSES TEST_WITHOUT("valgrind qemu")
 
-int help_spin(eddy_bytes in, eddy_bytes *out);       /* computes and never ends              */
-int help_getpid(eddy_bytes in, eddy_bytes *out);     /* gives an int: its pid                */
-int help_gate(eddy_bytes in, eddy_bytes *out);       /* the same, once the gate `in` is open */
-int help_pid(eddy_process_pool *pool, int *pid_out); /* of whoever takes a call              */
+int help_spin(eddy_bytes in, eddy_bytes *out);       /* opens the gate `in` if given, never ends */
+int help_getpid(eddy_bytes in, eddy_bytes *out);     /* gives an int: its pid                    */
+int help_gate(eddy_bytes in, eddy_bytes *out);       /* the same, once the gate `in` is open     */
+int help_pid(eddy_process_pool *pool, int *pid_out); /* of whoever takes a call                  */
 
 /* A task's bodies: one call to a pool. */
 int help_spin_task(void *pool, eddy_value *out);
-int help_gate_task(void *gate, eddy_value *out); /* gives the pid */
+int help_gate_task(void *gate, eddy_value *out);  /* gives the pid                                   */
+int help_begin_task(void *gate, eddy_value *out); /* spins; each time it begins the gate's file grows */
 
 /* A file that lets help_gate go on. */
 struct help_gate {
@@ -36,6 +37,7 @@ struct help_gate {
 };
 void help_gate_init(struct help_gate *gate, eddy_process_pool *pool);
 void help_gate_open(struct help_gate *gate);
+int help_gate_until_open(struct help_gate *gate); /* yields; gives how often it was opened */
 void help_gate_deinit(struct help_gate *gate);
 
 /* Yields until the pool's figures are these. */

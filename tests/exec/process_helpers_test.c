@@ -2,10 +2,19 @@
 #include "exec/process_helpers.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+static void open_gate(const char *path) {
+    const int fd = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(1, write(fd, "x", 1));
+    close(fd);
+}
+
 int help_spin(eddy_bytes in, eddy_bytes *out) {
-    (void)in, (void)out;
+    (void)out;
+    if (in.size > 0) open_gate(in.data);
     for (volatile unsigned long turns = 0;; turns++) continue;
 }
 EDDY_REMOTE(help_spin);
@@ -43,10 +52,18 @@ void help_gate_init(struct help_gate *gate, eddy_process_pool *pool) {
     snprintf(gate->path, sizeof gate->path, "%s/gate-%d", test_folder(), (int)getpid());
 }
 
-void help_gate_open(struct help_gate *gate) {
-    const int fd = open(gate->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    EXPECT(fd >= 0);
-    close(fd);
+void help_gate_open(struct help_gate *gate) { open_gate(gate->path); }
+
+int help_gate_until_open(struct help_gate *gate) {
+    struct stat info;
+    while (stat(gate->path, &info) < 0 || info.st_size == 0) EXPECT_OK(eddy_yield());
+    return (int)info.st_size;
+}
+
+int help_begin_task(void *arg, eddy_value *out) {
+    struct help_gate *gate = arg;
+    (void)out;
+    return eddy_process_pool_run(gate->pool, help_spin, eddy_bytes_view(gate->path, strlen(gate->path) + 1), NULL);
 }
 
 void help_gate_deinit(struct help_gate *gate) { EXPECT_EQ(0, unlink(gate->path)); }

@@ -15,42 +15,34 @@
 
 /* ---- the worker dies ------------------------------------------------------------------------------------- */
 
-/* Kills the process that has the call of `task`, a help_spin_task, until that fails: one killed after it was given the
- * call and before it began moves the call to the next. */
-static void kill_until_it_fails(eddy_process_pool *pool, eddy_task *task, int spared) {
-    while (!eddy_future_done(EDDY_FUTURE(task))) {
-        int pids[2];
-        eddy_process_pool_stats stats;
-        eddy_process_pool_stats_read(pool, &stats);
-        const size_t count = eddy_process_pool_pids(pool, pids, 2);
-        for (size_t i = 0; i < count && stats.queued == 0 && stats.running == (spared != 0 ? 2 : 1); i++)
-            if (pids[i] != spared) kill(pids[i], SIGKILL);
-        EXPECT_OK(eddy_sleep(EDDY_MS(1)));
-    }
-}
-
 TEST(process_life, a_killed_worker_fails_its_call_and_no_other, TEST_LIMIT(60), NEEDS_PROCESSES) {
     eddy_process_pool *pool;
     EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1, .name = "hash")));
+    struct help_gate gate;
+    help_gate_init(&gate, pool);
     const int64_t rounds = test_scaled(100);
     for (int64_t i = 0; i < rounds; i++) {
         eddy_task *task;
-        EXPECT_OK(eddy_spawn(&task, help_spin_task, pool, NULL));
-        help_until(pool, 1, 0);
-        kill_until_it_fails(pool, task, 0);
+        int pid;
+        EXPECT_OK(eddy_spawn(&task, help_begin_task, &gate, NULL));
+        EXPECT_EQ(1, help_gate_until_open(&gate)); /* it has begun */
+        EXPECT_EQ(1, eddy_process_pool_pids(pool, &pid, 1));
+        EXPECT_EQ(0, kill(pid, SIGKILL));
         EXPECT_EQ(EDDY_EBROKENPOOL, eddy_await(EDDY_FUTURE(task), NULL));
-        EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "process pool 'hash': process ");
-        EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)),
-                   "was ended by signal 9 (Killed) while it had 'help_spin'");
+        char text[128];
+        snprintf(text, sizeof text,
+                 "process pool 'hash': process %d was ended by signal 9 (Killed) while it had 'help_spin'", pid);
+        EXPECT_STR(text, eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)));
         eddy_handled();
         eddy_task_release(task);
-        int pid;
-        EXPECT_EQ(0, help_pid(pool, &pid)); /* the next one works */
+        EXPECT_EQ(1, help_gate_until_open(&gate)); /* and was not begun once more */
+        help_gate_deinit(&gate);
+        EXPECT_EQ(0, help_pid(pool, &pid)); /* the next call works */
     }
     eddy_process_pool_stats stats;
     eddy_process_pool_stats_read(pool, &stats);
-    EXPECT(stats.deaths >= (uint64_t)rounds);
-    EXPECT_EQ(stats.deaths, stats.respawns);
+    EXPECT_EQ(rounds, stats.deaths);
+    EXPECT_EQ(rounds, stats.respawns);
     EXPECT_EQ(rounds, stats.done);
     EXPECT_EQ(0, stats.kills);
     EXPECT_OK(eddy_process_pool_close(pool));
@@ -75,16 +67,19 @@ TEST(process_life, a_worker_killed_while_idle_fails_no_call, TEST_LIMIT(60), NEE
 TEST(process_life, the_neighbour_does_not_notice, NEEDS_PROCESSES) {
     eddy_process_pool *pool;
     EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2)));
-    struct help_gate gate;
+    struct help_gate gate, begun;
     help_gate_init(&gate, pool);
+    help_gate_init(&begun, pool);
+    strcat(begun.path, "-begun");
     eddy_task *neighbour, *victim;
     EXPECT_OK(eddy_spawn(&neighbour, help_gate_task, &gate, NULL));
     help_until(pool, 1, 0);
-    int pid;
+    int pid, pids[2];
     EXPECT_EQ(1, eddy_process_pool_pids(pool, &pid, 1));
-    EXPECT_OK(eddy_spawn(&victim, help_spin_task, pool, NULL));
-    help_until(pool, 2, 0);
-    kill_until_it_fails(pool, victim, pid);
+    EXPECT_OK(eddy_spawn(&victim, help_begin_task, &begun, NULL));
+    EXPECT_EQ(1, help_gate_until_open(&begun));
+    EXPECT_EQ(2, eddy_process_pool_pids(pool, pids, 2));
+    EXPECT_EQ(0, kill(pids[0] == pid ? pids[1] : pids[0], SIGKILL));
     EXPECT_EQ(EDDY_EBROKENPOOL, eddy_await(EDDY_FUTURE(victim), NULL));
     eddy_handled();
     eddy_value value;
@@ -94,6 +89,7 @@ TEST(process_life, the_neighbour_does_not_notice, NEEDS_PROCESSES) {
     eddy_task_release(neighbour);
     eddy_task_release(victim);
     help_gate_deinit(&gate);
+    help_gate_deinit(&begun);
     EXPECT_OK(eddy_process_pool_close(pool));
 }
 
@@ -139,6 +135,61 @@ TEST(process_life, every_kind_of_death_is_told, NEEDS_PROCESSES) {
         EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "while it had 'die'");
         eddy_handled();
         EXPECT(out.data == NULL);
+    }
+    int pid;
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+/* Writes `in` as it is where an answer belongs, then ends. */
+static int answer_with(eddy_bytes in, eddy_bytes *out) {
+    (void)out;
+    if (send(ED_WORKER_SOCKET, in.data, in.size, MSG_NOSIGNAL) < 0) return -errno;
+    _exit(0);
+}
+EDDY_REMOTE(answer_with);
+
+static void expect_refused(eddy_process_pool *pool, const void *data, size_t size) {
+    eddy_bytes out;
+    EXPECT_EQ(EDDY_EBROKENPOOL, eddy_process_pool_run(pool, answer_with, eddy_bytes_view(data, size), &out));
+    EXPECT(out.data == NULL);
+    eddy_handled();
+}
+
+/* What a worker sends is checked before it is believed, and never waited for beyond its death. */
+TEST(process_life, a_false_answer_is_a_death, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    const struct ed_wire_head good = {.magic = ED_WIRE_MAGIC, .kind = ED_WIRE_RESULT};
+    struct ed_wire_head heads[10];
+    for (uint64_t i = 0; i < 10; i++) {
+        heads[i] = good;
+        heads[i].number = i + 1; /* of its call */
+    }
+    heads[0].magic++;
+    heads[1].kind = ED_WIRE_CALL;
+    heads[2].kind = ED_WIRE_HELLO;
+    heads[3].number++;
+    heads[4].number = 0;
+    heads[5].bytes = ED_WIRE_BYTES_MAX + 1;
+    heads[6].status = -1, heads[6].text_bytes = ED_WIRE_TEXT_MAX + 1;
+    heads[7].text_bytes = 1;                  /* a success has no text     */
+    heads[8].status = -1, heads[8].bytes = 1; /* a failure has no result   */
+    heads[9].bytes = 1000;                    /* more than what will come  */
+    for (int i = 0; i < 10; i++) expect_refused(pool, &heads[i], sizeof heads[i]);
+    expect_refused(pool, &good, sizeof good - 1); /* not even a head */
+
+    uint64_t random = test_seed() * 2 + 1; /* xorshift64 */
+    for (int64_t i = 0; i < test_scaled(100); i++) {
+        unsigned char noise[96];
+        for (size_t at = 0; at < sizeof noise; at++) {
+            random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+            noise[at] = (unsigned char)(random >> 32);
+        }
+        const size_t true_bytes = random % 8; /* half of them begin well */
+        if (random & 64) memcpy(noise, &good, true_bytes);
+        expect_refused(pool, noise, 1 + random % sizeof noise);
     }
     int pid;
     EXPECT_EQ(0, help_pid(pool, &pid));
@@ -392,6 +443,61 @@ UNIT(process_life, the_end_of_the_run_ends_all_workers, NEEDS_PROCESSES) {
                            EDDY_RUN(.workers = workers, .shutdown_ns = EDDY_MS(50), .on_exception = ignore_report)));
         help_no_children();
         EXPECT_EQ(0, ed_alloc_live_bytes());
+    }
+}
+
+static int gate_then_fail(eddy_bytes in, eddy_bytes *out) {
+    const int status = help_gate(in, out);
+    return status < 0 ? status : eddy_fail(-74, "the page is torn");
+}
+EDDY_REMOTE(gate_then_fail);
+
+static int gate_then_fail_task(void *arg, eddy_value *out) {
+    struct help_gate *gate = arg;
+    (void)out;
+    return eddy_process_pool_run(gate->pool, gate_then_fail, eddy_bytes_view(gate->path, strlen(gate->path) + 1), NULL);
+}
+
+struct lost {
+    int count, status;
+    char task[32], text[64];
+};
+
+static void note_lost(const eddy_report *report, void *arg) {
+    struct lost *lost = arg;
+    lost->count++;
+    lost->status = report->status;
+    snprintf(lost->task, sizeof lost->task, "%s", report->task);
+    snprintf(lost->text, sizeof lost->text, "%s", eddy_error_text(report->error));
+}
+
+static int abandon_a_failure(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1, .on_cancel = EDDY_ABANDON)));
+    struct help_gate gate;
+    help_gate_init(&gate, pool);
+    eddy_task *task;
+    EXPECT_OK(eddy_spawn(&task, gate_then_fail_task, &gate, NULL));
+    help_until(pool, 1, 0);
+    eddy_cancel(EDDY_FUTURE(task));
+    EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(task), NULL));
+    eddy_task_release(task);
+    help_gate_open(&gate);
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_gate_deinit(&gate);
+    return 0;
+}
+
+UNIT(process_life, an_abandoned_failure_is_reported, NEEDS_PROCESSES) {
+    for (unsigned workers = 1; workers <= 8; workers *= 2) {
+        struct lost lost = {.count = 0};
+        EXPECT_OK(eddy_run(abandon_a_failure, NULL, NULL,
+                           EDDY_RUN(.workers = workers, .on_exception = note_lost, .on_exception_arg = &lost)));
+        EXPECT_EQ(1, lost.count);
+        EXPECT_EQ(-74, lost.status);
+        EXPECT_STR("gate_then_fail", lost.task);
+        EXPECT_STR("the page is torn", lost.text);
     }
 }
 

@@ -83,7 +83,7 @@ static int double_it(void *arg, eddy_value *out) {
     return 3;
 }
 
-TEST(thread, runs_elsewhere_and_gives_the_value) {
+TEST(thread_pool, runs_elsewhere_and_gives_the_value) {
     int number = 21;
     eddy_value value;
     EXPECT_EQ(3, eddy_to_thread(double_it, &number, &value));
@@ -96,7 +96,7 @@ static int fail_with_text(void *arg, eddy_value *out) {
     return eddy_fail(-71, "row %d is locked", *(int *)arg);
 }
 
-TEST(thread, failure_travels_with_its_text) {
+TEST(thread_pool, failure_travels_with_its_text) {
     int row = 12;
     EXPECT_EQ(-71, eddy_to_thread(fail_with_text, &row, NULL));
     EXPECT_STR("row 12 is locked", eddy_error_text(eddy_error_current(-71)));
@@ -110,7 +110,7 @@ static int fail_after_another(void *arg, eddy_value *out) {
     return -6;
 }
 
-TEST(thread, text_of_another_failure_does_not_travel) {
+TEST(thread_pool, text_of_another_failure_does_not_travel) {
     EXPECT_EQ(-6, eddy_to_thread(fail_after_another, NULL, NULL));
     EXPECT(eddy_error_current(-6) == NULL);
     EXPECT_EQ(-6, eddy_to_thread(fail_after_another, NULL, NULL)); /* nothing stays behind on the thread */
@@ -132,13 +132,14 @@ static int call_eddy_from_a_thread(void *arg, eddy_value *out) {
     return 0;
 }
 
-TEST(thread, wrong_use_gives_a_status) {
+TEST(thread_pool, wrong_use_gives_a_status) {
     eddy_thread_pool *pool;
     EXPECT_EQ(EDDY_EINVAL, eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 5000)));
     EXPECT_EQ(EDDY_EINVAL, eddy_thread_pool_create(NULL, NULL));
     EXPECT_OK(eddy_thread_pool_create(&pool, NULL));
     EXPECT_EQ(EDDY_EINVAL, eddy_thread_pool_run(pool, NULL, NULL, NULL));
     EXPECT_EQ(EDDY_EINVAL, eddy_thread_pool_run(NULL, nothing, NULL, NULL));
+    EXPECT_EQ(EDDY_EINVAL, eddy_to_thread_abandon(nothing, NULL, &(eddy_abandon_options){.size = 1}, NULL));
     EXPECT_OK(eddy_thread_pool_run(pool, call_eddy_from_a_thread, pool, NULL));
     EXPECT(!eddy_job_cancelled());
     EXPECT_OK(eddy_thread_pool_close(pool));
@@ -158,7 +159,7 @@ static int look_around(void *arg, eddy_value *out) {
 }
 
 /* A signal of the process must not be taken by a pool's thread; one for a fault of its own must. */
-TEST(thread, has_a_name_and_leaves_signals_alone) {
+TEST(thread_pool, has_a_name_and_leaves_signals_alone) {
     eddy_thread_pool *pool;
     struct seen seen = {.name = ""};
     EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 1, .name = "db")));
@@ -186,7 +187,7 @@ static int until_cancelled(void *arg, eddy_value *out) {
     return -9; /* not looked at */
 }
 
-TEST(thread, cancel_raises_the_flag_and_waits_for_the_end) {
+TEST(thread_pool, cancel_raises_the_flag_and_waits_for_the_end) {
     struct patient patient = {false, false};
     struct run_args args = {.fn = until_cancelled, .arg = &patient};
     eddy_task *task;
@@ -200,14 +201,14 @@ TEST(thread, cancel_raises_the_flag_and_waits_for_the_end) {
     eddy_task_release(task);
 }
 
-TEST(thread, timeout_is_a_cancel) {
+TEST(thread_pool, timeout_is_a_cancel) {
     struct patient patient = {false, false};
     EXPECT_EQ(EDDY_ETIMEDOUT, EDDY_TIMEOUT(EDDY_MS(1), eddy_to_thread(until_cancelled, &patient, NULL)));
     EXPECT(ED_LOAD_ACQUIRE(&patient.begun) == ED_LOAD_ACQUIRE(&patient.ended));
     EXPECT_OK(eddy_to_thread(nothing, NULL, NULL)); /* the flag was that job's alone */
 }
 
-TEST(thread, cancel_takes_a_queued_job_back) {
+TEST(thread_pool, cancel_takes_a_queued_job_back) {
     struct gate gate = GATE;
     eddy_thread_pool *pool;
     eddy_task *first, *second;
@@ -256,12 +257,12 @@ static int borrow_own_frame(void *arg, eddy_value *out) {
 }
 
 /* Cancelled after 0, 1, 2... steps of the scheduler. */
-TEST(thread, cancel_at_every_step, TEST_LIMIT(60)) {
+TEST(thread_pool, cancel_at_every_step, TEST_LIMIT(60)) {
     int ended = 0, cancelled = 0;
     for (int64_t k = 0; k < test_scaled(300); k++) {
         eddy_task *task;
         EXPECT_OK(eddy_spawn(&task, borrow_own_frame, NULL, NULL));
-        for (int64_t step = 0; step < k % 40; step++) EXPECT_OK(eddy_yield());
+        for (int64_t step = 0; step < k * k / 16; step++) EXPECT_OK(eddy_yield());
         eddy_cancel(EDDY_FUTURE(task));
         const int status = eddy_await(EDDY_FUTURE(task), NULL);
         EXPECT(status == 0 || status == EDDY_ECANCELED);
@@ -271,7 +272,7 @@ TEST(thread, cancel_at_every_step, TEST_LIMIT(60)) {
     EXPECT(cancelled > 0);
 }
 
-TEST(thread, gather_of_many) {
+TEST(thread_pool, gather_of_many) {
     enum { COUNT = 100 };
     eddy_task *tasks[COUNT];
     eddy_future *futures[COUNT];
@@ -308,11 +309,11 @@ static int gather_three(void *arg, eddy_value *out) {
     return status;
 }
 
-TEST(thread, gather_cancelled_at_every_step, TEST_LIMIT(60)) {
+TEST(thread_pool, gather_cancelled_at_every_step, TEST_LIMIT(60)) {
     for (int64_t k = 0; k < test_scaled(100); k++) {
         eddy_task *task;
         EXPECT_OK(eddy_spawn(&task, gather_three, NULL, NULL));
-        for (int64_t step = 0; step < k % 30; step++) EXPECT_OK(eddy_yield());
+        for (int64_t step = 0; step < k * k / 8; step++) EXPECT_OK(eddy_yield());
         eddy_cancel(EDDY_FUTURE(task));
         const int status = eddy_await(EDDY_FUTURE(task), NULL);
         EXPECT(status == 0 || status == EDDY_ECANCELED);
@@ -354,7 +355,7 @@ static int abandon_task(void *arg, eddy_value *out) {
         pass_gate_owned, arg, EDDY_ABANDON_JOB(.drop_arg = drop_owned_arg, .drop = drop_counter, .name = "slow"), out);
 }
 
-TEST(thread, abandoned_result_is_given_if_nobody_cancels) {
+TEST(thread_pool, abandoned_result_is_given_if_nobody_cancels) {
     _Atomic int args = 0, values = 0;
     eddy_value value;
     EXPECT_OK(abandon_task(owned_create(NULL, &args, &values, 0), &value));
@@ -369,7 +370,7 @@ TEST(thread, abandoned_result_is_given_if_nobody_cancels) {
     EXPECT_EQ(1, ED_LOAD_ACQUIRE(&values)); /* nobody wanted it */
 }
 
-TEST(thread, abandoning_cancel_returns_at_once) {
+TEST(thread_pool, abandoning_cancel_returns_at_once) {
     struct gate gate = GATE;
     _Atomic int args = 0, values = 0;
     eddy_task *task;
@@ -396,14 +397,14 @@ static int hand_over(void *arg, eddy_value *out) {
 }
 
 /* Each argument is dropped once, each value is dropped once or given. */
-TEST(thread, abandoning_cancel_at_every_step, TEST_LIMIT(60)) {
+TEST(thread_pool, abandoning_cancel_at_every_step, TEST_LIMIT(60)) {
     _Atomic int args = 0, values = 0;
     int given = 0, begun = 0;
     for (int64_t k = 0; k < test_scaled(300); k++) {
         eddy_task *task;
         struct handing_over handing = {owned_create(NULL, &args, &values, 0), false};
         EXPECT_OK(eddy_spawn(&task, hand_over, &handing, EDDY_TASK(.drop = drop_counter)));
-        for (int64_t step = 0; step < k % 30; step++) EXPECT_OK(eddy_yield());
+        for (int64_t step = 0; step < k * k / 16; step++) EXPECT_OK(eddy_yield());
         if (k % 10 > 0) eddy_cancel(EDDY_FUTURE(task));
         const int status = eddy_await(EDDY_FUTURE(task), NULL);
         EXPECT(status == 0 || status == EDDY_ECANCELED);
@@ -415,19 +416,18 @@ TEST(thread, abandoning_cancel_at_every_step, TEST_LIMIT(60)) {
         eddy_task_release(task);
     }
     EXPECT(given > 0);
-    while (ED_LOAD_ACQUIRE(&args) < begun) EXPECT_OK(eddy_yield());
     eddy_thread_pool_stats stats;
-    do {
+    do { /* until the last thread is done with what was left to it */
         EXPECT_OK(eddy_yield());
         eddy_thread_pool_stats_read(NULL, &stats);
-    } while (stats.running > 0);
+    } while (ED_LOAD_ACQUIRE(&args) < begun || ED_LOAD_ACQUIRE(&values) + given < (int)stats.done);
     EXPECT_EQ(begun, ED_LOAD_ACQUIRE(&args));
-    EXPECT(ED_LOAD_ACQUIRE(&values) + given <= (int)stats.done);
+    EXPECT_EQ(stats.done, ED_LOAD_ACQUIRE(&values) + given);
 }
 
 /* ---- pools ------------------------------------------------------------------------------------------------ */
 
-TEST(thread, full_queue_is_a_limit) {
+TEST(thread_pool, full_queue_is_a_limit) {
     struct gate gate = GATE;
     eddy_thread_pool *pool;
     EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 2, .name = "db", .queue_max = 3)));
@@ -462,7 +462,7 @@ static int close_task(void *arg, eddy_value *out) {
     return eddy_thread_pool_close(arg);
 }
 
-TEST(thread, close_waits_for_started_and_queued_work) {
+TEST(thread_pool, close_waits_for_started_and_queued_work) {
     struct gate gate = GATE;
     eddy_thread_pool *pool;
     EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 1, .name = "db")));
@@ -498,7 +498,7 @@ TEST(thread, close_waits_for_started_and_queued_work) {
 }
 
 /* A cancelled close goes on alone; the run's end waits for it (the harness sees the bytes that would be left). */
-TEST(thread, cancelled_close_goes_on) {
+TEST(thread_pool, cancelled_close_goes_on) {
     struct gate *gate = calloc(1, sizeof *gate);
     *gate = (struct gate)GATE;
     eddy_thread_pool *pool;
@@ -524,7 +524,7 @@ static int refuse_to_initialize(void *arg) {
     return eddy_fail(-13, "no such database");
 }
 
-TEST(thread, initializer_runs_first_and_its_failure_breaks_the_pool) {
+TEST(thread_pool, initializer_runs_first_and_its_failure_breaks_the_pool) {
     _Atomic int count = 0;
     eddy_thread_pool *pool;
     EXPECT_OK(eddy_thread_pool_create(
@@ -544,7 +544,7 @@ TEST(thread, initializer_runs_first_and_its_failure_breaks_the_pool) {
     EXPECT_OK(eddy_thread_pool_close(pool));
 }
 
-TEST(thread, idle_threads_end) {
+TEST(thread_pool, idle_threads_end) {
     eddy_thread_pool *pool;
     EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 2, .idle_ns = EDDY_MS(1))));
     eddy_thread_pool_stats stats;
@@ -573,7 +573,7 @@ static int join_crowd(void *arg, eddy_value *out) {
     return 0;
 }
 
-TEST(thread, no_more_threads_than_asked_for) {
+TEST(thread_pool, no_more_threads_than_asked_for) {
     enum { COUNT = 60 };
     struct crowd crowd = {0, 0};
     eddy_thread_pool *pool;
@@ -607,7 +607,7 @@ static int use_pool(void *arg) {
     return status < 0 ? status : closed;
 }
 
-TEST(thread, survives_the_failure_of_each_allocation) { EXPECT(test_each_allocation_fails(use_pool, NULL) >= 2); }
+TEST(thread_pool, survives_the_failure_of_each_allocation) { EXPECT(test_each_allocation_fails(use_pool, NULL) >= 2); }
 
 /* ---- the end of a run ---------------------------------------------------------------------------------------- */
 
@@ -650,7 +650,7 @@ static int leave_one_behind(void *arg, eddy_value *out) {
 }
 
 /* A failure that nobody saw is reported with its name and text, also when it comes as the run ends. */
-UNIT(thread, abandoned_failure_is_reported) {
+UNIT(thread_pool, abandoned_failure_is_reported) {
     for (unsigned workers = 1; workers <= 8; workers *= 2) {
         struct report_log log = {.count = 0};
         struct leaving leaving = {.gate = GATE, .fail = -28, .open_before_the_end = true};
@@ -667,7 +667,7 @@ UNIT(thread, abandoned_failure_is_reported) {
 }
 
 /* A function that does not return is named at the deadline and left behind; what it owned goes when it ends. */
-UNIT(thread, stuck_function_is_left_behind) {
+UNIT(thread_pool, stuck_function_is_left_behind) {
     for (unsigned workers = 1; workers <= 8; workers *= 2) {
         struct report_log log = {.count = 0};
         struct leaving leaving = {.gate = GATE};
@@ -697,7 +697,7 @@ static int open_and_forget(void *arg, eddy_value *out) {
     return 0;
 }
 
-UNIT(thread, end_of_the_run_closes_open_pools) {
+UNIT(thread_pool, end_of_the_run_closes_open_pools) {
     EXPECT_OK(eddy_run(open_and_forget, NULL, NULL, EDDY_RUN(.workers = 2)));
     EXPECT_EQ(0, ed_alloc_live_bytes());
 }

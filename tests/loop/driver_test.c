@@ -42,6 +42,33 @@ TEST(driver, thread_wakes_a_sleeping_worker) {
     }
 }
 
+static int sleep_long(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_sleep(EDDY_SECONDS(100));
+}
+
+/* The worker sleeps until a far deadline, is woken, and then has a near one. */
+TEST(driver, nearer_deadline_replaces_a_farther_one) {
+    eddy_task *sleeper;
+    EXPECT_OK(eddy_spawn(&sleeper, sleep_long, NULL, NULL));
+    test_until_all_parked();
+    for (int i = 0; i < 5; i++) {
+        eddy_future *future = eddy_future_create_on(eddy_loop_current(), NULL);
+        pthread_t thread;
+        EXPECT_EQ(0, pthread_create(&thread, NULL, set_from_thread, eddy_future_share(future)));
+        EXPECT_OK(eddy_await(future, NULL));
+        pthread_join(thread, NULL);
+        eddy_future_release(future);
+        eddy_future_release(future);
+        int64_t begin_ns = eddy_time_ns();
+        EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+        EXPECT(eddy_time_ns() - begin_ns < EDDY_SECONDS(5));
+    }
+    EXPECT(eddy_cancel(EDDY_FUTURE(sleeper)));
+    EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(sleeper), NULL));
+    eddy_task_release(sleeper);
+}
+
 /* ---- the loop for others ---------------------------------------------------------------------- */
 
 struct foreign {

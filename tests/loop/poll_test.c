@@ -215,3 +215,21 @@ TEST(poll, flush_runs_once_before_the_worker_sleeps) {
     EXPECT_OK(eddy_sleep(EDDY_US(50)));
     EXPECT_EQ(1, counted.runs);
 }
+
+static void set_future(struct ed_flush *flush);
+struct waking {
+    struct ed_flush flush;
+    eddy_future *future;
+};
+static void set_future(struct ed_flush *flush) {
+    EXPECT_OK(eddy_future_set(ED_CONTAINER(flush, struct waking, flush)->future, EDDY_NONE));
+}
+
+/* The worker is on its way to sleep when the flush makes a task ready: it must not sleep. */
+TEST(poll, flush_may_wake_a_task) {
+    struct waking waking = {.flush.run = set_future, .future = eddy_future_create()};
+    ed_list_init(&waking.flush.node);
+    ed_flush_later(ed_worker_current(), &waking.flush);
+    EXPECT_OK(eddy_await(waking.future, NULL));
+    eddy_future_release(waking.future);
+}

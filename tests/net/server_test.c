@@ -68,7 +68,10 @@ TEST(server, port_in_use_is_refused_by_name) {
 
 TEST(server, wrong_arguments_are_refused) {
     eddy_server *server;
+    eddy_server_options unknown = eddy_server_options_init();
+    unknown.size--;
     EXPECT_EQ(EDDY_EINVAL, eddy_server_open(&server, "127.0.0.1", 0, NULL, NULL, NULL));
+    EXPECT_EQ(EDDY_EINVAL, eddy_server_open(&server, "127.0.0.1", 0, echo, NULL, &unknown));
     EXPECT_EQ(-EADDRNOTAVAIL, eddy_server_open(&server, "203.0.113.1", 0, echo, NULL, NULL));
     eddy_handled();
     eddy_server_release(NULL);

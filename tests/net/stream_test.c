@@ -1,7 +1,10 @@
 /* Streams: nothing is lost, doubled or reordered, whoever is slow, cancelled, reset or on another worker. */
 #include "net_testing.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* ---- echo ------------------------------------------------------------------------------------- */
 
@@ -168,6 +171,12 @@ TEST(stream, big_transfers_both_ways_at_once, TEST_LIMIT(60)) {
     stop_serving(server);
 }
 
+static int read_some(void *arg, eddy_value *out) {
+    char buffer[64];
+    (void)out;
+    return eddy_stream_read(arg, buffer, sizeof buffer);
+}
+
 static int close_stream(void *arg, eddy_value *out) {
     (void)out;
     return eddy_stream_close(arg);
@@ -181,7 +190,9 @@ TEST(stream, close_sends_all_that_was_written) {
     pattern_fill(data, BYTES, 0);
     EXPECT_OK(eddy_stream_write(guest.client, data, BYTES)); /* no drain: more than the sockets hold */
     EXPECT(eddy_stream_buffered(guest.client) > 0);
+    eddy_task *reader = spawn_parked(read_some, guest.client);
     eddy_task *closer = spawn_parked(close_stream, guest.client);
+    EXPECT_EQ(EDDY_ECLOSED, end_of(reader)); /* though there is much to send yet */
     EXPECT_EQ(EDDY_ECLOSED, eddy_stream_write(guest.client, "x", 1));
     EXPECT_EQ(BYTES, pattern_receive(guest.stream, 0));
     EXPECT_OK(end_of(closer));
@@ -288,12 +299,6 @@ TEST(stream, output_needs_no_task_to_be_sent) {
 }
 
 /* ---- cancels ---------------------------------------------------------------------------------- */
-
-static int read_some(void *arg, eddy_value *out) {
-    char buffer[64];
-    (void)out;
-    return eddy_stream_read(arg, buffer, sizeof buffer);
-}
 
 static int read_eight(void *arg, eddy_value *out) {
     char buffer[8];
@@ -513,6 +518,23 @@ TEST(stream, every_call_works_from_another_worker) {
     }
 }
 
+/* The stream closes however the wait for it ends, wherever the call came from. */
+TEST(stream, cancelled_close_from_another_worker_closes) {
+    for (int i = 0; i < 8; i++) {
+        struct guest guest;
+        guest_enter(&guest);
+        write_text(guest.stream, "last words");
+        EXPECT_OK(eddy_stream_drain(guest.stream));
+        eddy_cancel(EDDY_FUTURE(eddy_current_task()));
+        int status = eddy_stream_close(guest.stream);
+        EXPECT(status == 0 || status == EDDY_ECANCELED);
+        eddy_task_uncancel(eddy_current_task());
+        expect_text(guest.client, "last words");
+        expect_end(guest.client);
+        guest_leave(&guest);
+    }
+}
+
 TEST(stream, addresses_are_text) {
     struct guest guest;
     guest_enter(&guest);
@@ -562,25 +584,28 @@ UNIT(stream, left_open_is_closed_and_reported) {
     }
 }
 
-static int deaf_handler(eddy_stream *stream, void *arg) {
-    (void)stream, (void)arg;
-    return eddy_sleep(EDDY_SECONDS(3600));
-}
-
 static int leave_unsent(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    eddy_server *server = serve(deaf_handler, NULL);
-    eddy_stream *stream = dial(server);
+    (void)out;
+    eddy_stream *stream;
+    EXPECT_OK(eddy_connect(&stream, "127.0.0.1", *(uint16_t *)arg, NULL));
     char *data = calloc(1, 8000000);
     EXPECT_OK(eddy_stream_write(stream, data, 8000000));
     free(data);
     eddy_stream_release(stream); /* closes, and goes on sending */
-    eddy_server_release(server);
     return 0;
 }
 
+/* The peer is a listener that never accepts: the system takes some bytes for it, and no more. */
 UNIT(stream, what_could_not_be_sent_before_the_end_is_reported) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t bytes = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(0, bind(listener, (struct sockaddr *)&address, bytes));
+    EXPECT_EQ(0, listen(listener, 1));
+    EXPECT_EQ(0, getsockname(listener, (struct sockaddr *)&address, &bytes));
+    uint16_t port = ntohs(address.sin_port);
     reported[0] = '\0';
-    EXPECT_OK(eddy_run(leave_unsent, NULL, NULL, EDDY_RUN(.workers = 1, .on_exception = keep_report)));
+    EXPECT_OK(eddy_run(leave_unsent, &port, NULL, EDDY_RUN(.workers = 1, .on_exception = keep_report)));
     EXPECT_HAS(reported, "bytes unsent");
+    close(listener);
 }

@@ -1,0 +1,147 @@
+/* json.c: jansson, and nothing else knows of it.
+ *
+ * Problem    jansson reads nested arrays by recursion, up to 2048 deep: more stack than a task has.
+ * Idea       A registration is flat. Depth is counted before the parser sees the text, and little is allowed. */
+#include "service/json.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+
+enum { DEPTH_MAX = 8, HASH_DIGITS_SHOWN = 16 };
+
+void json_prepare(void) {
+    json_object_seed(0); /* from the system's random source; not safe to leave to the first threads */
+}
+
+/* ---- in ----------------------------------------------------------------------------------------- */
+
+static bool is_deep(const char *text, size_t bytes) {
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < bytes; i++) {
+        if (in_string) {
+            if (text[i] == '\\')
+                i++;
+            else if (text[i] == '"')
+                in_string = false;
+        } else if (text[i] == '"') {
+            in_string = true;
+        } else if (text[i] == '{' || text[i] == '[') {
+            if (++depth > DEPTH_MAX) return true;
+        } else if (text[i] == '}' || text[i] == ']') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+/* Copies a member that must be a string of 1 to `bytes_max` bytes. */
+static bool read_string(const json_t *object, const char *name, char *out, size_t bytes_max) {
+    const json_t *value = json_object_get(object, name);
+    const char *text = json_string_value(value);
+    const size_t bytes = text != NULL ? json_string_length(value) : 0;
+    if (bytes == 0 || bytes > bytes_max) return false;
+    memcpy(out, text, bytes + 1);
+    return true;
+}
+
+/* Letters, digits and "._-": what needs no escape in a path. */
+static bool is_username(const char *name) {
+    for (; *name != 0; name++)
+        if (!isalnum((unsigned char)*name) && strchr("._-", *name) == NULL) return false;
+    return true;
+}
+
+/* Something, one @, something, and no blanks. Whether it works only a mail can tell. */
+static bool is_email(const char *email) {
+    const char *at = strchr(email, '@');
+    if (at == NULL || at == email || at[1] == 0 || strchr(at + 1, '@') != NULL) return false;
+    for (; *email != 0; email++)
+        if ((unsigned char)*email <= ' ' || *email == 0x7f) return false;
+    return true;
+}
+
+static const char *read_members(const json_t *object, struct registration *out) {
+    if (!json_is_object(object)) return "the body is not a JSON object";
+    if (!read_string(object, "username", out->username, USERNAME_BYTES_MAX) || !is_username(out->username))
+        return "username must be 1 to 64 letters, digits, '.', '_' or '-'";
+    if (!read_string(object, "password", out->password, PASSWORD_BYTES_MAX))
+        return "password must be a string of 1 to 256 bytes";
+    if (!read_string(object, "email", out->email, EMAIL_BYTES_MAX) || !is_email(out->email))
+        return "email must be an address of at most 254 bytes";
+    return NULL;
+}
+
+const char *json_read_registration(const char *text, size_t bytes, struct registration *out) {
+    if (bytes == 0) return "the body is empty";
+    if (is_deep(text, bytes)) return "the JSON is nested too deep";
+    json_error_t error;
+    json_t *object = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    if (object == NULL) return "the body is not JSON";
+    const char *fault = read_members(object, out);
+    json_decref(object);
+    return fault;
+}
+
+/* ---- out ---------------------------------------------------------------------------------------- */
+
+/* Takes `object`. */
+static char *print(json_t *object) {
+    char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+    json_decref(object);
+    return text;
+}
+
+char *json_error(const char *text) { return print(json_pack("{s:s}", "error", text)); }
+
+char *json_status(const char *text) { return print(json_pack("{s:s}", "status", text)); }
+
+char *json_user(const struct user *user) {
+    char shown[HASH_DIGITS_SHOWN + sizeof "..."];
+    memcpy(shown, user->hash, HASH_DIGITS_SHOWN);
+    memcpy(shown + HASH_DIGITS_SHOWN, "...", sizeof "...");
+    return print(json_pack("{s:s, s:s, s:s, s:s}", "username", user->username, "email", user->email, "password_hash",
+                           shown, "status", "registered"));
+}
+
+static json_t *pack_count(uint64_t count) { return json_integer((json_int_t)count); }
+
+static json_t *pack_ms(int64_t ns) { return json_real((double)ns / 1e6); }
+
+static json_t *pack_worker(const eddy_worker_stats *worker) {
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tasks", pack_count(worker->tasks_started), "direct",
+                     pack_count(worker->tasks_direct), "stolen", pack_count(worker->tasks_stolen), "steals",
+                     pack_count(worker->steals), "switches", pack_count(worker->switches), "polls",
+                     pack_count(worker->polls), "parks", pack_count(worker->parks), "loop_held_ms_max",
+                     pack_ms(worker->held_ns_max));
+}
+
+static json_t *pack_workers(const struct stats *stats) {
+    json_t *array = json_array();
+    for (unsigned i = 0; i < stats->workers_count; i++) json_array_append_new(array, pack_worker(&stats->workers[i]));
+    return array;
+}
+
+static json_t *pack_pids(const struct stats *stats) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < stats->pids_count; i++) json_array_append_new(array, json_integer(stats->pids[i]));
+    return array;
+}
+
+char *json_stats(const struct stats *stats) {
+    return print(json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}}",
+        "workers", pack_count(stats->workers_count), "tasks", pack_count(stats->all.tasks_alive), "stacks",
+        pack_count(stats->all.stacks_alive), "steals", pack_count(stats->steals), "loop_held_ms_max",
+        pack_ms(stats->all.held_ns_max), "connections", pack_count(stats->connections), "connections_refused",
+        pack_count(stats->connections_refused), "answers", pack_count(stats->answers), "per_worker",
+        pack_workers(stats), "thread_pool", "queued", pack_count(stats->threads.queued), "running",
+        pack_count(stats->threads.running), "threads", pack_count(stats->threads.threads), "done",
+        pack_count(stats->threads.done), "process_pool", "queued", pack_count(stats->processes.queued), "running",
+        pack_count(stats->processes.running), "processes", pack_count(stats->processes.processes), "done",
+        pack_count(stats->processes.done), "kills", pack_count(stats->processes.kills), "deaths",
+        pack_count(stats->processes.deaths), "respawns", pack_count(stats->processes.respawns), "pids",
+        pack_pids(stats)));
+}

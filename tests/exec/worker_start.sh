@@ -1,0 +1,118 @@
+#!/bin/sh
+# limit: 120 s
+# How a program becomes its own worker, and how it does not: registered in the program, in main, in a shared library,
+# with the library linked statically or not, in C++ with constructors that the function relies on; and each way in
+# which main could start workers without end or a worker could run main is an error by name. Set-user-id programs and
+# those without /proc are refused.
+set -eu
+library=${EDDY_BUILD_DIR%/*}/lib/libeddy.a
+cd "$EDDY_TMP"
+
+cat > program.c << 'END'
+#include "eddy/eddy.h"
+#include <stdio.h>
+#ifdef FUNCTION_IN_LIBRARY
+int shout(eddy_bytes in, eddy_bytes *out);
+#else
+static int shout(eddy_bytes in, eddy_bytes *out) { return eddy_bytes_copy(out, in.data, in.size); }
+REGISTER(shout);
+#endif
+static int app(void *arg, eddy_value *out) {
+    eddy_bytes bytes;
+    (void)arg, (void)out;
+    int status = eddy_to_process(shout, eddy_bytes_view("hello", 5), &bytes);
+    printf("%s %.*s%s\n", eddy_status_name(status), (int)bytes.size, (char *)bytes.data,
+           eddy_error_text(eddy_error_current(status)));
+    eddy_bytes_free(&bytes);
+    return 0;
+}
+int main(void) {
+#ifdef SERVES
+    eddy_process_worker();
+#endif
+    eddy_run(app, NULL, NULL, NULL);
+#ifdef SERVES_TOO_LATE
+    eddy_process_worker();
+    eddy_run(app, NULL, NULL, NULL);
+#endif
+    return 0;
+}
+END
+cat > library.c << 'END'
+#include "eddy/process.h"
+int shout(eddy_bytes in, eddy_bytes *out);
+int shout(eddy_bytes in, eddy_bytes *out) { return eddy_bytes_copy(out, in.data, in.size); }
+EDDY_REMOTE(shout);
+END
+cat > one.cpp << 'END'
+#include "eddy/eddy.h"
+#include <cstdio>
+#include <string>
+extern std::string suffix;
+namespace app {
+static int greet(eddy_bytes in, eddy_bytes *out) {
+    std::string text((char *)in.data, in.size);
+    text += suffix;
+    return eddy_bytes_copy(out, text.data(), text.size());
+}
+EDDY_REMOTE(greet);
+} // namespace app
+static int body(void *, eddy_value *) {
+    eddy_bytes out;
+    int status = eddy_to_process(app::greet, eddy_bytes_view("hel", 3), &out);
+    std::printf("%s %.*s\n", eddy_status_name(status), (int)out.size, (char *)out.data);
+    eddy_bytes_free(&out);
+    return 0;
+}
+int main() { return eddy_run(body, nullptr, nullptr, nullptr); }
+END
+cat > two.cpp << 'END'
+#include <string>
+std::string suffix = std::string("l") + "o"; // made by a constructor that is linked behind the one that registers
+END
+
+fail=0
+expect() { # what, its output must contain this, the command
+    what=$1 part=$2
+    shift 2
+    said=$(timeout 20 "$@" 2>&1) || said="$said (exit $?)"
+    case $said in *"$part"*) return ;; esac
+    echo "$what: want '$part', got: $said"
+    fail=1
+}
+flags="-I$EDDY_ROOT/include -pthread"
+static="$library -luv -lm"
+cc -shared -pthread -o libeddy_all.so -Wl,--whole-archive "$library" -Wl,--no-whole-archive -luv -lm
+# shellcheck disable=SC2086 # words
+cc $flags -shared -fPIC -o libfunction.so library.c
+shared="-L. -leddy_all -luv -Wl,-rpath,$PWD"
+# shellcheck disable=SC2086
+{
+    cc $flags -DREGISTER=EDDY_REMOTE program.c -o static_program $static
+    cc $flags -DREGISTER=EDDY_REMOTE program.c -o shared_program $shared
+    cc $flags -DREGISTER=EDDY_REMOTE_IN_MAIN -DSERVES program.c -o in_main $static
+    cc $flags -DREGISTER=EDDY_REMOTE_IN_MAIN program.c -o forgotten $static
+    cc $flags -DREGISTER=EDDY_REMOTE_IN_MAIN -DSERVES_TOO_LATE program.c -o too_late $static
+    cc $flags -DFUNCTION_IN_LIBRARY -DSERVES program.c -o of_library -lfunction $shared
+    cc $flags -DFUNCTION_IN_LIBRARY program.c -o of_library_forgotten -lfunction $shared
+    c++ $flags -std=c++17 one.cpp two.cpp -o cpp $static
+}
+expect "static library" "OK hello" ./static_program
+expect "shared library" "OK hello" ./shared_program
+expect "served by main" "OK hello" ./in_main
+expect "main forgot to serve" "would not serve as a worker" ./forgotten
+expect "main serves too late" "did not serve: see its message" ./too_late
+expect "main serves too late" "came to eddy_run() instead of serving" ./too_late
+expect "function in a shared library" "OK hello" ./of_library
+expect "function in a shared library, forgotten" "would not serve as a worker" ./of_library_forgotten
+expect "constructors come first" "OK hello" ./cpp
+expect "marked by hand" "no process pool started it" env EDDY_WORKER_PROCESS=1:2 ./static_program
+
+if [ "$(id -u)" = 0 ] && unshare -m true 2> /dev/null; then
+    chmod 755 . && cp static_program set_user_id && chmod 4755 set_user_id
+    expect "set-user-id" "a set-user-id program" setpriv --reuid 65534 --clear-groups "$PWD/set_user_id"
+    expect "no /proc" "is /proc mounted?" \
+        unshare -m sh -c 'mount --make-rprivate / && umount -l /proc && ./static_program'
+    expect "first process of its world" "OK hello" unshare -pf --kill-child ./static_program
+fi
+exit $fail

@@ -1,0 +1,912 @@
+/* explorer.c: see explorer.h. Compiled without the sanitizer; defines what the sanitizer's runtime would. */
+#include "explorer.h"
+
+#include "coro/context.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    ARENA_BYTES = 256 * 1024,
+    LOCATIONS_MAX = 700,
+    MESSAGES_MAX = 8192,
+    VIEWS_MAX = 1 << 21, /* words of all views of one schedule */
+    OPERATIONS_MAX = 3000,
+    CHOICES_MAX = 8192,
+    BLOCKS_MAX = 256,
+    STACK_BYTES = 256 * 1024,
+    CHANGES = 3,   /* of priority, in one random schedule */
+    SPIN_QUIET = 4, /* so many equal loads in a row look like spinning: no more choices */
+    SPIN_WAIT = 8,  /* and so many wait for another value */
+};
+
+enum order { RELAXED, CONSUME, ACQUIRE, RELEASE, ACQ_REL, SEQ_CST }; /* as the compiler passes them */
+
+static bool acquires(int order) { return order == ACQUIRE || order == CONSUME || order == ACQ_REL || order == SEQ_CST; }
+static bool releases(int order) { return order == RELEASE || order == ACQ_REL || order == SEQ_CST; }
+
+/* ---- what one schedule holds ---------------------------------------------------------------------- */
+
+struct view {
+    uint16_t clock[MODEL_THREADS];
+    uint16_t oldest[LOCATIONS_MAX]; /* per location: the first value that may still be read */
+};
+
+struct message { /* one value of a location */
+    uint64_t value;
+    int older;
+    uint16_t at;     /* its place in the order of the location */
+    uint16_t known;  /* locations in the view; 0: it releases nothing */
+    uint32_t view;   /* in views[]: clocks, then oldest */
+    uint8_t thread;
+};
+
+struct location {
+    uintptr_t address;
+    int newest;
+    uint16_t bytes, seqcst;
+    bool figure;
+};
+
+struct cell { /* a byte of the arena */
+    uint32_t stamp;
+    bool freed;
+    uint8_t writer;
+    uint16_t written, read[MODEL_THREADS], touched[MODEL_THREADS], stored[MODEL_THREADS]; /* clocks; the last two: atomic */
+    const void *written_pc;
+};
+
+enum status { READY, WAITS, SPINS, ENDED };
+
+struct thread {
+    struct view view;
+    struct ed_stack *stack;
+    enum status status;
+    bool (*ready)(void *arg);
+    void *arg;
+    int spin_location, spin_count;
+    uint16_t spin_at;
+    struct ed_worker *worker;
+    unsigned priority;
+};
+
+static struct {
+    const struct model_scenario *scenario;
+    unsigned threads_count, current;
+    bool concurrent, failed, quiet;
+    size_t arena_used;
+    unsigned locations_count, messages_count, views_used, operations, preemptions, old_reads;
+    struct {
+        char *start;
+        size_t bytes;
+        bool counted, freed;
+    } blocks[BLOCKS_MAX];
+    unsigned blocks_count;
+    struct {
+        uintptr_t start, end;
+    } figures[8];
+    unsigned figures_count;
+    struct {
+        uintptr_t address;
+        const char *name;
+    } names[64];
+    unsigned names_count;
+    char text[400];
+} now;
+
+static char *arena;
+static struct cell *cells;
+static uint32_t *location_stamps;
+static uint16_t *location_of;
+static struct location locations[LOCATIONS_MAX];
+static struct message messages[MESSAGES_MAX];
+static uint16_t *views;
+static struct thread threads[MODEL_THREADS];
+static struct ed_context main_context;
+static jmp_buf out;
+static uint32_t stamp; /* of the schedule: what bears another is empty */
+
+/* ---- choices ------------------------------------------------------------------------------------- */
+
+static struct {
+    bool random, trace;
+    unsigned level, old_max;
+    struct {
+        uint8_t taken, count;
+    } choices[CHOICES_MAX];
+    unsigned depth, position;
+    uint64_t state;            /* random */
+    unsigned changes[CHANGES]; /* operations at which the priority drops */
+    unsigned length;           /* of the last schedule */
+    unsigned lowest;
+} search;
+
+static uint64_t draw(void) { /* splitmix64 */
+    uint64_t z = search.state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static void broken(const char *what) {
+    fprintf(stderr, "explorer: %s (%s)\n", what, now.scenario->name);
+    exit(2);
+}
+
+/* Depth first: the choice of this schedule among count. */
+static unsigned choose(unsigned count) {
+    if (count == 1) return 0;
+    if (search.position == search.depth) {
+        if (search.depth == CHOICES_MAX) broken("too many choices");
+        search.choices[search.depth].taken = 0;
+        search.choices[search.depth++].count = (uint8_t)count;
+    }
+    if (search.choices[search.position].count != count) broken("a schedule does not repeat");
+    return search.choices[search.position++].taken;
+}
+
+/* The next schedule, depth first. False: that was the last. */
+static bool next_schedule(void) {
+    while (search.depth > 0 && search.choices[search.depth - 1].taken + 1 == search.choices[search.depth - 1].count)
+        search.depth--;
+    if (search.depth == 0) return false;
+    search.choices[search.depth - 1].taken++;
+    return true;
+}
+
+/* ---- traces -------------------------------------------------------------------------------------- */
+
+static const char *place_name(uintptr_t address) {
+    static char text[80];
+    const char *best = NULL;
+    uintptr_t from = 0;
+    for (unsigned i = 0; i < now.names_count; i++)
+        if (now.names[i].address <= address && now.names[i].address >= from && address - now.names[i].address < 512) {
+            best = now.names[i].name;
+            from = now.names[i].address;
+        }
+    if (best == NULL) {
+        snprintf(text, sizeof text, "+%zu", (size_t)(address - (uintptr_t)arena));
+    } else {
+        snprintf(text, sizeof text, address == from ? "%s" : "%s+%zu", best, (size_t)(address - from));
+    }
+    return text;
+}
+
+extern char __executable_start[]; /* the linker's */
+static void *pcs[OPERATIONS_MAX * 2];
+static char *lines[OPERATIONS_MAX * 2];
+static unsigned lines_count;
+
+static void note(void *pc, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(void *pc, const char *format, ...) {
+    if (!search.trace || lines_count == OPERATIONS_MAX * 2) return;
+    char text[200];
+    int used = snprintf(text, sizeof text, "%*s%u: ", (int)(now.current * 2), "", now.current);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text + used, sizeof text - (size_t)used, format, list);
+    va_end(list);
+    pcs[lines_count] = pc;
+    lines[lines_count++] = strdup(text);
+}
+
+/* Prints the lines with file and line of the source, if addr2line is here. */
+static void print_trace(void) {
+    for (unsigned i = 0; i < lines_count; i++) {
+        char command[400], function[100] = "", where[200] = "";
+        if (pcs[i] != NULL) {
+            snprintf(command, sizeof command, "addr2line -s -f -e '%s' %#zx 2>/dev/null", program_invocation_name,
+                     (size_t)((char *)pcs[i] - __executable_start - 1));
+            FILE *pipe = popen(command, "r");
+            if (pipe != NULL) {
+                if (fgets(function, sizeof function, pipe) == NULL || fgets(where, sizeof where, pipe) == NULL) *where = '\0';
+                pclose(pipe);
+            }
+            function[strcspn(function, "\n")] = where[strcspn(where, " \n")] = '\0';
+        }
+        printf("    %-60s %s %s\n", lines[i], function, where);
+        free(lines[i]);
+    }
+    lines_count = 0;
+}
+
+_Noreturn void model_violation(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    vsnprintf(now.text, sizeof now.text, format, list);
+    va_end(list);
+    note(NULL, "VIOLATION %s", now.text);
+    now.failed = true;
+    if (now.current == 0) longjmp(out, 1);
+    ed_context_exit(&threads[now.current].stack->context, &main_context);
+}
+
+_Noreturn void ed_assert_failed(const char *file, int line, const char *condition) {
+    const char *base = strrchr(file, '/');
+    model_violation("assertion %s:%d: %s", base != NULL ? base + 1 : file, line, condition);
+}
+
+_Noreturn void ed_panic(const char *format, ...) {
+    char text[200];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    model_violation("panic: %s", text);
+}
+
+/* ---- threads ------------------------------------------------------------------------------------- */
+
+static bool runnable(unsigned i) {
+    struct thread *thread = &threads[i];
+    if (thread->status == READY) return true;
+    if (thread->status == SPINS) return messages[locations[thread->spin_location].newest].at > thread->spin_at;
+    if (thread->status != WAITS) return false;
+    now.quiet = true;
+    bool ready = thread->ready(thread->arg);
+    now.quiet = false;
+    return ready;
+}
+
+static void go_to(unsigned next) {
+    unsigned from = now.current;
+    if (next == from) return;
+    now.current = next;
+    ed_context_switch(from == 0 ? &main_context : &threads[from].stack->context,
+                      next == 0 ? &main_context : &threads[next].stack->context);
+}
+
+static unsigned by_priority(unsigned count, const unsigned *which) {
+    unsigned best = which[0];
+    for (unsigned i = 1; i < count; i++)
+        if (threads[which[i]].priority > threads[best].priority) best = which[i];
+    return best;
+}
+
+static unsigned others(unsigned *which) {
+    unsigned count = 0;
+    for (unsigned i = 1; i <= now.threads_count; i++)
+        if (i != now.current && runnable(i)) which[count++] = i;
+    return count;
+}
+
+/* The running thread cannot go on: another does; none: back to the main context. */
+static void leave(void) {
+    unsigned which[MODEL_THREADS], count = others(which);
+    go_to(count == 0 ? 0 : search.random ? by_priority(count, which) : which[choose(count)]);
+}
+
+/* Before each atomic operation: another may run first. */
+static void point(bool choice) {
+    if (!now.concurrent || now.current == 0) return;
+    if (++now.operations > OPERATIONS_MAX) model_violation("no end: %d operations", OPERATIONS_MAX);
+    unsigned which[MODEL_THREADS];
+    if (search.random) {
+        for (unsigned i = 0; i < CHANGES; i++)
+            if (search.changes[i] == now.operations) threads[now.current].priority = --search.lowest;
+        unsigned count = others(which);
+        which[count++] = now.current;
+        go_to(by_priority(count, which));
+    } else if (choice && now.preemptions < search.level) {
+        unsigned taken = choose(others(which) + 1);
+        if (taken == 0) return;
+        now.preemptions++;
+        go_to(which[taken - 1]);
+    }
+}
+
+void model_wait(bool (*ready)(void *arg), void *arg) {
+    struct thread *thread = &threads[now.current];
+    if (now.current == 0) broken("model_wait outside a thread");
+    point(true);
+    thread->ready = ready;
+    thread->arg = arg;
+    thread->status = WAITS;
+    note(__builtin_return_address(0), "waits");
+    if (!runnable(now.current)) leave();
+    thread->status = READY;
+}
+
+_Noreturn void model_exit(void) {
+    note(NULL, "ends");
+    threads[now.current].status = ENDED;
+    leave();
+    broken("an ended thread was resumed");
+    abort();
+}
+
+unsigned model_self(void) { return now.current; }
+bool model_waits(unsigned thread) { return threads[thread].status == WAITS; }
+
+static void thread_main(void *arg) {
+    unsigned self = (unsigned)(uintptr_t)arg;
+    now.scenario->threads[self - 1]();
+    model_exit();
+}
+
+void model_set_worker(struct ed_worker *worker) { threads[now.current].worker = worker; }
+struct ed_worker *ed_worker_current(void);
+struct ed_worker *ed_worker_current(void) { return threads[now.current].worker; }
+
+/* ---- memory -------------------------------------------------------------------------------------- */
+
+static bool in_arena(uintptr_t address) { return address - (uintptr_t)arena < ARENA_BYTES; }
+
+static struct cell *cell_at(uintptr_t address) {
+    struct cell *cell = &cells[address - (uintptr_t)arena];
+    if (cell->stamp != stamp) *cell = (struct cell){.stamp = stamp};
+    return cell;
+}
+
+static void *allocate(size_t bytes, bool counted) {
+    size_t at = (now.arena_used + 63) & ~(size_t)63;
+    if (at + bytes > ARENA_BYTES || now.blocks_count == BLOCKS_MAX) broken("the arena is full");
+    now.arena_used = at + bytes;
+    now.blocks[now.blocks_count].start = arena + at;
+    now.blocks[now.blocks_count].bytes = bytes;
+    now.blocks[now.blocks_count].counted = counted;
+    now.blocks[now.blocks_count++].freed = false;
+    memset(arena + at, 0, bytes);
+    return arena + at;
+}
+
+static void race(uintptr_t address, const char *what, unsigned with, const char *how, void *pc) {
+    note(pc, "%s of %s", what, place_name(address));
+    model_violation("data race: %s of %s by thread %u, unordered with %s by thread %u", what, place_name(address),
+                    now.current, how, with);
+}
+
+static void plain(uintptr_t address, size_t bytes, bool write, void *pc) {
+    if (now.quiet || !in_arena(address)) return;
+    const uint16_t *clock = threads[now.current].view.clock;
+    const char *what = write ? "write" : "read";
+    for (size_t i = 0; i < bytes; i++) {
+        struct cell *cell = cell_at(address + i);
+        if (cell->freed) {
+            note(pc, "%s of freed %s", what, place_name(address + i));
+            model_violation("use after free: %s of %s by thread %u", what, place_name(address + i), now.current);
+        }
+        if (cell->written > clock[cell->writer]) race(address + i, what, cell->writer, "a write", pc);
+        for (unsigned t = 0; t <= now.threads_count; t++) {
+            if (write && cell->read[t] > clock[t]) race(address + i, what, t, "a read", pc);
+            if ((write ? cell->touched : cell->stored)[t] > clock[t]) race(address + i, what, t, "an atomic access", pc);
+        }
+        if (write) {
+            cell->writer = (uint8_t)now.current;
+            cell->written = clock[now.current];
+        } else {
+            cell->read[now.current] = clock[now.current];
+        }
+    }
+}
+
+static void release_block(void *block, void *pc) {
+    for (unsigned i = 0; i < now.blocks_count; i++) {
+        if (now.blocks[i].start != block) continue;
+        if (now.blocks[i].freed) {
+            note(pc, "free again of %s", place_name((uintptr_t)block));
+            model_violation("freed twice: %s", place_name((uintptr_t)block));
+        }
+        note(pc, "free of %s", place_name((uintptr_t)block));
+        plain((uintptr_t)block, now.blocks[i].bytes, true, pc);
+        for (size_t b = 0; b < now.blocks[i].bytes; b++) cell_at((uintptr_t)block + b)->freed = true;
+        now.blocks[i].freed = true;
+        return;
+    }
+    model_violation("free of what was not allocated");
+}
+
+void *model_alloc(size_t bytes) { return allocate(bytes, false); }
+void model_free(void *block) { release_block(block, __builtin_return_address(0)); }
+
+size_t model_live(void) {
+    size_t live = 0;
+    for (unsigned i = 0; i < now.blocks_count; i++) live += now.blocks[i].counted && !now.blocks[i].freed;
+    return live;
+}
+
+void *ed_alloc(size_t bytes) { return allocate(bytes, true); }
+void *ed_calloc(size_t bytes) { return allocate(bytes, true); }
+void ed_free(void *block) {
+    if (block != NULL) release_block(block, __builtin_return_address(0));
+}
+void *ed_realloc(void *block, size_t bytes) {
+    void *moved = allocate(bytes, true);
+    for (unsigned i = 0; i < now.blocks_count && block != NULL; i++)
+        if (now.blocks[i].start == block) memcpy(moved, block, now.blocks[i].bytes < bytes ? now.blocks[i].bytes : bytes);
+    ed_free(block);
+    return moved;
+}
+
+void model_name(const volatile void *place, const char *name) {
+    if (now.names_count == sizeof now.names / sizeof now.names[0]) broken("too many names");
+    now.names[now.names_count].address = (uintptr_t)place;
+    now.names[now.names_count++].name = name;
+}
+
+void model_figures(const volatile void *place, size_t bytes) {
+    if (now.figures_count == sizeof now.figures / sizeof now.figures[0]) broken("too many figures");
+    now.figures[now.figures_count].start = (uintptr_t)place;
+    now.figures[now.figures_count++].end = (uintptr_t)place + bytes;
+}
+
+/* ---- atomics ------------------------------------------------------------------------------------- */
+
+static uint64_t raw_load(uintptr_t address, unsigned bytes) {
+    uint64_t value = 0;
+    memcpy(&value, (const void *)address, bytes); /* little-endian machines */
+    return value;
+}
+
+static void append(struct location *location, uint64_t value, unsigned thread) {
+    if (now.messages_count == MESSAGES_MAX) broken("too many values");
+    int index = (int)now.messages_count++;
+    uint16_t at = location->newest < 0 ? 0 : (uint16_t)(messages[location->newest].at + 1);
+    messages[index] = (struct message){.value = value, .older = location->newest, .at = at, .thread = (uint8_t)thread};
+    location->newest = index;
+}
+
+static struct location *locate(uintptr_t address, unsigned bytes) {
+    if (!in_arena(address)) broken("an atomic outside the arena");
+    size_t index = address - (uintptr_t)arena;
+    if (location_stamps[index] != stamp) {
+        if (now.locations_count == LOCATIONS_MAX) broken("too many locations");
+        location_stamps[index] = stamp;
+        location_of[index] = (uint16_t)now.locations_count;
+        struct location *location = &locations[now.locations_count++];
+        *location = (struct location){.address = address, .newest = -1, .bytes = (uint16_t)bytes};
+        for (unsigned i = 0; i < now.figures_count; i++)
+            if (address - now.figures[i].start < now.figures[i].end - now.figures[i].start) location->figure = true;
+        append(location, raw_load(address, bytes), 0);
+        for (unsigned t = 0; t < MODEL_THREADS; t++) threads[t].view.oldest[location - locations] = 0;
+    }
+    return &locations[location_of[index]];
+}
+
+/* The access itself must be legal: alive, and ordered with plain ones. */
+static void touch(uintptr_t address, bool store, void *pc) {
+    struct thread *thread = &threads[now.current];
+    uint16_t *clock = thread->view.clock;
+    clock[now.current]++;
+    struct cell *cell = cell_at(address);
+    if (cell->freed) {
+        note(pc, "atomic access of freed %s", place_name(address));
+        model_violation("use after free: atomic access of %s by thread %u", place_name(address), now.current);
+    }
+    if (cell->written > clock[cell->writer]) race(address, "atomic access", cell->writer, "a write", pc);
+    for (unsigned t = 0; store && t <= now.threads_count; t++)
+        if (cell->read[t] > clock[t]) race(address, "atomic store", t, "a read", pc);
+    cell->touched[now.current] = clock[now.current];
+    if (store) cell->stored[now.current] = clock[now.current];
+}
+
+static void join(struct view *view, const struct message *message) {
+    if (message->known == 0) return;
+    const uint16_t *clock = views + message->view, *oldest = clock + MODEL_THREADS;
+    for (unsigned t = 0; t < MODEL_THREADS; t++)
+        if (clock[t] > view->clock[t]) view->clock[t] = clock[t];
+    for (unsigned i = 0; i < message->known; i++)
+        if (oldest[i] > view->oldest[i]) view->oldest[i] = oldest[i];
+}
+
+/* What a writer that releases hands on with `message`. */
+static void attach(struct message *message, const struct view *view) {
+    unsigned known = now.locations_count, words = MODEL_THREADS + known;
+    if (now.views_used + words > VIEWS_MAX) broken("too many views");
+    message->view = now.views_used;
+    message->known = (uint16_t)known;
+    memcpy(views + now.views_used, view->clock, sizeof view->clock);
+    memcpy(views + now.views_used + MODEL_THREADS, view->oldest, known * sizeof view->oldest[0]);
+    now.views_used += words;
+}
+
+static bool spins_on(struct thread *thread, int index, const struct location *location) {
+    return thread->spin_location == index && thread->spin_at == messages[location->newest].at;
+}
+
+/* Which value a load reads: the newest, or an old one that thread and order still allow. Of a compare-and-swap that
+ * must fail: only values other than `expected`. */
+static int pick(struct location *location, int order, const uint64_t *expected) {
+    struct thread *thread = &threads[now.current];
+    int index = (int)(location - locations), candidates[6];
+    uint16_t oldest = thread->view.oldest[index];
+    if (order == SEQ_CST && location->seqcst > oldest) oldest = location->seqcst;
+    /* Who has spun on an old value sees the new one in the end. */
+    if (thread->spin_location == index && thread->spin_count >= SPIN_QUIET && thread->spin_at >= oldest)
+        oldest = (uint16_t)(thread->spin_at + (messages[location->newest].at > thread->spin_at));
+    unsigned count = 0;
+    candidates[count++] = location->newest;
+    if (now.concurrent && now.current != 0 && !location->figure) {
+        for (int i = messages[location->newest].older; i >= 0 && messages[i].at >= oldest && count < 6; i = messages[i].older)
+            if (expected == NULL || messages[i].value != *expected) candidates[count++] = i;
+    }
+    unsigned taken = 0;
+    if (count > 1) {
+        if (search.random) {
+            if (draw() % 4 == 0) taken = (unsigned)(draw() % count);
+        } else if (now.old_reads < search.old_max) {
+            taken = choose(count);
+        }
+        if (taken > 0) now.old_reads++;
+    }
+    return candidates[taken];
+}
+
+static void saw(struct location *location, const struct message *message, int order) {
+    struct thread *thread = &threads[now.current];
+    int index = (int)(location - locations);
+    if (message->at > thread->view.oldest[index]) thread->view.oldest[index] = message->at;
+    if (acquires(order)) join(&thread->view, message);
+    if (order == SEQ_CST && message->at > location->seqcst) location->seqcst = message->at;
+}
+
+static const char *const order_names[] = {"relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst"};
+
+static uint64_t load(uintptr_t address, unsigned bytes, int order, void *pc) {
+    if (now.quiet) return raw_load(address, bytes);
+    struct thread *thread = &threads[now.current];
+    struct location *location = locate(address, bytes);
+    int index = (int)(location - locations);
+    if (!location->figure) point(!spins_on(thread, index, location) || thread->spin_count < SPIN_QUIET);
+    touch(address, false, pc);
+    const struct message *message = &messages[pick(location, order, NULL)];
+    saw(location, message, order);
+    note(pc, "load %s %s = %#llx%s", order_names[order], place_name(address), (unsigned long long)message->value,
+         message->at != messages[location->newest].at ? "  (old)" : "");
+    if (location->figure || !now.concurrent || now.current == 0) return message->value;
+    if (thread->spin_location == index && thread->spin_at == message->at) {
+        if (++thread->spin_count >= SPIN_WAIT && messages[location->newest].at == message->at) {
+            thread->status = SPINS;
+            leave();
+            thread->status = READY;
+        }
+    } else {
+        thread->spin_location = index;
+        thread->spin_at = message->at;
+        thread->spin_count = 1;
+    }
+    return message->value;
+}
+
+static void no_spin(void) { threads[now.current].spin_location = -1; }
+
+static void store(uintptr_t address, unsigned bytes, uint64_t value, int order, void *pc) {
+    struct thread *thread = &threads[now.current];
+    struct location *location = locate(address, bytes);
+    if (!location->figure) point(true);
+    no_spin();
+    touch(address, true, pc);
+    append(location, value, now.current);
+    struct message *message = &messages[location->newest];
+    thread->view.oldest[location - locations] = message->at;
+    if (releases(order)) attach(message, &thread->view);
+    if (order == SEQ_CST) location->seqcst = message->at;
+    memcpy((void *)address, &value, bytes);
+    note(pc, "store %s %s = %#llx", order_names[order], place_name(address), (unsigned long long)value);
+}
+
+enum change { EXCHANGE, ADD, SUB, AND, OR, XOR };
+
+static uint64_t changed(uint64_t old, uint64_t value, enum change change) {
+    switch (change) {
+    case EXCHANGE: return value;
+    case ADD: return old + value;
+    case SUB: return old - value;
+    case AND: return old & value;
+    case OR: return old | value;
+    default: return old ^ value;
+    }
+}
+
+/* The second half of a read-modify-write: the newest value becomes another. */
+static void replace(struct location *location, uint64_t value, int order) {
+    struct thread *thread = &threads[now.current];
+    const int old = location->newest;
+    saw(location, &messages[old], order);
+    append(location, value, now.current);
+    struct message *message = &messages[location->newest];
+    thread->view.oldest[location - locations] = message->at;
+    if (releases(order)) {
+        struct view both = thread->view;
+        join(&both, &messages[old]);
+        attach(message, &both);
+    } else {
+        message->known = messages[old].known;
+        message->view = messages[old].view;
+    }
+    if (order == SEQ_CST) location->seqcst = message->at;
+    memcpy((void *)location->address, &value, location->bytes);
+}
+
+static uint64_t modify(uintptr_t address, unsigned bytes, uint64_t value, enum change change, int order, void *pc) {
+    static const char *const names[] = {"exchange", "add", "sub", "and", "or", "xor"};
+    struct location *location = locate(address, bytes);
+    if (!location->figure) point(true);
+    no_spin();
+    touch(address, true, pc);
+    uint64_t old = messages[location->newest].value;
+    uint64_t mask = bytes == 8 ? UINT64_MAX : (UINT64_C(1) << bytes * 8) - 1;
+    uint64_t next = changed(old, value, change) & mask;
+    replace(location, next, order);
+    note(pc, "%s %s %s %#llx -> %#llx", names[change], order_names[order], place_name(address), (unsigned long long)old,
+         (unsigned long long)next);
+    return old;
+}
+
+static uint64_t compare_and_swap(uintptr_t address, unsigned bytes, uint64_t expected, uint64_t value, int order, int failure,
+                                 void *pc) {
+    struct location *location = locate(address, bytes);
+    if (!location->figure) point(true);
+    no_spin();
+    int picked = pick(location, failure, &expected);
+    const struct message *message = &messages[picked];
+    bool succeeds = picked == location->newest && message->value == expected;
+    touch(address, succeeds, pc);
+    uint64_t old = message->value;
+    if (succeeds) {
+        replace(location, value, order);
+    } else {
+        saw(location, message, failure);
+    }
+    note(pc, "cas %s %s %#llx -> %#llx%s", order_names[order], place_name(address), (unsigned long long)old,
+         (unsigned long long)(succeeds ? value : old), succeeds ? "" : "  (fails)");
+    return old;
+}
+
+/* ---- what the compiler calls ----------------------------------------------------------------------- */
+
+#define PC __builtin_return_address(0)
+
+#define PLAIN(bytes)                                                  \
+    void __tsan_read##bytes(void *p);                                 \
+    void __tsan_write##bytes(void *p);                                \
+    void __tsan_unaligned_read##bytes(void *p);                       \
+    void __tsan_unaligned_write##bytes(void *p);                      \
+    void __tsan_read##bytes(void *p) { plain((uintptr_t)p, bytes, false, PC); } \
+    void __tsan_write##bytes(void *p) { plain((uintptr_t)p, bytes, true, PC); } \
+    void __tsan_unaligned_read##bytes(void *p) { plain((uintptr_t)p, bytes, false, PC); } \
+    void __tsan_unaligned_write##bytes(void *p) { plain((uintptr_t)p, bytes, true, PC); }
+PLAIN(1)
+PLAIN(2)
+PLAIN(4)
+PLAIN(8)
+PLAIN(16)
+
+void __tsan_init(void);
+void __tsan_func_entry(void *pc);
+void __tsan_func_exit(void);
+void *__tsan_memset(void *to, int byte, size_t bytes);
+void *__tsan_memcpy(void *to, const void *from, size_t bytes);
+void *__tsan_memmove(void *to, const void *from, size_t bytes);
+void __tsan_atomic_thread_fence(int order);
+void __tsan_atomic_signal_fence(int order);
+void __tsan_init(void) {}
+void __tsan_func_entry(void *pc) { (void)pc; }
+void __tsan_func_exit(void) {}
+void *__tsan_memset(void *to, int byte, size_t bytes) {
+    plain((uintptr_t)to, bytes, true, PC);
+    return memset(to, byte, bytes);
+}
+void *__tsan_memcpy(void *to, const void *from, size_t bytes) {
+    plain((uintptr_t)from, bytes, false, PC);
+    plain((uintptr_t)to, bytes, true, PC);
+    return memcpy(to, from, bytes);
+}
+void *__tsan_memmove(void *to, const void *from, size_t bytes) {
+    plain((uintptr_t)from, bytes, false, PC);
+    plain((uintptr_t)to, bytes, true, PC);
+    return memmove(to, from, bytes);
+}
+void __tsan_atomic_thread_fence(int order) { (void)order; }
+void __tsan_atomic_signal_fence(int order) { (void)order; }
+
+#define MODIFY(bits, type, name, change)                                                   \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order);            \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order) {           \
+        return (type)modify((uintptr_t)p, bits / 8, (uint64_t)value, change, order, PC); \
+    }
+#define ATOMIC(bits, type)                                                                                       \
+    type __tsan_atomic##bits##_load(const volatile type *p, int order);                                          \
+    void __tsan_atomic##bits##_store(volatile type *p, type value, int order);                                   \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, int failure); \
+    type __tsan_atomic##bits##_load(const volatile type *p, int order) {                                         \
+        return (type)load((uintptr_t)p, bits / 8, order, PC);                                                    \
+    }                                                                                                            \
+    void __tsan_atomic##bits##_store(volatile type *p, type value, int order) {                                  \
+        store((uintptr_t)p, bits / 8, value, order, PC);                                                         \
+    }                                                                                                            \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, int failure) { \
+        return (type)compare_and_swap((uintptr_t)p, bits / 8, expected, value, order, failure, PC);              \
+    }                                                                                                            \
+    MODIFY(bits, type, exchange, EXCHANGE)                                                                       \
+    MODIFY(bits, type, fetch_add, ADD)                                                                           \
+    MODIFY(bits, type, fetch_sub, SUB)                                                                           \
+    MODIFY(bits, type, fetch_and, AND)                                                                           \
+    MODIFY(bits, type, fetch_or, OR)                                                                             \
+    MODIFY(bits, type, fetch_xor, XOR)
+ATOMIC(8, uint8_t)
+ATOMIC(16, uint16_t)
+ATOMIC(32, uint32_t)
+ATOMIC(64, uint64_t)
+
+/* ---- one schedule -------------------------------------------------------------------------------- */
+
+static bool execute(const struct model_scenario *scenario) {
+    memset(&now, 0, offsetof(__typeof__(now), blocks));
+    now.blocks_count = now.figures_count = now.names_count = 0;
+    now.scenario = scenario;
+    stamp++;
+    search.position = 0;
+    memset(&threads[0].view, 0, sizeof threads[0].view);
+    threads[0].worker = NULL;
+    threads[0].view.clock[0] = 1;
+    while (now.threads_count < MODEL_THREADS - 1 && scenario->threads[now.threads_count] != NULL) now.threads_count++;
+    for (unsigned i = 1; i <= now.threads_count; i++) threads[i].worker = NULL;
+    if (setjmp(out) != 0) return false;
+    scenario->setup();
+
+    for (unsigned i = 1; i <= now.threads_count; i++) {
+        struct thread *thread = &threads[i];
+        memcpy(thread->view.clock, threads[0].view.clock, sizeof thread->view.clock);
+        memcpy(thread->view.oldest, threads[0].view.oldest, now.locations_count * sizeof thread->view.oldest[0]);
+        thread->view.clock[i] = 1;
+        thread->status = READY;
+        thread->spin_location = -1;
+        ed_context_make(thread->stack, thread_main, (void *)(uintptr_t)i);
+    }
+    now.concurrent = true;
+    if (search.random) {
+        search.lowest = 1000;
+        for (unsigned i = 1; i <= now.threads_count; i++) threads[i].priority = 2000 + (unsigned)(draw() % 1000);
+        for (unsigned i = 0; i < CHANGES; i++) search.changes[i] = 1 + (unsigned)(draw() % (search.length + 1));
+    }
+    leave();
+    now.concurrent = false;
+    if (now.failed) {
+        now.current = 0;
+        return false;
+    }
+    search.length = now.operations;
+
+    for (unsigned i = 1; i <= now.threads_count; i++) {
+        for (unsigned t = 0; t < MODEL_THREADS; t++)
+            if (threads[i].view.clock[t] > threads[0].view.clock[t]) threads[0].view.clock[t] = threads[i].view.clock[t];
+        if (threads[i].status == ENDED || (threads[i].status == WAITS && scenario->may_wait)) continue;
+        model_violation("thread %u %s for ever", i, threads[i].status == WAITS ? "waits" : "spins");
+    }
+    scenario->check();
+    return true;
+}
+
+/* ---- all schedules -------------------------------------------------------------------------------- */
+
+static struct {
+    uint64_t schedules, seeds, first_seed;
+    unsigned level;
+    const char *only;
+    bool quiet;
+} options = {.schedules = 200000, .seeds = 20000, .first_seed = 1, .level = 3};
+
+static void begin_random(uint64_t seed) {
+    search.random = true;
+    search.state = seed * UINT64_C(0x2545f4914f6cdd1d);
+    draw();
+}
+
+/* Prints the schedule of the last execution once more, with every operation. */
+static void show(const struct model_scenario *scenario, uint64_t seed) {
+    printf("  violation: %s.%s: %s\n", program_invocation_short_name, scenario->name, now.text);
+    if (options.quiet) return;
+    unsigned length = search.length;
+    search.trace = true;
+    if (search.random) {
+        begin_random(seed);
+        search.length = length;
+    }
+    (void)execute(scenario);
+    search.trace = false;
+    print_trace();
+}
+
+/* True: as it must be. */
+static bool explore(const struct model_scenario *scenario) {
+    uint64_t schedules = 0, operations = 0;
+    const uint64_t seeds = options.seeds;
+    bool all = true, ok = true;
+    unsigned level = 0;
+    uint64_t seed = 0;
+    search.random = false;
+    for (level = 0; level <= options.level && ok && all; level++) {
+        search.level = level;
+        search.old_max = level < 2 ? level : 2;
+        search.depth = 0;
+        do {
+            if (schedules == options.schedules) {
+                all = false;
+                break;
+            }
+            schedules++;
+            ok = execute(scenario);
+            operations += now.operations;
+        } while (ok && next_schedule());
+    }
+    if (!all) level--; /* the one that was cut */
+    uint64_t random = 0;
+    for (; ok && random < seeds; random++) {
+        seed = options.first_seed + random;
+        unsigned length = 60;
+        begin_random(seed);
+        search.length = length;
+        ok = execute(scenario);
+        operations += now.operations;
+    }
+    search.length = 60;
+    bool wanted = scenario->must_find != NULL;
+    char reach[80];
+    if (all) {
+        snprintf(reach, sizeof reach, "all up to %u preemptions", level - 1);
+    } else {
+        snprintf(reach, sizeof reach, "all up to %d preemptions, cut in %u", (int)level - 1, level);
+    }
+    bool good = wanted ? !ok && strncmp(now.text, scenario->must_find, strlen(scenario->must_find)) == 0 : ok;
+    if (!options.quiet || !good) {
+        printf("%s %s.%s: %u threads, %llu schedules (%s), %llu seeds, %llu operations%s\n", good ? "ok    " : "FAILED",
+               program_invocation_short_name, scenario->name, now.threads_count, (unsigned long long)schedules, reach,
+               (unsigned long long)random, (unsigned long long)operations, wanted && good ? ", found as it must" : "");
+    }
+    if (!ok && !wanted) {
+        if (search.random) printf("  seed %llu\n", (unsigned long long)seed);
+        show(scenario, seed);
+    } else if (!good) {
+        printf("  not found: %s\n", scenario->must_find);
+    }
+    fflush(stdout);
+    return good;
+}
+
+int model_main(int argc, char **argv, const struct model_scenario *scenarios, size_t count) {
+    for (int i = 1; i < argc; i++) {
+        uint64_t number = i + 1 < argc ? strtoull(argv[i + 1], NULL, 10) : 0;
+        if (strcmp(argv[i], "--quiet") == 0) {
+            options.quiet = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--schedules") == 0) options.schedules = number;
+        else if (strcmp(argv[i], "--seeds") == 0) options.seeds = number;
+        else if (strcmp(argv[i], "--first-seed") == 0) options.first_seed = number;
+        else if (strcmp(argv[i], "--preemptions") == 0) options.level = (unsigned)number;
+        else if (strcmp(argv[i], "--only") == 0) options.only = argv[i + 1];
+        else {
+            fprintf(stderr, "usage: %s [--schedules N] [--seeds N] [--first-seed N] [--preemptions N] [--only TEXT] [--quiet]\n",
+                    argv[0]);
+            return 2;
+        }
+        i++;
+    }
+    arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cells = calloc(ARENA_BYTES, sizeof *cells);
+    location_stamps = calloc(ARENA_BYTES, sizeof *location_stamps);
+    location_of = calloc(ARENA_BYTES, sizeof *location_of);
+    views = calloc(VIEWS_MAX, sizeof *views);
+    for (unsigned i = 1; i < MODEL_THREADS; i++) {
+        char *low = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        threads[i].stack = (struct ed_stack *)(low + STACK_BYTES - 4096);
+        threads[i].stack->context.stack_low = low;
+        threads[i].stack->context.stack_bytes = STACK_BYTES - 4096;
+    }
+    ed_context_init_thread(&main_context);
+    unsigned passed = 0, failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (options.only != NULL && strstr(scenarios[i].name, options.only) == NULL) continue;
+        if (explore(&scenarios[i])) passed++;
+        else failed++;
+    }
+    if (!options.quiet || failed > 0) printf("%u passed, %u failed\n", passed, failed);
+    return failed > 0;
+}

@@ -1,0 +1,230 @@
+/* call_soon, call_later, handles; call_soon_threadsafe from plain threads: in order, none lost (L2, L3, L4, L6). */
+#include "task/core_testing.h"
+
+#include <sched.h>
+
+struct log {
+    int count;
+    int64_t seen[64];
+};
+struct entry {
+    struct log *log;
+    int64_t tag;
+};
+static int note(void *arg) {
+    struct entry *entry = arg;
+    EXPECT(eddy_current_task() == NULL);
+    entry->log->seen[entry->log->count++] = entry->tag;
+    return 0;
+}
+
+/* On this worker, between two suspensions of main: no lock is needed. */
+CORE_TEST(handle, call_soon_is_fifo_and_never_inline) {
+    struct log log = {0};
+    struct entry entries[10];
+    for (int i = 0; i < 10; i++) {
+        entries[i] = (struct entry){&log, i};
+        EXPECT_OK(eddy_call_soon(NULL, note, &entries[i], NULL));
+    }
+    EXPECT_EQ(0, log.count);
+    test_until_all_parked();
+    EXPECT_EQ(10, log.count);
+    for (int i = 0; i < 10; i++) EXPECT_EQ(i, log.seen[i]);
+}
+
+CORE_TEST(handle, call_later_is_in_order_and_never_early) {
+    struct log log = {0};
+    static const int64_t delays[] = {EDDY_MS(3), EDDY_MS(1), EDDY_MS(2), EDDY_MS(1), 0, -5};
+    struct entry entries[6];
+    int64_t now_ns = eddy_time_ns();
+    for (int i = 0; i < 6; i++) {
+        entries[i] = (struct entry){&log, i};
+        EXPECT_OK(eddy_call_at(NULL, now_ns + delays[i], note, &entries[i], NULL));
+    }
+    EXPECT_OK(eddy_sleep_until(now_ns + EDDY_MS(4)));
+    EXPECT_EQ(6, log.count);
+    static const int64_t want[] = {5, 4, 1, 3, 2, 0};
+    for (int i = 0; i < 6; i++) EXPECT_EQ(want[i], log.seen[i]);
+    struct entry last = {&log, 9};
+    EXPECT_OK(eddy_call_later(NULL, EDDY_MS(1), note, &last, NULL));
+    EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    EXPECT_EQ(test_simulated() ? 6 : log.count, log.count);
+    EXPECT_OK(eddy_sleep_until(now_ns + EDDY_MS(40)));
+    EXPECT_EQ(7, log.count);
+}
+
+CORE_TEST(handle, cancelled_ones_do_not_run) {
+    struct log log = {0};
+    struct entry entry = {&log, 1};
+    eddy_handle *soon, *later, *both;
+    EXPECT_OK(eddy_call_soon(NULL, note, &entry, &soon));
+    EXPECT_OK(eddy_call_later(NULL, EDDY_US(100), note, &entry, &later));
+    EXPECT_OK(eddy_call_soon(NULL, note, &entry, &both));
+    EXPECT(!eddy_handle_cancelled(soon));
+    eddy_handle_cancel(soon);
+    eddy_handle_cancel(soon);
+    eddy_handle_cancel(later);
+    EXPECT(eddy_handle_cancelled(soon) && eddy_handle_cancelled(later));
+    eddy_handle_release(soon);
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    EXPECT_EQ(1, log.count);
+    eddy_handle_cancel(both); /* it has run: nothing */
+    EXPECT(!eddy_handle_cancelled(both));
+    eddy_handle_release(later);
+    eddy_handle_release(both);
+    eddy_handle_release(NULL);
+}
+
+/* Cancelled timers leave at once: memory is bounded when most are cancelled (L3). */
+CORE_TEST(handle, cancelled_timers_keep_no_memory) {
+    struct log log = {0};
+    struct entry entry = {&log, 1};
+    eddy_handle *warm;
+    EXPECT_OK(eddy_call_later(NULL, EDDY_SECONDS(1000), note, &entry, &warm));
+    int64_t before = ed_alloc_live_bytes();
+    for (int i = 0; i < 10000; i++) {
+        eddy_handle *handle;
+        EXPECT_OK(eddy_call_later(NULL, EDDY_SECONDS(1000) + i, note, &entry, &handle));
+        eddy_handle_cancel(handle);
+        eddy_handle_release(handle);
+    }
+    if (test_workers() == 1) EXPECT_EQ(before, ed_alloc_live_bytes());
+    eddy_handle_cancel(warm);
+    eddy_handle_release(warm);
+}
+
+static int note_and_queue(void *arg) {
+    struct entry *entry = arg;
+    entry->log->seen[entry->log->count++] = entry->tag;
+    if (entry->tag-- > 0) EXPECT_OK(eddy_call_soon(NULL, note_and_queue, entry, NULL));
+    if (entry->tag == 2) EXPECT_OK(eddy_spawn(NULL, give_nothing, NULL, NULL));
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_sleep(1)); /* callbacks do not suspend */
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_await(NULL, NULL));
+    return 0;
+}
+
+CORE_TEST(handle, callbacks_may_queue_and_spawn_but_not_suspend) {
+    struct log log = {0};
+    struct entry entry = {&log, 5};
+    EXPECT_OK(eddy_call_soon(NULL, note_and_queue, &entry, NULL));
+    test_until_all_parked();
+    EXPECT_EQ(6, log.count);
+}
+
+CORE_TEST(handle, belong_to_their_worker) {
+    struct log log = {0};
+    struct entry entry = {&log, 1};
+    eddy_loop *loop;
+    int wrong = 0;
+    for (int i = 0; i < 8; i++) {
+        EXPECT_OK(eddy_domain_open(&loop));
+        int status = eddy_call_later(loop, EDDY_SECONDS(100), note, &entry, NULL);
+        EXPECT(status == 0 || status == EDDY_EWRONGTHREAD);
+        wrong += status < 0;
+    }
+    EXPECT_EQ(test_workers() > 1 || test_simulated(), wrong > 0);
+    EXPECT_EQ(EDDY_EINVAL, eddy_call_soon_threadsafe(NULL, note, &entry, NULL));
+}
+
+static void *call_without_runtime(void *arg) {
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_call_soon(arg, note, NULL, NULL));
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_call_later(arg, 0, note, NULL, NULL));
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_call_soon(NULL, note, NULL, NULL));
+    return NULL;
+}
+
+TEST(handle, calls_from_a_plain_thread_are_refused) {
+    pthread_t thread;
+    EXPECT_EQ(0, pthread_create(&thread, NULL, call_without_runtime, eddy_loop_current()));
+    pthread_join(thread, NULL);
+}
+
+/* ---- from plain threads ------------------------------------------------------------------------------------------- */
+
+enum { THREADS = 4, CALLS = 25000 };
+
+struct producer {
+    eddy_loop *loop;
+    int64_t seen; /* the loop's worker only */
+    int calls;
+    int worker;
+    _Atomic bool all_seen;
+};
+static int see_next(void *arg) {
+    struct producer *producer = arg;
+    if (producer->seen == 0) producer->worker = eddy_worker_index();
+    EXPECT_EQ(producer->worker, eddy_worker_index());
+    EXPECT(eddy_current_task() == NULL);
+    if (++producer->seen == producer->calls) atomic_store(&producer->all_seen, true);
+    return 0;
+}
+struct numbered {
+    struct producer *producer;
+    int64_t number;
+};
+static int see_numbered(void *arg) {
+    struct numbered numbered = *(struct numbered *)arg;
+    free(arg);
+    EXPECT_EQ(numbered.number, numbered.producer->seen);
+    return see_next(numbered.producer);
+}
+static void *produce(void *arg) {
+    struct producer *producer = arg;
+    for (int i = 0; i < producer->calls; i++) {
+        struct numbered *numbered = malloc(sizeof *numbered);
+        *numbered = (struct numbered){producer, i};
+        EXPECT_OK(eddy_call_soon_threadsafe(producer->loop, see_numbered, numbered, NULL));
+    }
+    return NULL;
+}
+
+/* Four threads make 10^5 calls: each thread's come in order, each once; the worker sleeps and wakes between. */
+static void hundred_thousand_calls(eddy_loop *loop) {
+    struct producer producers[THREADS] = {0};
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        producers[i].loop = loop;
+        producers[i].calls = (int)test_scaled(CALLS);
+        EXPECT_EQ(0, pthread_create(&threads[i], NULL, produce, &producers[i]));
+    }
+    for (int i = 0; i < THREADS; i++)
+        while (!atomic_load(&producers[i].all_seen)) EXPECT_OK(eddy_sleep(EDDY_US(50)));
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        EXPECT_EQ(producers[i].calls, producers[i].seen);
+    }
+}
+
+TEST(handle, calls_from_threads_come_in_order_and_all) { hundred_thousand_calls(eddy_loop_current()); }
+
+TEST(handle, calls_from_threads_into_a_domain) {
+    eddy_loop *loop;
+    EXPECT_OK(eddy_domain_open(&loop));
+    EXPECT_OK(eddy_domain_open(&loop)); /* the second: on worker 1, if there is one */
+    hundred_thousand_calls(loop);
+}
+
+/* One call at a time into a sleeping loop: no wake-up is lost. */
+static int set_done(void *arg) { return eddy_future_set(arg, EDDY_NONE); }
+struct single {
+    eddy_loop *loop;
+    eddy_future *futures[200];
+};
+static void *call_singly(void *arg) {
+    struct single *single = arg;
+    for (int i = 0; i < 200; i++) {
+        EXPECT_OK(eddy_call_soon_threadsafe(single->loop, set_done, single->futures[i], NULL));
+        while (!eddy_future_done(single->futures[i])) sched_yield();
+    }
+    return NULL;
+}
+
+TEST(handle, call_from_a_thread_wakes_a_sleeping_loop) {
+    struct single single = {.loop = eddy_loop_current()};
+    for (int i = 0; i < 200; i++) single.futures[i] = eddy_future_create();
+    pthread_t thread;
+    EXPECT_EQ(0, pthread_create(&thread, NULL, call_singly, &single));
+    for (int i = 0; i < 200; i++) EXPECT_OK(eddy_await(single.futures[i], NULL));
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 200; i++) eddy_future_release(single.futures[i]);
+}

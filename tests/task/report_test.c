@@ -1,0 +1,233 @@
+/* What nobody handled: reports to the exception handler, and to standard error without one. Each test runs a program of its
+ * own on 1, 2 and 8 workers and counts what the handler got. */
+#include "task/core_testing.h"
+
+static void run_reporting(eddy_coro_fn fn, void *arg, struct reports *reports, int workers) {
+    reports->count = 0;
+    EXPECT_OK(eddy_run(fn, arg, NULL,
+                       EDDY_RUN(.workers = (unsigned)workers, .on_exception = reports_take, .on_exception_arg = reports)));
+    EXPECT_EQ(0, ed_alloc_live_bytes());
+}
+
+static int fails(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_fail(-31, "nobody looks");
+}
+
+/* ---- never retrieved (F3) ------------------------------------------------------------------------------------------ */
+
+static int leaves_failures(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_spawn(NULL, fails, NULL, EDDY_TASK(.name = "lost")));
+    eddy_task *task;
+    EXPECT_OK(eddy_spawn(&task, fails, NULL, EDDY_TASK(.name = "dropped")));
+    while (!eddy_future_done(EDDY_FUTURE(task))) EXPECT_OK(eddy_yield());
+    eddy_task_release(task);
+    eddy_future *future = eddy_future_create();
+    EXPECT_OK(eddy_future_fail(future, -32, "nobody looks either"));
+    eddy_future_release(future);
+
+    /* Looked at, in each of the ways; or cancelled: no report. */
+    task = spawn(fails, NULL);
+    EXPECT_EQ(-31, end_of(task));
+    task = spawn(fails, NULL);
+    while (!eddy_future_done(EDDY_FUTURE(task))) EXPECT_OK(eddy_yield());
+    EXPECT_EQ(-31, eddy_future_result(EDDY_FUTURE(task), NULL));
+    eddy_task_release(task);
+    task = spawn(fails, NULL);
+    while (!eddy_future_done(EDDY_FUTURE(task))) EXPECT_OK(eddy_yield());
+    EXPECT(eddy_future_error(EDDY_FUTURE(task)) != NULL);
+    eddy_task_release(task);
+    task = spawn(sleep_forever, NULL);
+    EXPECT(eddy_cancel(EDDY_FUTURE(task)));
+    eddy_task_release(task);
+    test_until_all_parked();
+    return 0;
+}
+
+UNIT(report, failures_that_nobody_looked_at) {
+    struct reports reports = REPORTS_INIT;
+    for (int workers = 1; workers <= 8; workers *= 2) {
+        run_reporting(leaves_failures, NULL, &reports, workers);
+        EXPECT_EQ(3, reports.count);
+        int named = 0;
+        for (int i = 0; i < 3; i++) {
+            EXPECT_EQ(EDDY_REPORT_NEVER_RETRIEVED, reports.all[i].kind);
+            EXPECT_HAS(reports.all[i].message, "never retrieved");
+            EXPECT_HAS(reports.all[i].text, "nobody looks");
+            named += strcmp(reports.all[i].task, "lost") == 0 || strcmp(reports.all[i].task, "dropped") == 0;
+        }
+        EXPECT_EQ(2, named);
+    }
+}
+
+/* Failures behind gather's first one, of group children, of shielded ones count as retrieved (G2). */
+static int fails_later(void *arg, eddy_value *out) {
+    EXPECT_OK(eddy_sleep(EDDY_US(300)));
+    return fails(arg, out);
+}
+static int gathers_failures(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_task *tasks[3] = {spawn(fails_later, NULL), spawn(fails, NULL), spawn(fails_later, NULL)};
+    eddy_future *futures[3];
+    for (int i = 0; i < 3; i++) futures[i] = EDDY_FUTURE(tasks[i]);
+    EXPECT_EQ(-31, eddy_gather(futures, 3, NULL));
+    EXPECT(!eddy_future_done(futures[0]) || test_workers() != 1);
+    for (int i = 0; i < 3; i++) eddy_task_release(tasks[i]);
+    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
+
+    eddy_group group;
+    EXPECT_OK(eddy_group_enter(&group));
+    EXPECT_OK(eddy_group_spawn(&group, NULL, fails, NULL, NULL));
+    EXPECT_EQ(EDDY_EGROUP, eddy_group_exit(&group, 0));
+    eddy_handled();
+
+    eddy_task *inner = spawn(fails_later, NULL);
+    EXPECT_EQ(-31, await_shielded(EDDY_FUTURE(inner), out));
+    eddy_task_release(inner);
+    return 0;
+}
+
+UNIT(report, failures_that_were_gathered_are_not_reported) {
+    struct reports reports = REPORTS_INIT;
+    for (int workers = 1; workers <= 8; workers *= 2) {
+        run_reporting(gathers_failures, NULL, &reports, workers);
+        EXPECT_EQ(0, reports.count);
+    }
+}
+
+static int shield_and_give_up(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_future *inner = eddy_future_create(), *outer;
+    EXPECT_OK(eddy_shield(&outer, inner));
+    EXPECT(eddy_cancel(outer));
+    eddy_future_release(outer);
+    EXPECT_OK(eddy_future_fail(inner, -33, "behind the shield"));
+    eddy_future_release(inner);
+    test_until_all_parked();
+    return 0;
+}
+
+UNIT(report, shielded_failure_after_the_outer_was_cancelled) {
+    struct reports reports = REPORTS_INIT;
+    for (int workers = 1; workers <= 8; workers *= 2) {
+        run_reporting(shield_and_give_up, NULL, &reports, workers);
+        EXPECT_EQ(1, reports.count);
+        EXPECT_EQ(EDDY_REPORT_SHIELD, reports.all[0].kind);
+        EXPECT_EQ(-33, reports.all[0].status);
+        EXPECT_STR("behind the shield", reports.all[0].text);
+    }
+}
+
+/* ---- callbacks ------------------------------------------------------------------------------------------------------ */
+
+static int bad_callback(void *arg) {
+    (void)arg;
+    return -41;
+}
+static int bad_done(eddy_future *future, void *arg) {
+    (void)future, (void)arg;
+    return -42;
+}
+static int good_done(eddy_future *future, void *arg) {
+    (void)future;
+    (*(int *)arg)++;
+    return 0;
+}
+static int calls_back(void *arg, eddy_value *out) {
+    (void)out;
+    EXPECT_OK(eddy_call_soon(NULL, bad_callback, NULL, NULL));
+    eddy_future *future = eddy_future_create();
+    EXPECT_OK(eddy_future_add_callback(future, good_done, arg));
+    EXPECT_OK(eddy_future_add_callback(future, bad_done, NULL));
+    EXPECT_OK(eddy_future_add_callback(future, good_done, arg)); /* one that fails does not stop the others (F2) */
+    EXPECT_OK(eddy_future_set(future, EDDY_NONE));
+    eddy_future_release(future);
+    test_until_all_parked();
+    return 0;
+}
+
+UNIT(report, callbacks_that_failed) {
+    struct reports reports = REPORTS_INIT;
+    for (int workers = 1; workers <= 8; workers *= 2) {
+        int good = 0;
+        run_reporting(calls_back, &good, &reports, workers);
+        EXPECT_EQ(2, reports.count);
+        EXPECT_EQ(EDDY_REPORT_CALLBACK_FAILED, reports.all[0].kind);
+        EXPECT_EQ(-41, reports.all[0].status);
+        EXPECT_EQ(EDDY_REPORT_CALLBACK_FAILED, reports.all[1].kind);
+        EXPECT_EQ(-42, reports.all[1].status);
+        EXPECT_EQ(2, good);
+    }
+}
+
+/* ---- coroutine objects ------------------------------------------------------------------------------------------------- */
+
+static int add(void *arg, eddy_value *out) {
+    int status = eddy_yield();
+    *out = EDDY_I64(*(int64_t *)arg + 1);
+    return status;
+}
+
+CORE_TEST(report, coroutine_object_is_inert_until_driven) {
+    char text[128];
+    int64_t n = 4;
+    eddy_value value;
+    eddy_coro *coro = eddy_coro_create(add, &n, "adder");
+    EXPECT(eddy_coro_print(coro, text, sizeof text) > 0);
+    EXPECT_HAS(text, "<coroutine adder fn=0x");
+    EXPECT_HAS(text, "created>");
+    test_until_all_parked();
+    n = 6;
+    EXPECT_OK(eddy_coro_await(coro, &value));
+    EXPECT_EQ(7, value.i64);
+
+    eddy_task *task;
+    coro = eddy_coro_create(add, &n, "adder");
+    EXPECT_EQ(EDDY_EINVAL, eddy_coro_spawn(coro, &task, EDDY_TASK(.stack_bytes = 1 << 20))); /* it is still there */
+    EXPECT_OK(eddy_coro_spawn(coro, &task, NULL));
+    eddy_task_name(task, text, sizeof text);
+    EXPECT_STR("adder", text);
+    EXPECT_OK(eddy_await(EDDY_FUTURE(task), &value));
+    EXPECT_EQ(7, value.i64);
+    eddy_task_release(task);
+    eddy_coro_release(NULL);
+}
+
+static int drops_coroutine(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_coro_release(eddy_coro_create(add, NULL, "forgotten"));
+    eddy_coro_release(eddy_coro_create(add, NULL, NULL));
+    return 0;
+}
+
+UNIT(report, coroutine_object_was_never_awaited) {
+    struct reports reports = REPORTS_INIT;
+    for (int workers = 1; workers <= 8; workers *= 2) {
+        run_reporting(drops_coroutine, NULL, &reports, workers);
+        EXPECT_EQ(2, reports.count);
+        EXPECT_EQ(EDDY_REPORT_NEVER_AWAITED, reports.all[0].kind);
+        EXPECT_STR("forgotten", reports.all[0].task);
+        EXPECT_HAS(reports.all[0].message, "'forgotten' was never awaited");
+    }
+}
+
+/* ---- standard error ------------------------------------------------------------------------------------------------------ */
+
+static void run_without_handler(void *arg) {
+    (void)arg;
+    EXPECT_OK(eddy_run(leaves_failures, NULL, NULL, EDDY_RUN(.workers = 1)));
+    EXPECT_OK(eddy_run(drops_coroutine, NULL, NULL, EDDY_RUN(.workers = 1)));
+    EXPECT_OK(eddy_run(calls_back, &(int){0}, NULL, EDDY_RUN(.workers = 1)));
+    eddy_coro_release(eddy_coro_create(add, NULL, "outside")); /* no run at all */
+}
+
+UNIT(report, goes_to_standard_error_without_a_handler) {
+    struct test_child child = test_child_run(run_without_handler, NULL);
+    EXPECT_EQ(0, child.exit_code);
+    EXPECT_HAS(child.stderr_text, "eddy: a task failed and its failure was never retrieved (\"lost\"): ");
+    EXPECT_HAS(child.stderr_text, "nobody looks either");
+    EXPECT_HAS(child.stderr_text, "coroutine 'forgotten' was never awaited");
+    EXPECT_HAS(child.stderr_text, "a done callback failed");
+    EXPECT_HAS(child.stderr_text, "coroutine 'outside' was never awaited");
+}
