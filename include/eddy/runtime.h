@@ -35,7 +35,8 @@ static inline eddy_run_options eddy_run_options_init(void) {
  *  @return           main's status; a failure's detail is printed to standard error. EDDY_ESTATE inside a
  *                    running eddy_run of this thread. EDDY_EINTERRUPTED after SIGINT (if handled). EDDY_ENOMEM
  *                    or a system code if the workers cannot start.
- *  Blocks the calling thread, which becomes worker 0. Source: asyncio.run. */
+ *  Blocks the calling thread, which becomes worker 0. Standard descriptors that are closed are opened on /dev/null first.
+ *  Source: asyncio.run. */
 EDDY_API int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) EDDY_BLOCKS;
 
 /** Counters since the run began, for one worker. */

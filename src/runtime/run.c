@@ -11,6 +11,7 @@
 
 #include "runtime/assemble.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -238,6 +239,17 @@ static unsigned usable_cores(void) {
     return (unsigned)CPU_COUNT(&cores);
 }
 
+/* libuv aborts when its own descriptors get the numbers 0 to 2: a program that was started without them gets /dev/null. */
+static int fill_standard_descriptors(void) {
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+        if (fd < 0) return -errno;
+    } while (fd <= 2);
+    close(fd);
+    return 0;
+}
+
 int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) {
     ed_process_check_marker();
     if (ed_worker_current() != NULL) return EDDY_ESTATE; /* R1 */
@@ -245,8 +257,10 @@ int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_o
     eddy_run_options filled = options != NULL ? *options : eddy_run_options_init();
     if (filled.workers == 0) filled.workers = usable_cores();
     if (filled.workers > ED_WORKERS_MAX) return EDDY_ELIMIT;
+    int status = fill_standard_descriptors();
+    if (status < 0) return status;
     struct ed_runtime *runtime;
-    int status = ed_runtime_open(&runtime, &ed_uv_driver, &filled, filled.workers, (uint64_t)clock_ns());
+    status = ed_runtime_open(&runtime, &ed_uv_driver, &filled, filled.workers, (uint64_t)clock_ns());
     if (status < 0) return status;
     pthread_mutex_init(&runtime->mutex, NULL);
     pthread_cond_init(&runtime->changed, NULL);

@@ -22,6 +22,7 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
     status = ed_runtime_start(runtime, fn, arg);
     ED_ASSERT(status == 0);
     ed_sim_turn(sched, options->seed, &runtime->ended);
+    ed_exec_shutdown(sched, runtime->deadline_ns);
     ED_STORE_SEQCST(&sched->stopping, true);
     sched->max_slices = ED_SLICES_PER_POLL;
     for (int round = 0; round < 2; round++) { /* what the first round sends arrives in the second */

@@ -8,6 +8,8 @@
  * Tests      tests/task/slab_test.c. */
 #include "task/task.h"
 
+#include <stdio.h>
+
 enum { CHUNK_RECORDS = 64, BATCH = 64 };
 
 struct ed_slab_chunk {
@@ -134,8 +136,32 @@ int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *
     return 0;
 }
 
+static _Atomic int64_t left_behind; /* handles that runs of this process ended with */
+
+int64_t ed_tasks_left_behind(void) { return ED_LOAD_RELAXED(&left_behind); }
+
+/* Handles that nobody gave back: they dangle from now on. */
+static void report_left_behind(struct ed_sched *sched) {
+    eddy_task *first = NULL;
+    int64_t count = 0;
+    for (struct ed_slab_chunk *chunk = ed_tasks_of(sched)->chunks; chunk != NULL; chunk = chunk->next)
+        for (int i = 0; i < CHUNK_RECORDS; i++) {
+            eddy_task *task = &chunk->records[i];
+            if (ed_refs_of(ED_LOAD_ACQUIRE(&task->future.word)) == 0) continue;
+            count++;
+            if (first == NULL || task->id < first->id) first = task;
+        }
+    if (count == 0) return;
+    ED_ADD_RELAXED(&left_behind, count);
+    char message[128];
+    snprintf(message, sizeof message, "the run ended with %lld task%s not released, the first of them",
+             (long long)count, count > 1 ? "s" : "");
+    ed_report_task(sched, EDDY_REPORT_SHUTDOWN, first, message, 0, NULL);
+}
+
 void ed_tasks_close(struct ed_sched *sched) {
     struct ed_tasks *tasks = ed_tasks_of(sched);
+    report_left_behind(sched);
     while (tasks->chunks != NULL) {
         struct ed_slab_chunk *chunk = tasks->chunks;
         tasks->chunks = chunk->next;

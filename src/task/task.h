@@ -70,6 +70,7 @@ struct ed_tasks {
 
 int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *arg);
 void ed_tasks_close(struct ed_sched *sched);
+int64_t ed_tasks_left_behind(void); /* task handles not released when their runs ended: for tests */
 int ed_tasks_worker_open(struct ed_worker *worker);
 void ed_tasks_worker_close(struct ed_worker *worker);
 static inline struct ed_tasks *ed_tasks_of(struct ed_sched *sched) { return sched->tasks; }

@@ -37,6 +37,7 @@
 
 #ifdef HARNESS_HAS_runtime /* else a build of some rooms only: zig build test -Drooms=base,coro */
 #define HAS_RUNTIME 1
+int64_t ed_tasks_left_behind(void);
 /* The runtime's answer to "can anything but the caller still run?" */
 void ed_test_until_quiet(void);
 #endif
@@ -288,6 +289,10 @@ int test_run_here(const struct test_case *test, struct test_how how) {
 
     const int64_t bytes = ed_alloc_live_bytes();
     if (bytes != 0) test_fail(test->suite, 0, "%lld bytes left", (long long)bytes);
+#ifdef HAS_RUNTIME
+    if (ed_tasks_left_behind() != 0)
+        test_fail(test->suite, 0, "%lld tasks not released", (long long)ed_tasks_left_behind());
+#endif
     expect_same_fds(&before);
     return 0;
 }

@@ -347,3 +347,22 @@ static int run_small(void *arg) {
 UNIT(run, without_memory_gives_enomem) {
     for (int i = 0; i < 2; i++) EXPECT(test_each_allocation_fails(run_small, (void *)&each_workers[i]) > 5);
 }
+
+static int do_nothing(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return 0;
+}
+
+static void run_without_standard_descriptors(void *arg) {
+    (void)arg;
+    close(0);
+    close(1);
+    _exit(eddy_run(do_nothing, NULL, NULL, EDDY_RUN(.workers = 2)) == 0 ? 0 : 1);
+}
+
+/* libuv would abort when its own descriptors got the numbers 0 to 2. */
+UNIT(run, starts_without_standard_descriptors) {
+    struct test_child child = test_child_run(run_without_standard_descriptors, NULL);
+    EXPECT_EQ(0, child.signal);
+    EXPECT_EQ(0, child.exit_code);
+}
