@@ -12,8 +12,8 @@
  *            later, too: `orders` keeps them.
  * Close      The listener's socket refuses new handshakes, those under way get HANDSHAKE_NS to be completed, the queue
  *            is accepted empty, then the socket is closed.
- * Invariants (V1) `live` counts the open server, each listener, each connection until its task is done; at 0 `ended` is
- *            set, for good.
+ * Invariants (V1) `live` counts the open server, its opening (the run may end, and close it, in between), each
+ *            listener, each connection until its task is done; at 0 `ended` is set, for good.
  *            (V2) A connection is in its part's list from before its handler runs until its stream is closed.
  * References the users' handles as one, `live` as one, each message under way one; the last frees, on any thread.
  * Threads    Parts: their worker, but for `orders` and `wanted`. Counters: any.
@@ -388,7 +388,7 @@ static eddy_server *create_server(eddy_connection_fn handler, void *arg, const e
     server->options.name = server->name;
     ED_STORE_RELAXED(&server->handles, 1);
     ED_STORE_RELAXED(&server->references, 2);
-    ED_STORE_RELAXED(&server->live, 1);
+    ED_STORE_RELAXED(&server->live, 2); /* open, and being opened */
     server->handler = handler;
     server->arg = arg;
     server->domain = domain ? loop : NULL;
@@ -424,8 +424,9 @@ int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, 
         struct part *part = &server->parts[i];
         if (part->fd >= 0) status = ed_run_on(part->worker, open_part, part, "server open");
     }
+    close_sockets(server, 0); /* those that no part has taken */
+    drop_live(server);
     if (status < 0) {
-        close_sockets(server, 0);
         eddy_server_release(server); /* closes what is open */
         return status;
     }

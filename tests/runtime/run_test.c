@@ -2,6 +2,8 @@
  * creation, cleans up, may spawn; who is late is named; who fails meanwhile is reported. */
 #include "task/core_testing.h"
 
+#include <unistd.h>
+
 static const int each_workers[] = {1, 2, 8};
 
 /* ---- main ---------------------------------------------------------------------------------------------------------- */

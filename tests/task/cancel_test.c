@@ -277,6 +277,56 @@ CORE_TEST(cancel, awaiter_goes_on_only_after_what_it_awaits_has_ended) {
     eddy_future_release(future);
 }
 
+/* ---- T12: round a cycle ------------------------------------------------------------------------------------------ */
+
+struct ring {
+    eddy_task *tasks[4];
+    eddy_future *gate;
+    _Atomic int asked;
+};
+struct link {
+    struct ring *ring;
+    int index;
+};
+static int await_next(void *arg, eddy_value *out) {
+    struct link *link = arg;
+    EXPECT_OK(eddy_await(link->ring->gate, NULL)); /* until all are there */
+    int status = eddy_await(EDDY_FUTURE(link->ring->tasks[(link->index + 1) % 4]), out);
+    atomic_fetch_add(&link->ring->asked, 1);
+    return status;
+}
+static int wait_at_gate(void *arg, eddy_value *out) {
+    struct link *link = arg;
+    EXPECT_OK(eddy_await(link->ring->gate, NULL));
+    eddy_future *futures[] = {EDDY_FUTURE(link->ring->tasks[1])}; /* a wait is not passed on: here the cycle opens */
+    int status = eddy_wait(futures, 1, EDDY_FOREVER, EDDY_ALL_COMPLETED, NULL);
+    (void)out;
+    return status;
+}
+
+/* Four tasks, on any workers, each awaits the next, the last the first. A cancel of the second goes round, ends at the
+ * first, which waits in another way, and unwinds them all. */
+CORE_TEST(cancel, round_a_ring_of_waiters) {
+    struct ring ring = {.gate = eddy_future_create()};
+    struct link links[4];
+    for (int i = 0; i < 4; i++) {
+        links[i] = (struct link){&ring, i};
+        ring.tasks[i] = spawn(i == 0 ? wait_at_gate : await_next, &links[i]);
+        eddy_share();
+    }
+    test_until_all_parked();
+    EXPECT_OK(eddy_future_set(ring.gate, EDDY_NONE));
+    test_until_all_parked();
+    EXPECT(eddy_cancel(EDDY_FUTURE(ring.tasks[1])));
+    for (int i = 0; i < 4; i++) EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(ring.tasks[i]), NULL));
+    for (int i = 0; i < 4; i++) {
+        EXPECT_EQ(1, eddy_task_cancelling(ring.tasks[i]));
+        eddy_task_release(ring.tasks[i]);
+    }
+    EXPECT_EQ(3, ring.asked);
+    eddy_future_release(ring.gate);
+}
+
 /* ---- storms ----------------------------------------------------------------------------------------------------- */
 
 enum { STORM = 100000, BATCH = 100 };
