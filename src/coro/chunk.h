@@ -33,8 +33,8 @@ struct ed_chunk {
 enum { ED_STACK_COLOURS = 16 };
 
 static inline struct ed_stack *ed_chunk_stack(const struct ed_chunk *chunk, size_t index) {
-    return (struct ed_stack *)(chunk->low + (index + 1) * chunk->stack_bytes -
-                               index % ED_STACK_COLOURS * ED_LINE - chunk->record_bytes);
+    return (struct ed_stack *)(chunk->low + (index + 1) * chunk->stack_bytes - index % ED_STACK_COLOURS * ED_LINE -
+                               chunk->record_bytes);
 }
 
 int ed_chunk_add(const struct ed_chunk *chunk); /* its slot, or EDDY_ELIMIT: the table is full */

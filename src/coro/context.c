@@ -136,8 +136,7 @@ void ed_context_make(struct ed_stack *stack, void (*entry)(void *arg), void *arg
 #endif
 #ifdef ED_VALGRIND
     if (context->valgrind_id == 0)
-        context->valgrind_id =
-            VALGRIND_STACK_REGISTER(context->stack_low, (char *)top); /* it starts at top */
+        context->valgrind_id = VALGRIND_STACK_REGISTER(context->stack_low, (char *)top); /* it starts at top */
 #endif
 
     context->sp = (void *)top;
@@ -154,8 +153,7 @@ void ed_context_init_thread(struct ed_context *context) {
     pthread_attr_t attributes;
     if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
         void *low;
-        if (pthread_attr_getstack(&attributes, &low, &context->stack_bytes) == 0)
-            context->stack_low = low;
+        if (pthread_attr_getstack(&attributes, &low, &context->stack_bytes) == 0) context->stack_low = low;
         pthread_attr_destroy(&attributes);
     }
 #ifdef ED_CORO_ASAN

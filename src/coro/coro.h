@@ -64,8 +64,7 @@ void ed_context_deinit_thread(struct ed_context *context);
 /* Leaves `from`, which runs, and goes on in `to`, which does not; returns when somebody switches
  * to `from` again, perhaps on another thread. The function that contains this may touch no
  * thread-local, errno included: its address would be kept across the switch. */
-static inline __attribute__((always_inline)) void ed_context_switch(struct ed_context *from,
-                                                                    struct ed_context *to) {
+static inline __attribute__((always_inline)) void ed_context_switch(struct ed_context *from, struct ed_context *to) {
 #ifdef ED_CORO_TSAN
     __tsan_switch_to_fiber(to->tsan_fiber, 0);
 #endif
@@ -126,10 +125,10 @@ struct ed_stack_options {
 };
 
 struct ed_stack_counts {
-    size_t alive;    /* given out                                                                 */
-    size_t pooled;   /* made and free: in pools and in the arena                                  */
-    size_t chunks;   /* calls of mmap                                                             */
-    size_t mappings; /* about what the kernel counts for them, guards included                    */
+    size_t alive;              /* given out                                                                 */
+    size_t pooled;             /* made and free: in pools and in the arena                                  */
+    size_t chunks;             /* calls of mmap                                                             */
+    size_t mappings;           /* about what the kernel counts for them, guards included                    */
     enum ed_stack_guard guard; /* which kind is in use: never AUTO                                */
 };
 
@@ -139,8 +138,7 @@ struct ed_stack_arena;
 /* `record_bytes` are reserved at the high end of each stack, struct ed_stack included. NULL
  * options: defaults. Gives 0, EDDY_ENOMEM, or EDDY_ENOTSUP: ADVISE was asked for and does not
  * guard here. */
-int ed_stack_arena_open(struct ed_stack_arena **arena_out, size_t record_bytes,
-                        const struct ed_stack_options *options);
+int ed_stack_arena_open(struct ed_stack_arena **arena_out, size_t record_bytes, const struct ed_stack_options *options);
 /* All pools are gone, nobody runs on a stack of it: memory of stacks still given out goes too. */
 void ed_stack_arena_close(struct ed_stack_arena *arena);
 /* Any thread; a snapshot, exact when no pool is in use. */
@@ -165,8 +163,7 @@ void ed_stack_pool_init(struct ed_stack_pool *pool, struct ed_stack_arena *arena
 void ed_stack_pool_deinit(struct ed_stack_pool *pool); /* its stacks go to the arena */
 
 /* 0, EDDY_ENOMEM, or EDDY_ELIMIT: the cap, or the kernel's limit on mappings. */
-int ed_stack_get(struct ed_stack_pool *pool, enum ed_stack_class class_,
-                 struct ed_stack **stack_out);
+int ed_stack_get(struct ed_stack_pool *pool, enum ed_stack_class class_, struct ed_stack **stack_out);
 /* Takes `stack`. Legal on that very stack, if the caller's next acts are other than ed_stack_get on
  * this pool, and end in ed_context_exit: its memory is not touched before the owner has left it. */
 void ed_stack_put(struct ed_stack_pool *pool, struct ed_stack *stack);
@@ -188,7 +185,6 @@ void ed_overflow_thread_leave(void *state);
 
 /* `describe` writes the name of what runs on `stack`, without a NUL, gives its bytes; it runs in
  * the signal handler and may only read. NULL: no names. */
-void ed_overflow_describe_with(size_t (*describe)(const struct ed_stack *stack, char *buffer,
-                                                  size_t bytes));
+void ed_overflow_describe_with(size_t (*describe)(const struct ed_stack *stack, char *buffer, size_t bytes));
 
 #endif

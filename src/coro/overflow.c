@@ -151,8 +151,7 @@ int ed_overflow_install(void) {
             if (in_place[i]) continue;
             if (sigaction(signals[i], NULL, &previous[i]) != 0) status = -errno;
             struct sigaction ours = {.sa_sigaction = on_fault, .sa_mask = previous[i].sa_mask};
-            ours.sa_flags =
-                SA_SIGINFO | SA_ONSTACK | (previous[i].sa_flags & (SA_NODEFER | SA_RESTART));
+            ours.sa_flags = SA_SIGINFO | SA_ONSTACK | (previous[i].sa_flags & (SA_NODEFER | SA_RESTART));
             if (status == 0 && sigaction(signals[i], &ours, NULL) != 0) status = -errno;
             in_place[i] = status == 0;
             if (status != 0) restore(i);

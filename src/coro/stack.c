@@ -87,9 +87,8 @@ static bool advice_guards(size_t page_bytes) {
 }
 
 static int install_guard(const struct ed_stack_arena *arena, uintptr_t page) {
-    int failed = arena->guard == ED_GUARD_ADVISE
-                     ? madvise((void *)page, arena->page_bytes, MADV_GUARD_INSTALL)
-                     : mprotect((void *)page, arena->page_bytes, PROT_NONE);
+    int failed = arena->guard == ED_GUARD_ADVISE ? madvise((void *)page, arena->page_bytes, MADV_GUARD_INSTALL)
+                                                 : mprotect((void *)page, arena->page_bytes, PROT_NONE);
     if (failed == 0) return 0;
     return arena->guard == ED_GUARD_MPROTECT && errno == ENOMEM ? EDDY_ELIMIT : EDDY_ENOMEM;
 }
@@ -121,8 +120,7 @@ int ed_stack_arena_open(struct ed_stack_arena **arena_out, size_t record_bytes,
     for (int i = 0; i < ED_STACK_CLASSES; i++) {
         struct arena_class *class_ = &arena->classes[i];
         class_->stack_bytes = nominal_bytes[i];
-        if (class_->stack_bytes < 4 * page_bytes)
-            class_->stack_bytes = 4 * page_bytes; /* big pages */
+        if (class_->stack_bytes < 4 * page_bytes) class_->stack_bytes = 4 * page_bytes; /* big pages */
         class_->next_chunk_bytes = CHUNK_BYTES_FIRST;
     }
     *arena_out = arena;
@@ -153,8 +151,8 @@ static int add_chunk(struct ed_stack_arena *arena, struct arena_class *class_) {
     size_t bytes = class_->next_chunk_bytes;
     void *memory;
     for (;; bytes /= 2) {
-        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        memory =
+            mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
         if (memory != MAP_FAILED || bytes <= CHUNK_BYTES_MIN) break;
     }
     int status = EDDY_ENOMEM;
@@ -216,8 +214,7 @@ struct ed_stack_counts ed_stack_arena_counts(struct ed_stack_arena *arena) {
     for (int i = 0; i < ED_STACK_CLASSES; i++) {
         counts.pooled += arena->classes[i].free.count;
         for (struct ed_stack_pool *pool = arena->pools; pool != NULL; pool = pool->next_pool)
-            counts.pooled +=
-                ED_LOAD_RELAXED(&pool->hot[i].count) + ED_LOAD_RELAXED(&pool->cold[i].count);
+            counts.pooled += ED_LOAD_RELAXED(&pool->hot[i].count) + ED_LOAD_RELAXED(&pool->cold[i].count);
     }
     counts.alive = arena->made > counts.pooled ? arena->made - counts.pooled : 0;
     counts.chunks = arena->chunks;
@@ -251,8 +248,7 @@ static void move(struct ed_stack_list *to, struct ed_stack_list *from) {
 
 /* Gives a list of stacks, none in use any more, to the arena: their deeper pages go back to the
  * system, the page of the record stays. */
-static void spill(struct ed_stack_arena *arena, enum ed_stack_class number,
-                  struct ed_stack_list *list) {
+static void spill(struct ed_stack_arena *arena, enum ed_stack_class number, struct ed_stack_list *list) {
     if (list->first == NULL) return;
     struct ed_stack *last = NULL;
     for (struct ed_stack *stack = list->first; stack != NULL; last = stack, stack = stack->next) {
@@ -280,8 +276,7 @@ static int refill(struct ed_stack_pool *pool, enum ed_stack_class number) {
     if (spare->count == 0)
         for (int i = 0; i < CARVE && status == 0; i++) status = carve_one(arena, number);
     if (spare->count > 0) status = 0;
-    for (int i = 0; i < ED_STACK_BATCH && spare->count > 0; i++)
-        push(&pool->hot[number], pop(spare));
+    for (int i = 0; i < ED_STACK_BATCH && spare->count > 0; i++) push(&pool->hot[number], pop(spare));
     pthread_mutex_unlock(&arena->lock);
     return status;
 }
@@ -302,15 +297,13 @@ void ed_stack_pool_deinit(struct ed_stack_pool *pool) {
     }
     pthread_mutex_lock(&arena->lock);
     struct ed_stack_pool **link = &arena->pools;
-    while (*link != pool)
-        link = &(*link)->next_pool; /* a pool that is not there: a fault at NULL */
+    while (*link != pool) link = &(*link)->next_pool; /* a pool that is not there: a fault at NULL */
     *link = pool->next_pool;
     pthread_mutex_unlock(&arena->lock);
     pool->arena = NULL;
 }
 
-int ed_stack_get(struct ed_stack_pool *pool, enum ed_stack_class class_,
-                 struct ed_stack **stack_out) {
+int ed_stack_get(struct ed_stack_pool *pool, enum ed_stack_class class_, struct ed_stack **stack_out) {
     ED_ASSERT((unsigned)class_ < ED_STACK_CLASSES);
     struct ed_stack_list *hot = &pool->hot[class_];
     if (ED_UNLIKELY(hot->first == NULL)) {
@@ -322,8 +315,7 @@ int ed_stack_get(struct ed_stack_pool *pool, enum ed_stack_class class_,
     }
     struct ed_stack *stack = pop(hot);
     ED_ASSERT(stack->class_ == class_);
-    ED_ASSERT(ed_stack_left(&stack->context) ==
-              0); /* it was put by its runner, who did not leave it */
+    ED_ASSERT(ed_stack_left(&stack->context) == 0); /* it was put by its runner, who did not leave it */
     *stack_out = stack;
     return 0;
 }

@@ -32,17 +32,15 @@ _Static_assert(offsetof(struct ed_context, fp_control) == 32, "known to the asse
 #if defined(__x86_64__)
 
 #ifdef __AVX512F__
-#define ED_SWAP_CLOBBERS_AVX512                                                                   \
-    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",   \
-        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", \
-        "k6", "k7"
+#define ED_SWAP_CLOBBERS_AVX512                                                                                   \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
+        "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
 #else
 #define ED_SWAP_CLOBBERS_AVX512
 #endif
 
 /* A new context starts with rsi == to: ed_context_first relies on it. */
-static inline __attribute__((always_inline)) void ed_context_swap(struct ed_context *from,
-                                                                  struct ed_context *to) {
+static inline __attribute__((always_inline)) void ed_context_swap(struct ed_context *from, struct ed_context *to) {
     __asm__ volatile("leaq 2f(%%rip), %%rax\n"
                      "stmxcsr 32(%%rdi)\n"
                      "fnstcw 36(%%rdi)\n"
@@ -66,18 +64,16 @@ static inline __attribute__((always_inline)) void ed_context_swap(struct ed_cont
                      "2:\n"
                      : "+D"(from), "+S"(to)
                      :
-                     : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-                       "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-                       "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
-                       "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)",
+                     : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory",
+                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                       "xmm12", "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)",
                        "st(7)" ED_SWAP_CLOBBERS_AVX512);
 }
 
 #elif defined(__aarch64__)
 
 /* A new context starts with x1 == to: ed_context_first relies on it. Its base pointer is x19. */
-static inline __attribute__((always_inline)) void ed_context_swap(struct ed_context *from_,
-                                                                  struct ed_context *to_) {
+static inline __attribute__((always_inline)) void ed_context_swap(struct ed_context *from_, struct ed_context *to_) {
     register struct ed_context *from __asm__("x0") = from_;
     register struct ed_context *to __asm__("x1") = to_;
     __asm__ volatile("adr x9, 2f\n"
@@ -97,12 +93,11 @@ static inline __attribute__((always_inline)) void ed_context_swap(struct ed_cont
                      "2:\n"
                      : "+r"(from), "+r"(to)
                      :
-                     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
-                       "x14", "x15", "x16", "x17", "x18", "x20", "x21", "x22", "x23", "x24", "x25",
-                       "x26", "x27", "x28", "x30", "cc", "memory", "v0", "v1", "v2", "v3", "v4",
-                       "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15",
-                       "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
-                       "v27", "v28", "v29", "v30", "v31");
+                     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+                       "x17", "x18", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "cc",
+                       "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13",
+                       "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27",
+                       "v28", "v29", "v30", "v31");
 }
 
 #else

@@ -21,10 +21,11 @@ struct ed_scope {
 struct ed_strand {
     struct ed_fiber fiber; /* first */
     struct ed_waiter waiter;
-    struct ed_timer timer; /* deadline of the park */
-    bool parked;           /* between ed_park and its return */
-    bool woken;            /* ed_wake came */
-    bool cancelled;        /* a request was delivered to this park */
+    struct ed_timer timer;        /* deadline of the park */
+    struct ed_call deadline_call; /* of a task in a domain */
+    bool parked;                  /* between ed_park and its return */
+    bool woken;                   /* ed_wake came */
+    bool cancelled;               /* a request was delivered to this park */
     bool timed_out;
     bool last_woken;         /* for ed_park_woken */
     bool scope_failed;       /* a scope found no memory: the next suspension says so */

@@ -46,10 +46,20 @@ void ed_wake(struct ed_fiber *fiber, int status) {
     queue(strand);
 }
 
+static void deadline_called(struct ed_call *call) { queue(ED_CONTAINER(call, struct ed_strand, deadline_call)); }
+
+/* In a domain a due timer is a callback, and the task runs in the next pass, as in asyncio. The call is ahead of whatever
+ * queues the fiber, so it has run before the fiber does. */
 static void deadline_passed(struct ed_timer *timer) {
     struct ed_strand *strand = ED_CONTAINER(timer, struct ed_strand, timer);
     strand->timed_out = true;
-    queue(strand);
+    if (strand->fiber.queued) return;
+    if (((eddy_task *)strand->fiber.task)->future.loop == NULL) {
+        queue(strand);
+    } else {
+        strand->deadline_call.run = deadline_called;
+        ed_call_soon(strand->fiber.worker, &strand->deadline_call);
+    }
 }
 
 bool ed_cancel_pending(eddy_task *task, bool take) {

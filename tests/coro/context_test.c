@@ -51,8 +51,7 @@ static void leave(struct body *body) {
 
 /* Fills more values than there are registers with what depends on `seed`, switches, and looks at
  * each. */
-__attribute__((noinline)) static bool keeps_values(struct ed_context *from, struct ed_context *to,
-                                                   uint64_t seed) {
+__attribute__((noinline)) static bool keeps_values(struct ed_context *from, struct ed_context *to, uint64_t seed) {
     uint64_t integers[16];
     double reals[16];
     for (uint64_t i = 0; i < 16; i++) {
@@ -61,15 +60,14 @@ __attribute__((noinline)) static bool keeps_values(struct ed_context *from, stru
         __asm__ volatile("" : "+r"(integers[i]));
         __asm__ volatile("" : "+m"(reals[i]));
     }
-    uint64_t a = integers[0], b = integers[1], c = integers[2], d = integers[3], e = integers[4],
-             f = integers[5], g = integers[6];
+    uint64_t a = integers[0], b = integers[1], c = integers[2], d = integers[3], e = integers[4], f = integers[5],
+             g = integers[6];
     double x = reals[0], y = reals[1], z = reals[2];
     __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f), "+r"(g));
     ed_context_switch(from, to);
     __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f), "+r"(g));
-    bool kept = a == integers[0] && b == integers[1] && c == integers[2] && d == integers[3] &&
-                e == integers[4] && f == integers[5] && g == integers[6] && x == reals[0] &&
-                y == reals[1] && z == reals[2];
+    bool kept = a == integers[0] && b == integers[1] && c == integers[2] && d == integers[3] && e == integers[4] &&
+                f == integers[5] && g == integers[6] && x == reals[0] && y == reals[1] && z == reals[2];
     for (uint64_t i = 0; i < 16; i++)
         kept = kept && integers[i] == seed * 1000003 + i && reals[i] == (double)(seed + i) / 3;
     return kept;
@@ -77,8 +75,7 @@ __attribute__((noinline)) static bool keeps_values(struct ed_context *from, stru
 
 static void keep_values_body(void *arg) {
     struct body *body = arg;
-    for (uint64_t i = 0; i < body->count; i++)
-        EXPECT(keeps_values(&body->stack->context, &here, body->number * 7 + i));
+    for (uint64_t i = 0; i < body->count; i++) EXPECT(keeps_values(&body->stack->context, &here, body->number * 7 + i));
     leave(body);
 }
 
@@ -91,16 +88,15 @@ UNIT(coro_context, keeps_values_of_both_sides) {
         bodies[i].stack = make(keep_values_body, &bodies[i]);
     }
     for (uint64_t round = 0; round <= ROUNDS; round++)
-        for (uint64_t i = 0; i < BODIES; i++)
-            EXPECT(keeps_values(&here, &bodies[i].stack->context, round * 31 + i));
+        for (uint64_t i = 0; i < BODIES; i++) EXPECT(keeps_values(&here, &bodies[i].stack->context, round * 31 + i));
     tear_down();
 }
 
 /* The callee-saved registers by name, as a caller in assembly holds them: 0 if `call` kept them
  * all. */
 #if defined(__x86_64__)
-uint64_t coro_test_call(void (*call)(struct ed_context *, struct ed_context *),
-                        struct ed_context *from, struct ed_context *to);
+uint64_t coro_test_call(void (*call)(struct ed_context *, struct ed_context *), struct ed_context *from,
+                        struct ed_context *to);
 __asm__(".text\n"
         ".type coro_test_call, @function\n"
         "coro_test_call:\n"
@@ -119,8 +115,7 @@ __asm__(".text\n"
         "    ret\n"
         ".size coro_test_call, .-coro_test_call\n");
 
-__attribute__((noinline)) static void switch_between(struct ed_context *from,
-                                                     struct ed_context *to) {
+__attribute__((noinline)) static void switch_between(struct ed_context *from, struct ed_context *to) {
     ed_context_switch(from, to);
 }
 
@@ -139,8 +134,7 @@ UNIT(coro_context, keeps_every_callee_saved_register) {
     set_up();
     struct body body = {.count = 3};
     body.stack = make(clobber_body, &body);
-    for (int i = 0; i < 4; i++)
-        EXPECT_EQ(0, coro_test_call(switch_between, &here, &body.stack->context));
+    for (int i = 0; i < 4; i++) EXPECT_EQ(0, coro_test_call(switch_between, &here, &body.stack->context));
     tear_down();
 }
 #endif
@@ -281,8 +275,7 @@ static void first_frame_body(void *arg) {
     struct body *body = arg;
     _Alignas(16) volatile char aligned[16] = {0};
     EXPECT_EQ(0, (uintptr_t)aligned % 16);
-    EXPECT_EQ(0, (uintptr_t)__builtin_frame_address(0) %
-                     16); /* a frame pointer is aligned if calls are */
+    EXPECT_EQ(0, (uintptr_t)__builtin_frame_address(0) % 16); /* a frame pointer is aligned if calls are */
 
     void *frames[100];
     int count = backtrace(frames, 100);

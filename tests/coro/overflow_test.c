@@ -47,7 +47,7 @@ static void by_recursion(void *arg) {
 __attribute__((noinline)) static int large_frame(void) {
     volatile char frame[200000];
     __asm__ volatile("" ::"r"(frame) : "memory"); /* or the compiler keeps one byte of it */
-    frame[0] = 1; /* the far end only: without probes this lands in another stack */
+    frame[0] = 1;                                 /* the far end only: without probes this lands in another stack */
     return frame[0];
 }
 
@@ -89,8 +89,7 @@ static void host_handler(int signal, siginfo_t *info, void *machine) {
         for (size_t k = 0; k < neighbours[i]->context.stack_bytes; k++) intact &= low[k] == 0x5a;
         intact &= strcmp(((struct record *)neighbours[i])->name, "neighbour") == 0;
     }
-    const char *text =
-        signal == SIGSEGV && info->si_addr != NULL ? "host was told\n" : "host was told wrong\n";
+    const char *text = signal == SIGSEGV && info->si_addr != NULL ? "host was told\n" : "host was told wrong\n";
     ssize_t wrote = write(STDERR_FILENO, text, strlen(text));
     text = intact ? "neighbours intact\n" : "neighbours damaged\n";
     wrote += write(STDERR_FILENO, text, strlen(text));
@@ -134,10 +133,8 @@ static bool advice_works(void) {
 static void check_named(void (*overflow)(void *)) {
     for (int guard = ED_GUARD_ADVISE; guard <= ED_GUARD_MPROTECT; guard++) {
         if (guard == ED_GUARD_ADVISE && !advice_works()) continue;
-        struct test_child child =
-            child_of((struct way){overflow, guard, ED_STACK_64K, .named = true, .host = true});
-        EXPECT_HAS(child.stderr_text,
-                   "eddy: stack overflow in task \"orders\" (64 KiB stack, fault at 0x");
+        struct test_child child = child_of((struct way){overflow, guard, ED_STACK_64K, .named = true, .host = true});
+        EXPECT_HAS(child.stderr_text, "eddy: stack overflow in task \"orders\" (64 KiB stack, fault at 0x");
         EXPECT_HAS(child.stderr_text, "give it a larger one: EDDY_TASK(.stack_bytes = 262144)\n");
         EXPECT_HAS(child.stderr_text, "host was told\n");
         EXPECT_HAS(child.stderr_text, "neighbours intact\n");
@@ -152,24 +149,21 @@ UNIT(coro_overflow, large_frame_is_named, NOT_HERE) { check_named(by_large_frame
 UNIT(coro_overflow, alloca_is_named, NOT_HERE) { check_named(by_alloca); }
 
 UNIT(coro_overflow, without_a_host_the_default_follows, NOT_HERE) {
-    struct test_child child =
-        child_of((struct way){by_recursion, ED_GUARD_AUTO, ED_STACK_16K, false, false});
+    struct test_child child = child_of((struct way){by_recursion, ED_GUARD_AUTO, ED_STACK_16K, false, false});
     EXPECT_EQ(SIGSEGV, child.signal);
     EXPECT_HAS(child.stderr_text, "stack overflow in a task (16 KiB stack");
     EXPECT_HAS(child.stderr_text, ".stack_bytes = 65536)");
 }
 
 UNIT(coro_overflow, largest_class_gets_other_advice, NOT_HERE) {
-    struct test_child child =
-        child_of((struct way){by_recursion, ED_GUARD_AUTO, ED_STACK_256K, .named = true});
+    struct test_child child = child_of((struct way){by_recursion, ED_GUARD_AUTO, ED_STACK_256K, .named = true});
     EXPECT_EQ(SIGSEGV, child.signal);
     EXPECT_HAS(child.stderr_text, "task \"orders\" (256 KiB stack");
     EXPECT_HAS(child.stderr_text, "there is no larger one");
 }
 
 UNIT(coro_overflow, other_faults_are_the_hosts_alone, NOT_HERE) {
-    struct test_child child =
-        child_of((struct way){by_null, ED_GUARD_AUTO, ED_STACK_64K, true, true});
+    struct test_child child = child_of((struct way){by_null, ED_GUARD_AUTO, ED_STACK_64K, true, true});
     EXPECT_EQ(42, child.exit_code);
     EXPECT_HAS(child.stderr_text, "host was told\n");
     EXPECT(strstr(child.stderr_text, "eddy:") == NULL);

@@ -61,8 +61,7 @@ static void check_guards(enum ed_stack_guard guard) {
             char *low = (char *)stacks[i]->context.stack_low;
             EXPECT_EQ((uintptr_t)stacks[i], (uintptr_t)low + stacks[i]->context.stack_bytes);
             memset(low, 0x5a, stacks[i]->context.stack_bytes); /* all of it is there */
-            memset((char *)stacks[i] + sizeof(struct ed_stack), i,
-                   sizeof(struct record) - sizeof(struct ed_stack));
+            memset((char *)stacks[i] + sizeof(struct ed_stack), i, sizeof(struct record) - sizeof(struct ed_stack));
             EXPECT(touchable(ends[1], low));
             EXPECT(!touchable(ends[1], low - 1));
             EXPECT(!touchable(ends[1], low - sysconf(_SC_PAGESIZE)));
@@ -82,9 +81,7 @@ static void check_guards(enum ed_stack_guard guard) {
     shut();
 }
 
-UNIT(coro_stack, advice_guards_each_stack, TEST_WITHOUT("valgrind qemu")) {
-    check_guards(ED_GUARD_ADVISE);
-}
+UNIT(coro_stack, advice_guards_each_stack, TEST_WITHOUT("valgrind qemu")) { check_guards(ED_GUARD_ADVISE); }
 
 UNIT(coro_stack, mprotect_guards_each_stack) { check_guards(ED_GUARD_MPROTECT); }
 
@@ -97,8 +94,7 @@ static void check_record(enum ed_stack_guard guard) {
         records[i] = (struct record *)get(ED_STACK_64K);
         EXPECT_EQ(0, records[i]->mark);
         records[i]->mark = (uintptr_t)records[i];
-        memset((char *)records[i]->stack.context.stack_low, 1,
-               records[i]->stack.context.stack_bytes);
+        memset((char *)records[i]->stack.context.stack_low, 1, records[i]->stack.context.stack_bytes);
     }
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < STACKS; i++) ed_stack_put(&pool, &records[i]->stack);
@@ -112,9 +108,7 @@ static void check_record(enum ed_stack_guard guard) {
     shut();
 }
 
-UNIT(coro_stack, record_survives_with_advice, TEST_WITHOUT("valgrind qemu")) {
-    check_record(ED_GUARD_ADVISE);
-}
+UNIT(coro_stack, record_survives_with_advice, TEST_WITHOUT("valgrind qemu")) { check_record(ED_GUARD_ADVISE); }
 
 UNIT(coro_stack, record_survives_with_mprotect) { check_record(ED_GUARD_MPROTECT); }
 
@@ -139,8 +133,7 @@ static long resident_pages(void) {
 }
 
 /* A pool keeps two batches; what it spills another pool gets, and its deep pages are given back. */
-UNIT(coro_stack, pool_spills_whole_batches_and_their_memory,
-     TEST_WITHOUT("valgrind address thread")) {
+UNIT(coro_stack, pool_spills_whole_batches_and_their_memory, TEST_WITHOUT("valgrind address thread")) {
     open_with(ED_GUARD_AUTO, 0);
     enum { STACKS = 10 * ED_STACK_BATCH };
     static struct ed_stack *stacks[STACKS];
@@ -185,9 +178,7 @@ static void check_cap(enum ed_stack_guard guard) {
     shut();
 }
 
-UNIT(coro_stack, cap_is_a_clear_error_with_advice, TEST_WITHOUT("valgrind qemu")) {
-    check_cap(ED_GUARD_ADVISE);
-}
+UNIT(coro_stack, cap_is_a_clear_error_with_advice, TEST_WITHOUT("valgrind qemu")) { check_cap(ED_GUARD_ADVISE); }
 
 UNIT(coro_stack, cap_is_a_clear_error_with_mprotect) { check_cap(ED_GUARD_MPROTECT); }
 
@@ -253,8 +244,7 @@ static void *churn(void *arg) {
             ed_stack_put(&own, &(*at)->stack);
             *at = NULL;
         }
-        if (i % 1000 == 0)
-            EXPECT(ed_stack_arena_counts(arena).alive <= THREADS * (HELD + ED_STACK_BATCH));
+        if (i % 1000 == 0) EXPECT(ed_stack_arena_counts(arena).alive <= THREADS * (HELD + ED_STACK_BATCH));
     }
     for (int i = 0; i < HELD; i++) {
         if (held[i] == NULL) continue;
@@ -268,8 +258,7 @@ static void *churn(void *arg) {
 UNIT(coro_stack, pools_share_an_arena, TEST_LIMIT(60)) {
     open_with(ED_GUARD_AUTO, 0);
     pthread_t threads[THREADS];
-    for (uintptr_t i = 0; i < THREADS; i++)
-        EXPECT_EQ(0, pthread_create(&threads[i], NULL, churn, (void *)(i + 1)));
+    for (uintptr_t i = 0; i < THREADS; i++) EXPECT_EQ(0, pthread_create(&threads[i], NULL, churn, (void *)(i + 1)));
     for (int i = 0; i < THREADS; i++) EXPECT_EQ(0, pthread_join(threads[i], NULL));
     EXPECT_EQ(0, ed_stack_arena_counts(arena).alive);
     shut();
@@ -291,8 +280,7 @@ static int open_get_close(void *arg) {
 }
 
 UNIT(coro_stack, each_allocation_may_fail) {
-    EXPECT_EQ(4,
-              test_each_allocation_fails(open_get_close, NULL)); /* the arena, a chunk per class */
+    EXPECT_EQ(4, test_each_allocation_fails(open_get_close, NULL)); /* the arena, a chunk per class */
 }
 
 static void get_own_stack(void *arg) {

@@ -116,9 +116,7 @@ UNIT(harness, counts_what_is_skipped) {
 UNIT(harness, finds_a_failed_claim) { expect_found("planted.fails", "2 + 3: want 4, got 5"); }
 UNIT(harness, finds_a_crash) { expect_found("planted.crashes", "ended by signal 6"); }
 UNIT(harness, finds_a_hang) { expect_found("planted.hangs", "over its limit of"); }
-UNIT(harness, finds_a_hang_that_is_deaf) {
-    expect_found("planted.deaf_hangs", "over its limit of");
-}
+UNIT(harness, finds_a_hang_that_is_deaf) { expect_found("planted.deaf_hangs", "over its limit of"); }
 UNIT(harness, finds_leaked_bytes) { expect_found("planted.leaks_bytes", "40 bytes left"); }
 UNIT(harness, finds_a_leaked_descriptor) { expect_found("planted.leaks_descriptor", "/dev/null"); }
 UNIT(harness, finds_a_process_left_behind) {

@@ -67,8 +67,7 @@ static struct {
     int seeds, repeat, jobs;
     bool planted, units, list, times, simulated_only, verbose;
     const char *scripts, *bin, *variant, *under, *exact;
-} options = {
-    .seeds = SEEDS_DEFAULT, .repeat = 1, .jobs = JOBS_DEFAULT, .units = true, .variant = "plain"};
+} options = {.seeds = SEEDS_DEFAULT, .repeat = 1, .jobs = JOBS_DEFAULT, .units = true, .variant = "plain"};
 
 static struct run *runs;
 static size_t runs_count;
@@ -177,8 +176,7 @@ static void choose(void) {
     for (struct test_case *test = test_all(); test != NULL; test = test->next) count++;
     struct test_case **sorted = need(calloc(count + 1, sizeof *sorted));
     count = 0;
-    for (struct test_case *test = test_all(); test != NULL; test = test->next)
-        sorted[count++] = test;
+    for (struct test_case *test = test_all(); test != NULL; test = test->next) sorted[count++] = test;
     qsort(sorted, count, sizeof *sorted, by_name);
     for (int round = 0; round < options.repeat; round++) {
         for (size_t i = 0; i < count && options.units; i++) add_test(sorted[i]);
@@ -191,8 +189,7 @@ static void choose(void) {
 
 static void describe(const struct run *run, char *text, size_t bytes) {
     if (run->how.simulated)
-        snprintf(text, bytes, "%s [simulated, seed %llu]", run->name,
-                 (unsigned long long)run->how.seed);
+        snprintf(text, bytes, "%s [simulated, seed %llu]", run->name, (unsigned long long)run->how.seed);
     else if (run->how.workers > 0)
         snprintf(text, bytes, "%s [workers %d]", run->name, run->how.workers);
     else
@@ -208,8 +205,7 @@ static void show_bar(const struct run *last) {
     enum { WIDTH = 30 };
     const size_t done = counts[PASSED] + counts[FAILED] + counts[SKIPPED];
     const int filled = runs_count ? (int)(done * WIDTH / runs_count) : WIDTH;
-    printf("\r\033[K[%.*s%*s] %zu/%zu", filled, "##############################", WIDTH - filled,
-           "", done, runs_count);
+    printf("\r\033[K[%.*s%*s] %zu/%zu", filled, "##############################", WIDTH - filled, "", done, runs_count);
     if (counts[FAILED] > 0) printf(", %zu failed", counts[FAILED]);
     printf("  %.40s", last->name);
     fflush(stdout);
@@ -221,8 +217,7 @@ static void tell_failure(const struct run *run, const char *why) {
     clear_bar();
     printf("FAIL %s: %s\n", text, why);
     if (run->output_bytes > 0) {
-        const size_t cut =
-            run->output_bytes > SHOWN_BYTES_MAX ? run->output_bytes - SHOWN_BYTES_MAX : 0;
+        const size_t cut = run->output_bytes > SHOWN_BYTES_MAX ? run->output_bytes - SHOWN_BYTES_MAX : 0;
         if (cut > 0) printf("(%zu bytes before this are not shown: use --verbose)\n", cut);
         fwrite(run->output + cut, 1, run->output_bytes - cut, stdout);
         if (run->output[run->output_bytes - 1] != '\n') putchar('\n');
@@ -261,8 +256,7 @@ static void start(struct run *run) {
         if (options.under != NULL) {
             char *rest = NULL;
             snprintf(under, sizeof under, "%s", options.under);
-            for (char *word = strtok_r(under, " ", &rest); word != NULL && argc < 32;
-                 word = strtok_r(NULL, " ", &rest))
+            for (char *word = strtok_r(under, " ", &rest); word != NULL && argc < 32; word = strtok_r(NULL, " ", &rest))
                 argv[argc++] = word;
         }
         snprintf(workers, sizeof workers, "%d", run->how.workers);
@@ -295,8 +289,7 @@ static void start(struct run *run) {
     sigaddset(&plain, SIGTERM);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &plain);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     const int failed = posix_spawnp(&run->pid, argv[0], &actions, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
@@ -377,8 +370,7 @@ static void finish(struct run *run) {
     if (run->aborted)
         snprintf(why, sizeof why, "over its limit of %d s", limit_s);
     else if (WIFSIGNALED(status))
-        snprintf(why, sizeof why, "ended by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
+        snprintf(why, sizeof why, "ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) == TEST_EXIT_SKIPPED)
         run->state = SKIPPED;
     else if (WEXITSTATUS(status) != 0)
@@ -441,8 +433,7 @@ static void enforce_limit(struct run *run, int64_t now) {
 static void reap(struct run *running[], int count) {
     for (int i = 0; i < count; i++) {
         struct run *run = running[i];
-        if (!run->reaped && waitpid(run->pid, &run->wait_status, WNOHANG) == run->pid)
-            run->reaped = true;
+        if (!run->reaped && waitpid(run->pid, &run->wait_status, WNOHANG) == run->pid) run->reaped = true;
     }
 }
 
@@ -463,8 +454,7 @@ static void run_all(void) {
             running[count++] = run;
         }
         struct pollfd ready[JOBS_MAX];
-        for (int i = 0; i < count; i++)
-            ready[i] = (struct pollfd){.fd = running[i]->fd, .events = POLLIN};
+        for (int i = 0; i < count; i++) ready[i] = (struct pollfd){.fd = running[i]->fd, .events = POLLIN};
         bool closed = false; /* a closed pipe says that the end is near: look at once */
         for (int i = 0; i < count; i++) closed = closed || running[i]->fd < 0;
         poll(ready, (nfds_t)count, closed ? 1 : 50);
@@ -608,8 +598,7 @@ static int run_exact(void) {
 static void set_environment(void) {
     char path[4096];
     setenv("EDDY_ROOT", getcwd(path, sizeof path), 1);
-    if (options.bin != NULL)
-        setenv("EDDY_BUILD_DIR", realpath(options.bin, path) ? path : options.bin, 1);
+    if (options.bin != NULL) setenv("EDDY_BUILD_DIR", realpath(options.bin, path) ? path : options.bin, 1);
     setenv("EDDY_VARIANT", options.variant, 1);
     if (options.under != NULL) setenv("EDDY_UNDER", options.under, 1);
 }
@@ -638,8 +627,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     const char *tmp = getenv("TMPDIR");
-    snprintf(temporary, sizeof temporary, "%.80s/eddy-tests-XXXXXX",
-             tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
+    snprintf(temporary, sizeof temporary, "%.80s/eddy-tests-XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
     if (mkdtemp(temporary) == NULL) die("cannot make a folder for temporary files", temporary);
 
     if (!options.units)

@@ -112,8 +112,7 @@ static void print_where(void) {
     if (how_now.simulated)
         fprintf(stderr, ", simulated, seed %llu\n", (unsigned long long)how_now.seed);
     else if (how_now.workers > 0)
-        fprintf(stderr, ", workers %d, seed %llu\n", how_now.workers,
-                (unsigned long long)how_now.seed);
+        fprintf(stderr, ", workers %d, seed %llu\n", how_now.workers, (unsigned long long)how_now.seed);
     else
         fprintf(stderr, "\n");
 }
@@ -130,8 +129,8 @@ _Noreturn void test_fail(const char *file, int line, const char *format, ...) {
     _exit(1);
 }
 
-void test_expect_eq(const char *file, int line, const char *want_text, const char *got_text,
-                    long long want, long long got) {
+void test_expect_eq(const char *file, int line, const char *want_text, const char *got_text, long long want,
+                    long long got) {
     if (want == got) return;
     char *end;
     strtoll(want_text, &end, 0);
@@ -140,15 +139,12 @@ void test_expect_eq(const char *file, int line, const char *want_text, const cha
     test_fail(file, line, "%s: want %s = %lld, got %lld", got_text, want_text, want, got);
 }
 
-void test_expect_str(const char *file, int line, const char *what, const char *want,
-                     const char *got) {
+void test_expect_str(const char *file, int line, const char *what, const char *want, const char *got) {
     if (want == got || (want != NULL && got != NULL && strcmp(want, got) == 0)) return;
-    test_fail(file, line, "%s: want \"%s\", got \"%s\"", what, want ? want : "(null)",
-              got ? got : "(null)");
+    test_fail(file, line, "%s: want \"%s\", got \"%s\"", what, want ? want : "(null)", got ? got : "(null)");
 }
 
-void test_expect_has(const char *file, int line, const char *what, const char *text,
-                     const char *part) {
+void test_expect_has(const char *file, int line, const char *what, const char *text, const char *part) {
     if (text != NULL && strstr(text, part) != NULL) return;
     test_fail(file, line, "%s: want \"%s\" in it, got \"%s\"", what, part, text ? text : "(null)");
 }
@@ -213,8 +209,7 @@ static void expect_same_fds(const struct fds *before) {
     if (left > 0) test_fail(current->suite, 0, "%d descriptors left", left);
     for (int i = 0; i < before->count; i++)
         if (!fds_has(&after, before->fd[i]))
-            test_fail(current->suite, 0, "descriptor %d was closed, and not by its owner",
-                      before->fd[i]);
+            test_fail(current->suite, 0, "descriptor %d was closed, and not by its owner", before->fd[i]);
 }
 
 /* libuv opens a pipe for signals with its first loop and keeps it: not a test's leak. */
@@ -270,8 +265,7 @@ int test_run_here(const struct test_case *test, struct test_how how) {
     if (test->without != NULL) {
         char words[256], *rest = NULL;
         snprintf(words, sizeof words, "%s", test->without);
-        for (char *word = strtok_r(words, " ", &rest); word != NULL;
-             word = strtok_r(NULL, " ", &rest))
+        for (char *word = strtok_r(words, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
             if (test_under(word)) test_skip("not under %s", word);
     }
     prime_libuv();
@@ -284,8 +278,7 @@ int test_run_here(const struct test_case *test, struct test_how how) {
         test->body();
     else
         status = run_parallel(test);
-    if (status < 0)
-        test_fail(test->suite, 0, "the run ended with %d (%s)", status, test_status(status));
+    if (status < 0) test_fail(test->suite, 0, "the run ended with %d (%s)", status, test_status(status));
 
     const int64_t bytes = ed_alloc_live_bytes();
     if (bytes != 0) test_fail(test->suite, 0, "%lld bytes left", (long long)bytes);
@@ -307,12 +300,11 @@ int test_each_allocation_fails(int (*fn)(void *arg), void *arg) {
         const bool failed = ed_alloc_fail_remaining() == 0;
         ed_alloc_fail_at(0);
         if (status < 0 && !(failed && status == EDDY_ENOMEM))
-            test_fail(__FILE__, __LINE__, "allocation %d failed: status %d (%s), not EDDY_ENOMEM",
-                      nth, status, test_status(status));
+            test_fail(__FILE__, __LINE__, "allocation %d failed: status %d (%s), not EDDY_ENOMEM", nth, status,
+                      test_status(status));
         const int64_t after = ed_alloc_live_bytes();
         if (after > before)
-            test_fail(__FILE__, __LINE__, "allocation %d failed: %lld bytes left", nth,
-                      (long long)(after - before));
+            test_fail(__FILE__, __LINE__, "allocation %d failed: %lld bytes left", nth, (long long)(after - before));
         if (!failed) return nth - 1;
     }
 }
@@ -406,8 +398,7 @@ const char *test_folder(void) {
     const char *given = getenv("EDDY_TMP"); /* the runner's: it removes it */
     if (given != NULL) {
         snprintf(folder, sizeof folder, "%s", given);
-        if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-            test_fail(__FILE__, __LINE__, "cannot make %s", folder);
+        if (mkdir(folder, 0700) != 0 && errno != EEXIST) test_fail(__FILE__, __LINE__, "cannot make %s", folder);
         return folder;
     }
     snprintf(folder, sizeof folder, "/tmp/eddy-test-XXXXXX");

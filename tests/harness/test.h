@@ -32,17 +32,14 @@ struct test_case {
 };
 
 #define TEST(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_TASK, __VA_ARGS__)
-#define CORE_TEST(suite_, name_, ...) \
-    TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_CORE, __VA_ARGS__)
+#define CORE_TEST(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_CORE, __VA_ARGS__)
 #define UNIT(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_UNIT, __VA_ARGS__)
-#define PLANTED(suite_, name_, ...) \
-    TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_UNIT, .planted = true, __VA_ARGS__)
+#define PLANTED(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_UNIT, .planted = true, __VA_ARGS__)
 #define PLANTED_TASK(suite_, name_, ...) \
     TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_TASK, .planted = true, __VA_ARGS__)
 
 #define TEST_LIMIT(seconds) .limit_s = (seconds)
-#define TEST_WITHOUT(words) \
-    .without = (words) /* of: thread address valgrind qemu; the run is skipped */
+#define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu; the run is skipped */
 
 #define TEST_DEFINE_(suite_, name_, ...)                                                     \
     static void test_##suite_##_##name_(void);                                               \
@@ -63,29 +60,23 @@ void test_add(struct test_case *test);
     } while (0)
 
 /* Integers of any type, the wanted one first. */
-#define EXPECT_EQ(want, got) \
-    test_expect_eq(__FILE__, __LINE__, #want, #got, (long long)(want), (long long)(got))
+#define EXPECT_EQ(want, got) test_expect_eq(__FILE__, __LINE__, #want, #got, (long long)(want), (long long)(got))
 
-#define EXPECT_OK(status)                                                         \
-    do {                                                                          \
-        const int status_ = (status);                                             \
-        if (status_ < 0)                                                          \
-            test_fail(__FILE__, __LINE__, "%s: status %d (%s)", #status, status_, \
-                      test_status(status_));                                      \
+#define EXPECT_OK(status)                                                                                             \
+    do {                                                                                                              \
+        const int status_ = (status);                                                                                 \
+        if (status_ < 0) test_fail(__FILE__, __LINE__, "%s: status %d (%s)", #status, status_, test_status(status_)); \
     } while (0)
 
 #define EXPECT_STR(want, got) test_expect_str(__FILE__, __LINE__, #got, (want), (got))
 /* `part` occurs in `text`. */
 #define EXPECT_HAS(text, part) test_expect_has(__FILE__, __LINE__, #text, (text), (part))
 
-_Noreturn void test_fail(const char *file, int line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-void test_expect_eq(const char *file, int line, const char *want_text, const char *got_text,
-                    long long want, long long got);
-void test_expect_str(const char *file, int line, const char *what, const char *want,
-                     const char *got);
-void test_expect_has(const char *file, int line, const char *what, const char *text,
-                     const char *part);
+_Noreturn void test_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void test_expect_eq(const char *file, int line, const char *want_text, const char *got_text, long long want,
+                    long long got);
+void test_expect_str(const char *file, int line, const char *what, const char *want, const char *got);
+void test_expect_has(const char *file, int line, const char *what, const char *text, const char *part);
 const char *test_status(int status);
 
 /* Ends the test as skipped; the reason is printed and the run is counted as skipped. */
@@ -93,10 +84,9 @@ _Noreturn void test_skip(const char *format, ...) __attribute__((format(printf, 
 
 /* ------------------------------------------------------------------ what runs */
 
-int test_workers(void);   /* workers of the runtime; 1 on the single-threaded driver, 0 in a UNIT */
-uint64_t test_seed(void); /* same seed, same random choices; 1 unless asked otherwise             */
-bool test_simulated(
-    void); /* on the single-threaded driver                                        */
+int test_workers(void);    /* workers of the runtime; 1 on the single-threaded driver, 0 in a UNIT */
+uint64_t test_seed(void);  /* same seed, same random choices; 1 unless asked otherwise             */
+bool test_simulated(void); /* on the single-threaded driver                                        */
 /* Built with or run under: "thread", "address", "valgrind", "qemu". */
 bool test_under(const char *tool);
 /* `n` for plain runs; a tenth of it, at least 1, where a tool makes everything ten times slower. */

@@ -104,8 +104,7 @@ static EDDY_CORO(app) {
     CHECK(eddy_thread_pool_abandon(threads, blocking, &number, &abandon_options, &value) == 0);
 #else
     CHECK(eddy_thread_pool_create(&threads, EDDY_THREAD_POOL(.name = "own")) == 0);
-    CHECK(eddy_thread_pool_abandon(threads, blocking, &number, EDDY_ABANDON_JOB(.name = "job"),
-                                   &value) == 0);
+    CHECK(eddy_thread_pool_abandon(threads, blocking, &number, EDDY_ABANDON_JOB(.name = "job"), &value) == 0);
 #endif
     CHECK(value.i64 == 22);
     CHECK(eddy_thread_pool_close(threads) == 0);
@@ -117,8 +116,7 @@ static EDDY_CORO(app) {
 #else
     CHECK(eddy_process_pool_create(&processes, EDDY_PROCESS_POOL(.processes = 1)) == 0);
 #endif
-    CHECK(eddy_process_pool_run(processes, doubled, eddy_bytes_view(&number, sizeof number),
-                                &answer) == 0);
+    CHECK(eddy_process_pool_run(processes, doubled, eddy_bytes_view(&number, sizeof number), &answer) == 0);
     CHECK(answer.size == sizeof number && memcmp(answer.data, "\x2a\0\0\0", 4) == 0);
     eddy_bytes_free(&answer);
     CHECK(eddy_process_pool_close(processes) == 0);
@@ -129,10 +127,8 @@ static EDDY_CORO(app) {
     eddy_connect_options connect_options = eddy_connect_options_init();
     CHECK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), &connect_options) == 0);
 #else
-    CHECK(eddy_server_open(&server, "127.0.0.1", 0, connected, NULL, EDDY_SERVER(.backlog = 8)) ==
-          0);
-    CHECK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), EDDY_CONNECT(.family = 0)) ==
-          0);
+    CHECK(eddy_server_open(&server, "127.0.0.1", 0, connected, NULL, EDDY_SERVER(.backlog = 8)) == 0);
+    CHECK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), EDDY_CONNECT(.family = 0)) == 0);
 #endif
     CHECK(eddy_stream_read_exactly(stream, text, 5, NULL) >= 0);
     CHECK(strcmp(text, "hello") == 0);

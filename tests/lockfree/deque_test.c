@@ -121,7 +121,8 @@ UNIT(deque, owner_and_three_thieves, TEST_LIMIT(60)) {
     for (uint64_t next = 0; next < stress.total;) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
         uint64_t burst = random % 16 == 0 ? 500 : random % 8;
-        for (; burst > 0 && next < stress.total; burst--, next++) EXPECT_OK(ed_deque_push(&stress.deque, hint(next), next));
+        for (; burst > 0 && next < stress.total; burst--, next++)
+            EXPECT_OK(ed_deque_push(&stress.deque, hint(next), next));
         if (random >> 8 & 1 && ed_deque_newest(&stress.deque) != NULL) {
             note_given(&stress, ed_deque_newest(&stress.deque)->hint);
             ed_deque_drop_newest(&stress.deque);

@@ -20,7 +20,7 @@ enum {
     CHOICES_MAX = 8192,
     BLOCKS_MAX = 256,
     STACK_BYTES = 256 * 1024,
-    CHANGES = 3,   /* of priority, in one random schedule */
+    CHANGES = 3,    /* of priority, in one random schedule */
     SPIN_QUIET = 4, /* so many equal loads in a row look like spinning: no more choices */
     SPIN_WAIT = 8,  /* and so many wait for another value */
 };
@@ -40,9 +40,9 @@ struct view {
 struct message { /* one value of a location */
     uint64_t value;
     int older;
-    uint16_t at;     /* its place in the order of the location */
-    uint16_t known;  /* locations in the view; 0: it releases nothing */
-    uint32_t view;   /* in views[]: clocks, then oldest */
+    uint16_t at;    /* its place in the order of the location */
+    uint16_t known; /* locations in the view; 0: it releases nothing */
+    uint32_t view;  /* in views[]: clocks, then oldest */
     uint8_t thread;
 };
 
@@ -57,7 +57,8 @@ struct cell { /* a byte of the arena */
     uint32_t stamp;
     bool freed;
     uint8_t writer;
-    uint16_t written, read[MODEL_THREADS], touched[MODEL_THREADS], stored[MODEL_THREADS]; /* clocks; the last two: atomic */
+    uint16_t written, read[MODEL_THREADS], touched[MODEL_THREADS],
+        stored[MODEL_THREADS]; /* clocks; the last two: atomic */
     const void *written_pc;
 };
 
@@ -205,7 +206,8 @@ static void print_trace(void) {
                      (size_t)((char *)pcs[i] - __executable_start - 1));
             FILE *pipe = popen(command, "r");
             if (pipe != NULL) {
-                if (fgets(function, sizeof function, pipe) == NULL || fgets(where, sizeof where, pipe) == NULL) *where = '\0';
+                if (fgets(function, sizeof function, pipe) == NULL || fgets(where, sizeof where, pipe) == NULL)
+                    *where = '\0';
                 pclose(pipe);
             }
             function[strcspn(function, "\n")] = where[strcspn(where, " \n")] = '\0';
@@ -332,7 +334,9 @@ static void thread_main(void *arg) {
 
 void model_set_worker(struct ed_worker *worker) { threads[now.current].worker = worker; }
 struct ed_worker *ed_worker_current(void);
-struct ed_worker *ed_worker_current(void) { return threads[now.current].worker; }
+struct ed_worker *ed_worker_current(void) {
+    return threads[now.current].worker;
+}
 
 /* ---- memory -------------------------------------------------------------------------------------- */
 
@@ -375,7 +379,8 @@ static void plain(uintptr_t address, size_t bytes, bool write, void *pc) {
         if (cell->written > clock[cell->writer]) race(address + i, what, cell->writer, "a write", pc);
         for (unsigned t = 0; t <= now.threads_count; t++) {
             if (write && cell->read[t] > clock[t]) race(address + i, what, t, "a read", pc);
-            if ((write ? cell->touched : cell->stored)[t] > clock[t]) race(address + i, what, t, "an atomic access", pc);
+            if ((write ? cell->touched : cell->stored)[t] > clock[t])
+                race(address + i, what, t, "an atomic access", pc);
         }
         if (write) {
             cell->writer = (uint8_t)now.current;
@@ -419,7 +424,8 @@ void ed_free(void *block) {
 void *ed_realloc(void *block, size_t bytes) {
     void *moved = allocate(bytes, true);
     for (unsigned i = 0; i < now.blocks_count && block != NULL; i++)
-        if (now.blocks[i].start == block) memcpy(moved, block, now.blocks[i].bytes < bytes ? now.blocks[i].bytes : bytes);
+        if (now.blocks[i].start == block)
+            memcpy(moved, block, now.blocks[i].bytes < bytes ? now.blocks[i].bytes : bytes);
     ed_free(block);
     return moved;
 }
@@ -523,7 +529,8 @@ static int pick(struct location *location, int order, const uint64_t *expected) 
     unsigned count = 0;
     candidates[count++] = location->newest;
     if (now.concurrent && now.current != 0 && !location->figure) {
-        for (int i = messages[location->newest].older; i >= 0 && messages[i].at >= oldest && count < 6; i = messages[i].older)
+        for (int i = messages[location->newest].older; i >= 0 && messages[i].at >= oldest && count < 6;
+             i = messages[i].older)
             if (expected == NULL || messages[i].value != *expected) candidates[count++] = i;
     }
     unsigned taken = 0;
@@ -639,8 +646,8 @@ static uint64_t modify(uintptr_t address, unsigned bytes, uint64_t value, enum c
     return old;
 }
 
-static uint64_t compare_and_swap(uintptr_t address, unsigned bytes, uint64_t expected, uint64_t value, int order, int failure,
-                                 void *pc) {
+static uint64_t compare_and_swap(uintptr_t address, unsigned bytes, uint64_t expected, uint64_t value, int order,
+                                 int failure, void *pc) {
     struct location *location = locate(address, bytes);
     if (!location->figure) point(true);
     no_spin();
@@ -663,13 +670,13 @@ static uint64_t compare_and_swap(uintptr_t address, unsigned bytes, uint64_t exp
 
 #define PC __builtin_return_address(0)
 
-#define PLAIN(bytes)                                                  \
-    void __tsan_read##bytes(void *p);                                 \
-    void __tsan_write##bytes(void *p);                                \
-    void __tsan_unaligned_read##bytes(void *p);                       \
-    void __tsan_unaligned_write##bytes(void *p);                      \
-    void __tsan_read##bytes(void *p) { plain((uintptr_t)p, bytes, false, PC); } \
-    void __tsan_write##bytes(void *p) { plain((uintptr_t)p, bytes, true, PC); } \
+#define PLAIN(bytes)                                                                      \
+    void __tsan_read##bytes(void *p);                                                     \
+    void __tsan_write##bytes(void *p);                                                    \
+    void __tsan_unaligned_read##bytes(void *p);                                           \
+    void __tsan_unaligned_write##bytes(void *p);                                          \
+    void __tsan_read##bytes(void *p) { plain((uintptr_t)p, bytes, false, PC); }           \
+    void __tsan_write##bytes(void *p) { plain((uintptr_t)p, bytes, true, PC); }           \
     void __tsan_unaligned_read##bytes(void *p) { plain((uintptr_t)p, bytes, false, PC); } \
     void __tsan_unaligned_write##bytes(void *p) { plain((uintptr_t)p, bytes, true, PC); }
 PLAIN(1)
@@ -706,29 +713,31 @@ void *__tsan_memmove(void *to, const void *from, size_t bytes) {
 void __tsan_atomic_thread_fence(int order) { (void)order; }
 void __tsan_atomic_signal_fence(int order) { (void)order; }
 
-#define MODIFY(bits, type, name, change)                                                   \
-    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order);            \
-    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order) {           \
+#define MODIFY(bits, type, name, change)                                                 \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order);          \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order) {         \
         return (type)modify((uintptr_t)p, bits / 8, (uint64_t)value, change, order, PC); \
     }
-#define ATOMIC(bits, type)                                                                                       \
-    type __tsan_atomic##bits##_load(const volatile type *p, int order);                                          \
-    void __tsan_atomic##bits##_store(volatile type *p, type value, int order);                                   \
-    type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, int failure); \
-    type __tsan_atomic##bits##_load(const volatile type *p, int order) {                                         \
-        return (type)load((uintptr_t)p, bits / 8, order, PC);                                                    \
-    }                                                                                                            \
-    void __tsan_atomic##bits##_store(volatile type *p, type value, int order) {                                  \
-        store((uintptr_t)p, bits / 8, value, order, PC);                                                         \
-    }                                                                                                            \
-    type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, int failure) { \
-        return (type)compare_and_swap((uintptr_t)p, bits / 8, expected, value, order, failure, PC);              \
-    }                                                                                                            \
-    MODIFY(bits, type, exchange, EXCHANGE)                                                                       \
-    MODIFY(bits, type, fetch_add, ADD)                                                                           \
-    MODIFY(bits, type, fetch_sub, SUB)                                                                           \
-    MODIFY(bits, type, fetch_and, AND)                                                                           \
-    MODIFY(bits, type, fetch_or, OR)                                                                             \
+#define ATOMIC(bits, type)                                                                                  \
+    type __tsan_atomic##bits##_load(const volatile type *p, int order);                                     \
+    void __tsan_atomic##bits##_store(volatile type *p, type value, int order);                              \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, \
+                                                    int failure);                                           \
+    type __tsan_atomic##bits##_load(const volatile type *p, int order) {                                    \
+        return (type)load((uintptr_t)p, bits / 8, order, PC);                                               \
+    }                                                                                                       \
+    void __tsan_atomic##bits##_store(volatile type *p, type value, int order) {                             \
+        store((uintptr_t)p, bits / 8, value, order, PC);                                                    \
+    }                                                                                                       \
+    type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, \
+                                                    int failure) {                                          \
+        return (type)compare_and_swap((uintptr_t)p, bits / 8, expected, value, order, failure, PC);         \
+    }                                                                                                       \
+    MODIFY(bits, type, exchange, EXCHANGE)                                                                  \
+    MODIFY(bits, type, fetch_add, ADD)                                                                      \
+    MODIFY(bits, type, fetch_sub, SUB)                                                                      \
+    MODIFY(bits, type, fetch_and, AND)                                                                      \
+    MODIFY(bits, type, fetch_or, OR)                                                                        \
     MODIFY(bits, type, fetch_xor, XOR)
 ATOMIC(8, uint8_t)
 ATOMIC(16, uint16_t)
@@ -776,7 +785,8 @@ static bool execute(const struct model_scenario *scenario) {
 
     for (unsigned i = 1; i <= now.threads_count; i++) {
         for (unsigned t = 0; t < MODEL_THREADS; t++)
-            if (threads[i].view.clock[t] > threads[0].view.clock[t]) threads[0].view.clock[t] = threads[i].view.clock[t];
+            if (threads[i].view.clock[t] > threads[0].view.clock[t])
+                threads[0].view.clock[t] = threads[i].view.clock[t];
         if (threads[i].status == ENDED || (threads[i].status == WAITS && scenario->may_wait)) continue;
         model_violation("thread %u %s for ever", i, threads[i].status == WAITS ? "waits" : "spins");
     }
@@ -877,14 +887,21 @@ int model_main(int argc, char **argv, const struct model_scenario *scenarios, si
             options.quiet = true;
             continue;
         }
-        if (strcmp(argv[i], "--schedules") == 0) options.schedules = number;
-        else if (strcmp(argv[i], "--seeds") == 0) options.seeds = number;
-        else if (strcmp(argv[i], "--first-seed") == 0) options.first_seed = number;
-        else if (strcmp(argv[i], "--preemptions") == 0) options.level = (unsigned)number;
-        else if (strcmp(argv[i], "--only") == 0) options.only = argv[i + 1];
+        if (strcmp(argv[i], "--schedules") == 0)
+            options.schedules = number;
+        else if (strcmp(argv[i], "--seeds") == 0)
+            options.seeds = number;
+        else if (strcmp(argv[i], "--first-seed") == 0)
+            options.first_seed = number;
+        else if (strcmp(argv[i], "--preemptions") == 0)
+            options.level = (unsigned)number;
+        else if (strcmp(argv[i], "--only") == 0)
+            options.only = argv[i + 1];
         else {
-            fprintf(stderr, "usage: %s [--schedules N] [--seeds N] [--first-seed N] [--preemptions N] [--only TEXT] [--quiet]\n",
-                    argv[0]);
+            fprintf(
+                stderr,
+                "usage: %s [--schedules N] [--seeds N] [--first-seed N] [--preemptions N] [--only TEXT] [--quiet]\n",
+                argv[0]);
             return 2;
         }
         i++;
@@ -904,8 +921,10 @@ int model_main(int argc, char **argv, const struct model_scenario *scenarios, si
     unsigned passed = 0, failed = 0;
     for (size_t i = 0; i < count; i++) {
         if (options.only != NULL && strstr(scenarios[i].name, options.only) == NULL) continue;
-        if (explore(&scenarios[i])) passed++;
-        else failed++;
+        if (explore(&scenarios[i]))
+            passed++;
+        else
+            failed++;
     }
     if (!options.quiet || failed > 0) printf("%u passed, %u failed\n", passed, failed);
     return failed > 0;

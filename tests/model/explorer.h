@@ -31,15 +31,15 @@ struct model_scenario {
     const char *name;
     void (*setup)(void);
     void (*threads[MODEL_THREADS - 1])(void);
-    void (*check)(void);        /* all threads have ended, or wait for ever */
-    bool may_wait;              /* some may wait for ever: check() judges */
-    const char *must_find;      /* litmus tests: a violation whose text begins so must be found */
+    void (*check)(void);   /* all threads have ended, or wait for ever */
+    bool may_wait;         /* some may wait for ever: check() judges */
+    const char *must_find; /* litmus tests: a violation whose text begins so must be found */
 };
 
 /* A program's main: all its scenarios. */
 int model_main(int argc, char **argv, const struct model_scenario *scenarios, size_t count);
-#define MODEL_MAIN(scenarios)                                                                \
-    int main(int argc, char **argv) {                                                        \
+#define MODEL_MAIN(scenarios)                                                                 \
+    int main(int argc, char **argv) {                                                         \
         return model_main(argc, argv, (scenarios), sizeof(scenarios) / sizeof(scenarios)[0]); \
     }
 
@@ -66,6 +66,7 @@ struct ed_worker;
 void model_set_worker(struct ed_worker *worker);
 
 _Noreturn void model_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
-#define MODEL_CHECK(condition) ((condition) ? (void)0 : model_violation("%s:%d: %s", __FILE_NAME__, __LINE__, #condition))
+#define MODEL_CHECK(condition) \
+    ((condition) ? (void)0 : model_violation("%s:%d: %s", __FILE_NAME__, __LINE__, #condition))
 
 #endif

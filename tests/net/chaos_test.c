@@ -3,7 +3,6 @@
  * end ends, and the harness finds nothing left. */
 #include "net_testing.h"
 
-
 static uint64_t next(uint64_t *random) {
     *random = *random * 6364136223846793005u + 1442695040888963407u;
     return *random >> 33;

@@ -298,7 +298,8 @@ struct late_caller {
 static void *call_until_told(void *arg) {
     struct late_caller *caller = arg;
     while (!atomic_load(&stop_calling)) {
-        if (eddy_call_soon_threadsafe(caller->loop, count_call, NULL, NULL) == 0) atomic_fetch_add(&caller->accepted, 1);
+        if (eddy_call_soon_threadsafe(caller->loop, count_call, NULL, NULL) == 0)
+            atomic_fetch_add(&caller->accepted, 1);
     }
     return NULL;
 }

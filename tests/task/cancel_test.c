@@ -413,7 +413,8 @@ static int storm_batch(void *arg, eddy_value *out) {
     for (int i = 0; i < BATCH; i++) {
         one = malloc(sizeof *one);
         *one = 1;
-        EXPECT_OK(eddy_spawn(&tasks[i], storm_body, one, EDDY_TASK(.drop = storm_drop_value, .drop_arg = storm_drop_arg)));
+        EXPECT_OK(
+            eddy_spawn(&tasks[i], storm_body, one, EDDY_TASK(.drop = storm_drop_value, .drop_arg = storm_drop_arg)));
         EXPECT_OK(eddy_future_add_callback(EDDY_FUTURE(tasks[i]), storm_done, NULL));
         if (dice() % 4 == 0) (void)eddy_cancel(EDDY_FUTURE(tasks[dice() % (uint64_t)(i + 1)]));
     }

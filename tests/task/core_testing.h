@@ -34,9 +34,7 @@ static inline eddy_task *spawn_parked(eddy_coro_fn fn, void *arg) {
 }
 
 /* A task's body: gives arg's value as its own. */
-static inline int await_future(void *arg, eddy_value *out) {
-    return eddy_await(arg, out);
-}
+static inline int await_future(void *arg, eddy_value *out) { return eddy_await(arg, out); }
 
 /* Waits for a future in a way that a cancel of the task leaves the future alone. */
 static inline int await_shielded(void *arg, eddy_value *out) {
@@ -82,7 +80,8 @@ struct reports {
         char task[64], message[256], text[256];
     } all[64];
 };
-#define REPORTS_INIT {.mutex = PTHREAD_MUTEX_INITIALIZER}
+#define REPORTS_INIT \
+    { .mutex = PTHREAD_MUTEX_INITIALIZER }
 
 static inline void reports_take(const eddy_report *report, void *arg) {
     struct reports *reports = arg;

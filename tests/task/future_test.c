@@ -174,7 +174,8 @@ struct order {
     int workers[64];
     eddy_future *future;
 };
-#define ORDER_INIT {.mutex = PTHREAD_MUTEX_INITIALIZER}
+#define ORDER_INIT \
+    { .mutex = PTHREAD_MUTEX_INITIALIZER }
 struct tag {
     struct order *order;
     int64_t tag;

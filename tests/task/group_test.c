@@ -42,18 +42,21 @@ static void drop_int(eddy_value value) { atomic_fetch_add((_Atomic int *)value.p
 CORE_TEST(group, takes_no_children_before_enter_or_after_exit) {
     eddy_group group = {NULL};
     _Atomic int dropped = 0;
-    EXPECT_EQ(EDDY_ESTATE, eddy_group_spawn(&group, NULL, give_nothing, (void *)&dropped, EDDY_TASK(.drop_arg = drop_int)));
+    EXPECT_EQ(EDDY_ESTATE,
+              eddy_group_spawn(&group, NULL, give_nothing, (void *)&dropped, EDDY_TASK(.drop_arg = drop_int)));
     EXPECT_EQ(1, dropped);
     EXPECT_OK(eddy_group_exit(&group, 0)); /* an empty handle: as after an enter without memory */
     EXPECT_EQ(-4, eddy_group_exit(&group, -4));
     EXPECT_OK(eddy_group_enter(&group));
     EXPECT_OK(eddy_group_exit(&group, 0));
-    EXPECT_EQ(EDDY_ESTATE, eddy_group_spawn(&group, NULL, give_nothing, (void *)&dropped, EDDY_TASK(.drop_arg = drop_int)));
+    EXPECT_EQ(EDDY_ESTATE,
+              eddy_group_spawn(&group, NULL, give_nothing, (void *)&dropped, EDDY_TASK(.drop_arg = drop_int)));
     EXPECT_EQ(2, dropped);
 
     EXPECT_OK(eddy_group_enter(&group));
     eddy_group_cancel(&group);
-    EXPECT_EQ(EDDY_ESTATE, eddy_group_spawn(&group, NULL, give_nothing, (void *)&dropped, EDDY_TASK(.drop_arg = drop_int)));
+    EXPECT_EQ(EDDY_ESTATE,
+              eddy_group_spawn(&group, NULL, give_nothing, (void *)&dropped, EDDY_TASK(.drop_arg = drop_int)));
     EXPECT_EQ(3, dropped);
     EXPECT_OK(eddy_group_exit(&group, 0));
     EXPECT_OK(eddy_yield());
@@ -212,14 +215,14 @@ CORE_TEST(group, children_are_aborted_in_the_order_added) {
 /* ---- cancels from outside --------------------------------------------------------------------------------------------- */
 
 struct parent {
-    eddy_future *gate;     /* children that ignore cancels wait for it */
+    eddy_future *gate; /* children that ignore cancels wait for it */
     bool sleeps_in_body;
     eddy_coro_fn child;
     void *child_arg;
     int children;
     int body, result;
-    unsigned after;        /* cancelling() after the exit */
-    int next;              /* status of the next suspension */
+    unsigned after; /* cancelling() after the exit */
+    int next;       /* status of the next suspension */
 };
 
 static int ignore_cancels(void *arg, eddy_value *out) {
@@ -238,7 +241,8 @@ static int parent(void *arg, eddy_value *out) {
     struct parent *self = arg;
     eddy_group group;
     EXPECT_OK(eddy_group_enter(&group));
-    for (int i = 0; i < self->children; i++) EXPECT_OK(eddy_group_spawn(&group, NULL, self->child, self->child_arg, NULL));
+    for (int i = 0; i < self->children; i++)
+        EXPECT_OK(eddy_group_spawn(&group, NULL, self->child, self->child_arg, NULL));
     self->body = self->sleeps_in_body ? eddy_sleep(EDDY_SECONDS(1000)) : 0;
     self->result = eddy_group_exit(&group, self->body);
     self->after = eddy_task_cancelling(eddy_current_task());
@@ -286,7 +290,8 @@ CORE_TEST(group, exit_waits_however_often_it_is_cancelled) {
 CORE_TEST(group, failures_win_over_a_cancel_from_outside) {
     for (int in_body = 0; in_body < 2; in_body++) {
         eddy_future *gate = eddy_future_create();
-        struct parent self = {.sleeps_in_body = in_body, .child = ignore_cancels_then_fail, .child_arg = gate, .children = 1};
+        struct parent self = {
+            .sleeps_in_body = in_body, .child = ignore_cancels_then_fail, .child_arg = gate, .children = 1};
         eddy_task *task = spawn_parked(parent, &self);
         EXPECT(eddy_cancel(EDDY_FUTURE(task)));
         test_until_all_parked();
@@ -311,7 +316,7 @@ static int fail_and_be_cancelled(void *arg, eddy_value *out) {
     eddy_group group;
     EXPECT_OK(eddy_group_enter(&group));
     EXPECT_OK(eddy_group_spawn(&group, NULL, enter_and_ignore_cancels, &self, NULL));
-    while (atomic_load(&self.count) == 0) EXPECT_OK(eddy_yield()); /* else the abort finds it new: never entered */
+    while (atomic_load(&self.count) == 0) EXPECT_OK(eddy_yield());    /* else the abort finds it new: never entered */
     int status = eddy_group_exit(&group, eddy_fail(-27, "the body")); /* cancelled from outside while it waits */
     EXPECT_EQ(EDDY_EGROUP, status);
     EXPECT_EQ(-27, eddy_error_status(eddy_error_child(eddy_error_current(EDDY_EGROUP), 0)));

@@ -37,11 +37,11 @@ static int nothing_done(eddy_future *future, void *arg) {
 }
 static void nothing_deferred(void *arg) { (void)arg; }
 
-#define TRY(expression)                                 \
-    do {                                                \
-        int try_status = (expression);                  \
+#define TRY(expression)                                       \
+    do {                                                      \
+        int try_status = (expression);                        \
         EXPECT(try_status >= 0 || try_status == EDDY_ENOMEM); \
-        if (try_status < 0) return try_status;          \
+        if (try_status < 0) return try_status;                \
     } while (0)
 
 static int spawns(void *arg, eddy_value *out) {
@@ -171,9 +171,9 @@ static int run_mode(void *arg) {
     struct mode *mode = arg;
     atomic_store(&made, 0);
     atomic_store(&dropped, 0);
-    int status = eddy_run(mode->fn, NULL, NULL,
-                          EDDY_RUN(.workers = mode->workers, .no_direct_await = mode->no_direct_await,
-                                   .on_exception = quiet));
+    int status =
+        eddy_run(mode->fn, NULL, NULL,
+                 EDDY_RUN(.workers = mode->workers, .no_direct_await = mode->no_direct_await, .on_exception = quiet));
     EXPECT_EQ(atomic_load(&made), atomic_load(&dropped));
     return status;
 }

@@ -4,8 +4,9 @@
 
 static void run_reporting(eddy_coro_fn fn, void *arg, struct reports *reports, int workers) {
     reports->count = 0;
-    EXPECT_OK(eddy_run(fn, arg, NULL,
-                       EDDY_RUN(.workers = (unsigned)workers, .on_exception = reports_take, .on_exception_arg = reports)));
+    EXPECT_OK(
+        eddy_run(fn, arg, NULL,
+                 EDDY_RUN(.workers = (unsigned)workers, .on_exception = reports_take, .on_exception_arg = reports)));
     EXPECT_EQ(0, ed_alloc_live_bytes());
 }
 

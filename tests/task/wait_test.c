@@ -22,7 +22,8 @@ static size_t trace_used;
 
 static void note(const char *what) {
     pthread_mutex_lock(&trace_mutex);
-    trace_used += (size_t)snprintf(trace + trace_used, sizeof trace - trace_used, "%s%s", trace_used > 0 ? " " : "", what);
+    trace_used +=
+        (size_t)snprintf(trace + trace_used, sizeof trace - trace_used, "%s%s", trace_used > 0 ? " " : "", what);
     EXPECT(trace_used < sizeof trace);
     pthread_mutex_unlock(&trace_mutex);
 }
@@ -207,6 +208,23 @@ static int cancel_twice(void *arg, eddy_value *out) {
 CORE_TEST(wait, cancel_in_a_domain_runs_in_the_exact_order_of_asyncio) {
     EXPECT_OK(in_domain(cancel_twice, NULL));
     EXPECT_STR("p1 m1 m2 pc s1 pd D m3", trace);
+}
+
+/* A due timer of a sleeper is a callback of its own, which wakes the task in the next pass: a call_at of the same instant,
+ * made later, comes first. */
+static int sleeper_and_call(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    struct sleeper self = {"A", eddy_time_ns() + EDDY_MS(2)};
+    eddy_task *task = spawn(sleeper, &self);
+    EXPECT_OK(eddy_yield());
+    EXPECT_OK(eddy_call_at(NULL, self.until_ns, note_call, "B", NULL));
+    EXPECT_OK(end_of(task));
+    return 0;
+}
+
+CORE_TEST(wait, timers_in_a_domain_run_in_the_exact_order_of_asyncio) {
+    EXPECT_OK(in_domain(sleeper_and_call, NULL));
+    EXPECT_STR("B A", trace);
 }
 
 /* ---- yield ------------------------------------------------------------------------------------------------- */
