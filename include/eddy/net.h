@@ -220,8 +220,9 @@ static inline eddy_server_options eddy_server_options_init(void) {
  *                     a task. On failure nothing listens.
  *
  *  Suspends: until every worker listens. Cancellation point: when it suspends. Threads: any task.
- *  When descriptors or memory run out, connections wait in the system's queue and are served when there is
- *  room again; eddy_server_refused() counts these occasions.
+ *  When descriptors run out, connections wait in the system's queue and are served when there is room again;
+ *  one for which no memory is left is closed. eddy_server_refused() counts these occasions.
+ *  In a serial domain there is one listener, and the handlers run in the domain.
  *  Source: asyncio.start_server. */
 EDDY_API int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, eddy_connection_fn handler,
                               void *arg, const eddy_server_options *options) EDDY_SUSPENDS;
@@ -234,7 +235,7 @@ EDDY_API void eddy_server_release(eddy_server *server) EDDY_ANY_THREAD;
 EDDY_API uint16_t eddy_server_port(const eddy_server *server) EDDY_ANY_THREAD;
 /** Connections whose handlers have not ended. A snapshot. */
 EDDY_API size_t eddy_server_connections(const eddy_server *server) EDDY_ANY_THREAD;
-/** How often a connection had to wait because descriptors or memory had run out. */
+/** How often a connection had to wait or was closed because descriptors or memory had run out. */
 EDDY_API uint64_t eddy_server_refused(const eddy_server *server) EDDY_ANY_THREAD;
 
 /** Stops listening. Connections that the system has queued are accepted and served, none is reset; those that
@@ -250,10 +251,11 @@ EDDY_API int eddy_server_wait_closed(eddy_server *server) EDDY_SUSPENDS;
  *  said that it will send no more. Handlers that answer requests so finish those in flight and return. Applies
  *  to connections accepted later too. Never suspends; any thread. */
 EDDY_API void eddy_server_finish_clients(eddy_server *server) EDDY_ANY_THREAD;
-/** Begins to close every connection as eddy_stream_close does. Handlers run on and get EDDY_ECLOSED from their
- *  streams. Never suspends; any thread.  Source: Server.close_clients. */
+/** Begins to close every connection as eddy_stream_close does, those accepted later too. Handlers run on and get
+ *  EDDY_ECLOSED from their streams. Never suspends; any thread.  Source: Server.close_clients. */
 EDDY_API void eddy_server_close_clients(eddy_server *server) EDDY_ANY_THREAD;
-/** Aborts every connection as eddy_stream_abort does.  Source: Server.abort_clients. */
+/** Aborts every connection as eddy_stream_abort does; otherwise as eddy_server_close_clients.
+ *  Source: Server.abort_clients. */
 EDDY_API void eddy_server_abort_clients(eddy_server *server) EDDY_ANY_THREAD;
 
 /** A graceful end with a deadline: closes the server, finishes its clients, waits for at most `grace_ns` for the

@@ -71,7 +71,7 @@ UNIT(deque, without_memory_nothing_changes) {
     ed_deque_deinit(&deque);
 }
 
-/* ---- owner and three thieves ---------------------------------------------------------------------------------- */
+/* ---- owner and three thieves ----------------------------------------------------------------------------- */
 
 enum { THIEVES = 3 };
 

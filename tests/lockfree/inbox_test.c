@@ -67,7 +67,8 @@ static void count_letters(struct ed_message *message, int64_t *seen) {
     }
 }
 
-/* Eight producers. With `close_after` the owner closes after so many letters: what was accepted was seen, in order. */
+/* Eight producers. With `close_after` the owner closes after so many letters: what was accepted was seen, in
+ * order. */
 static void run_post(int64_t each, int64_t close_after) {
     struct post post = {.each = each};
     struct producer producers[PRODUCERS];
@@ -101,7 +102,7 @@ UNIT(inbox, close_against_push, TEST_LIMIT(60)) {
     for (int i = 0; i < test_scaled(200); i++) run_post(2000, i * 37 % 4000);
 }
 
-/* ---- the spin lock ------------------------------------------------------------------------------------------------ */
+/* ---- the spin lock --------------------------------------------------------------------------------------- */
 
 struct shared {
     struct ed_spinlock lock;

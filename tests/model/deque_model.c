@@ -1,10 +1,11 @@
 /* deque_model.c: the shared part of the deque: each entry goes to exactly one taker, oldest first, with what its owner
  * wrote before it; while slots are reused and the ring grows.
- * Sources src/lockfree/deque.c */
+ * Sources src/lockfree/deque.c
+ * Smaller src/lockfree/deque.c s/FIRST_CAPACITY = 64/FIRST_CAPACITY = 4/ */
 #include "explorer.h"
 #include "lockfree/deque.h"
 
-enum { CAPACITY = 64, ITEMS_MAX = CAPACITY + 8 }; /* of the first ring */
+enum { CAPACITY = 4, ITEMS_MAX = CAPACITY + 8 }; /* of the first ring */
 
 struct item {
     uint64_t number;

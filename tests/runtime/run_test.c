@@ -1,12 +1,12 @@
-/* eddy_run: main's value and failure, nested runs, options, the order of the end: what is alive is cancelled in order of
- * creation, cleans up, may spawn; who is late is named; who fails meanwhile is reported. */
+/* eddy_run: main's value and failure, nested runs, options, the order of the end: what is alive is cancelled
+ * in order of creation, cleans up, may spawn; who is late is named; who fails meanwhile is reported. */
 #include "task/core_testing.h"
 
 #include <unistd.h>
 
 static const int each_workers[] = {1, 2, 8};
 
-/* ---- main ---------------------------------------------------------------------------------------------------------- */
+/* ---- main ------------------------------------------------------------------------------------------------ */
 
 static int give(void *arg, eddy_value *out) {
     *out = EDDY_PTR(arg);
@@ -112,7 +112,7 @@ UNIT(run, serial_puts_main_and_its_children_into_a_domain) {
         EXPECT_OK(eddy_run(serial_main, NULL, NULL, EDDY_RUN(.workers = (unsigned)each_workers[i], .serial = true)));
 }
 
-/* ---- the end (R1) ---------------------------------------------------------------------------------------------------- */
+/* ---- the end (R1) ---------------------------------------------------------------------------------------- */
 
 struct ending {
     pthread_mutex_t mutex;
@@ -325,7 +325,7 @@ UNIT(run, ends_with_calls_from_threads_in_its_inbox) {
     }
 }
 
-/* 100,000 tasks alive when main ends (all parked): all are cancelled and end. */
+/* 20,000 tasks alive when main ends, all parked: all are cancelled and end. */
 static int park_many(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     for (int i = 0; i < (test_under("thread") ? 1000 : test_scaled(20000)); i++)
@@ -341,7 +341,7 @@ UNIT(run, ends_with_many_tasks_alive, TEST_LIMIT(60)) {
     }
 }
 
-/* ---- no memory --------------------------------------------------------------------------------------------------------- */
+/* ---- no memory ------------------------------------------------------------------------------------------- */
 
 static int run_small(void *arg) {
     return eddy_run(give_nothing, NULL, NULL, EDDY_RUN(.workers = (unsigned)*(int *)arg));

@@ -113,7 +113,7 @@ TEST(idle, sleeping_workers_do_not_turn) {
     EXPECT(after.polls - before.polls <= 10);
 }
 
-/* ---- the simulator's own words ---------------------------------------------------------------------------------------- */
+/* ---- the simulator's own words --------------------------------------------------------------------------- */
 
 static int wait_for_nobody(void *arg, eddy_value *out) {
     (void)arg;

@@ -1,4 +1,5 @@
-/* The start word: of all who may reach a new task exactly one enters its body, whatever life of the record they mean. */
+/* The start word: of all who may reach a new task exactly one enters its body, whatever life of the record
+ * they mean. */
 #include "harness/test.h"
 #include "sched/sched.h"
 

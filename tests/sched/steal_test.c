@@ -1,5 +1,5 @@
-/* Offering and taking: thieves help with work that computes, direct awaits are the rule where nobody helps, hints that
- * outlived their task do no harm. */
+/* Offering and taking: thieves help with work that computes, direct awaits are the rule where nobody helps,
+ * hints that outlived their task do no harm. */
 #include "task/core_testing.h"
 
 #include <sched.h>
@@ -19,7 +19,7 @@ static eddy_worker_stats sum_of_workers(void) {
     return sum;
 }
 
-/* ---- direct await ------------------------------------------------------------------------------------------------ */
+/* ---- direct await ---------------------------------------------------------------------------------------- */
 
 /* Spawn 10, await them in the order of their spawns: most run on their awaiter's stack. */
 CORE_TEST(steal, fan_out_is_mostly_direct) {
@@ -88,7 +88,7 @@ CORE_TEST(steal, large_task_gets_a_large_stack) {
     EXPECT_OK(end_of(task));
 }
 
-/* ---- thieves ------------------------------------------------------------------------------------------------------ */
+/* ---- thieves --------------------------------------------------------------------------------------------- */
 
 static int compute(void *arg, eddy_value *out) {
     (void)arg;
@@ -133,7 +133,7 @@ TEST(steal, share_offers_the_last_task) {
     }
 }
 
-/* ---- stale hints --------------------------------------------------------------------------------------------------- */
+/* ---- stale hints ----------------------------------------------------------------------------------------- */
 
 static int worker_index(void *arg, eddy_value *out) {
     (void)arg;
@@ -153,8 +153,8 @@ static eddy_loop *domain_here(void) {
     }
 }
 
-/* A task that was offered and then awaited directly leaves its entry in the shared part; its record is used again at once,
- * for a task that may start only from `ready`. */
+/* A task that was offered and then awaited directly leaves its entry in the shared part; its record is used
+ * again at once, for a task that may start only from `ready`. */
 CORE_TEST(steal, stale_hint_meets_a_pinned_task) {
     eddy_loop *here = domain_here();
     for (int i = 0; i < 200; i++) {

@@ -3,7 +3,7 @@
 
 #include <sched.h>
 
-/* ---- T1: cancelled before it starts ------------------------------------------------------------------------ */
+/* ---- T1: cancelled before it starts ---------------------------------------------------------------------- */
 
 static _Atomic int entered;
 static int enter(void *arg, eddy_value *out) {
@@ -80,7 +80,7 @@ TEST(cancel, before_start_from_another_worker) {
     EXPECT_EQ(50 - cancelled, atomic_load(&entered));
 }
 
-/* ---- T2: parked --------------------------------------------------------------------------------------------- */
+/* ---- T2: parked ------------------------------------------------------------------------------------------ */
 
 CORE_TEST(cancel, reaches_a_parked_task_and_what_it_awaits) {
     eddy_future *future = eddy_future_create();
@@ -137,7 +137,7 @@ CORE_TEST(cancel, twice_counts_two_and_delivers_once) {
     eddy_task_release(task);
 }
 
-/* ---- T2 to T5: what a body makes of it ------------------------------------------------------------------------ */
+/* ---- T2 to T5: what a body makes of it ------------------------------------------------------------------- */
 
 static int cancel_self(void) {
     EXPECT(eddy_cancel(EDDY_FUTURE(eddy_current_task())));
@@ -277,7 +277,7 @@ CORE_TEST(cancel, awaiter_goes_on_only_after_what_it_awaits_has_ended) {
     eddy_future_release(future);
 }
 
-/* ---- T12: round a cycle ------------------------------------------------------------------------------------------ */
+/* ---- T12: round a cycle ---------------------------------------------------------------------------------- */
 
 struct ring {
     eddy_task *tasks[4];
@@ -304,8 +304,8 @@ static int wait_at_gate(void *arg, eddy_value *out) {
     return status;
 }
 
-/* Four tasks, on any workers, each awaits the next, the last the first. A cancel of the second goes round, ends at the
- * first, which waits in another way, and unwinds them all. */
+/* Four tasks, on any workers, each awaits the next, the last the first. A cancel of the second goes round,
+ * ends at the first, which waits in another way, and unwinds them all. */
 CORE_TEST(cancel, round_a_ring_of_waiters) {
     struct ring ring = {.gate = eddy_future_create()};
     struct link links[4];
@@ -327,7 +327,7 @@ CORE_TEST(cancel, round_a_ring_of_waiters) {
     eddy_future_release(ring.gate);
 }
 
-/* ---- storms ----------------------------------------------------------------------------------------------------- */
+/* ---- storms ---------------------------------------------------------------------------------------------- */
 
 enum { STORM = 100000, BATCH = 100 };
 

@@ -1,4 +1,5 @@
-/* core_testing.h: patterns for the tests of the core: spawning, waiting for parked tasks, runs in every mode, reports. */
+/* core_testing.h: patterns for the tests of the core: spawning, waiting for parked tasks, runs in every
+ * mode, reports. */
 #ifndef CORE_TESTING_H
 #define CORE_TESTING_H
 
@@ -56,8 +57,8 @@ static inline int give_nothing(void *arg, eddy_value *out) {
     return 0;
 }
 
-/* Runs `body` as main in every mode: on 1, 2 and 8 workers and on the simulator with a few seeds, with direct await on
- * and off. For UNITs. */
+/* Runs `body` as main in every mode: on 1, 2 and 8 workers and on the simulator with a few seeds, with
+ * direct await on and off. For UNITs. */
 static inline void run_every_way(eddy_coro_fn body, void *arg) {
     static const unsigned workers[] = {1, 2, 8};
     for (int off = 0; off < 2; off++) {
@@ -69,7 +70,7 @@ static inline void run_every_way(eddy_coro_fn body, void *arg) {
     EXPECT_EQ(0, ed_alloc_live_bytes());
 }
 
-/* ---- reports: what the exception handler got ------------------------------------------------------ */
+/* ---- reports: what the exception handler got ------------------------------------------------------------- */
 
 struct reports {
     pthread_mutex_t mutex;

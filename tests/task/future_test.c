@@ -1,8 +1,8 @@
-/* Bare futures: one end (F1), whoever sets it; done callbacks in order and never inline (F2); failures that nobody looked
- * at (F3, in report_test.c); values with an owner. */
+/* Bare futures: one end (F1), whoever sets it; done callbacks in order and never inline (F2); failures that
+ * nobody looked at (F3, in report_test.c); values with an owner. */
 #include "task/core_testing.h"
 
-/* ---- one end ------------------------------------------------------------------------------------------ */
+/* ---- one end --------------------------------------------------------------------------------------------- */
 
 CORE_TEST(future, ends_once) {
     eddy_value value;
@@ -91,7 +91,7 @@ CORE_TEST(future, set_wakes_every_waiter_exactly_once) {
     eddy_future_release(latch.future);
 }
 
-/* ---- from plain threads -------------------------------------------------------------------------------- */
+/* ---- from plain threads ---------------------------------------------------------------------------------- */
 
 struct race {
     eddy_future *futures[64];
@@ -165,7 +165,7 @@ TEST(future, threads_make_and_free_futures_of_a_loop) {
     pthread_join(thread, NULL);
 }
 
-/* ---- done callbacks ------------------------------------------------------------------------------------ */
+/* ---- done callbacks -------------------------------------------------------------------------------------- */
 
 struct order {
     pthread_mutex_t mutex;
@@ -300,7 +300,7 @@ CORE_TEST(future, callbacks_may_add_callbacks) {
     EXPECT_EQ(6, order.count);
 }
 
-/* ---- values --------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------------------- */
 
 static _Atomic int dropped;
 static void drop(eddy_value value) {

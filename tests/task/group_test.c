@@ -17,7 +17,7 @@ struct group_arg {
     _Atomic int count;
 };
 
-/* ---- entering, adding, leaving ---------------------------------------------------------------------------------- */
+/* ---- entering, adding, leaving --------------------------------------------------------------------------- */
 
 static int count_up(void *arg, eddy_value *out) {
     (void)out;
@@ -81,9 +81,10 @@ CORE_TEST(group, children_may_add_children_during_the_exit) {
     EXPECT_EQ(21, arg.count);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------------ */
+/* ---- failures -------------------------------------------------------------------------------------------- */
 
-/* The first failure cancels the siblings, and the parent once as its body runs; the exit takes that back (TG2, TG4). */
+/* The first failure cancels the siblings, and the parent once as its body runs; the exit takes that back
+ * (TG2, TG4). */
 CORE_TEST(group, failure_cancels_siblings_and_body) {
     int status = -21;
     eddy_task *siblings[3];
@@ -212,7 +213,7 @@ CORE_TEST(group, children_are_aborted_in_the_order_added) {
     EXPECT_OK(end_of(task));
 }
 
-/* ---- cancels from outside --------------------------------------------------------------------------------------------- */
+/* ---- cancels from outside -------------------------------------------------------------------------------- */
 
 struct parent {
     eddy_future *gate; /* children that ignore cancels wait for it */
@@ -336,7 +337,7 @@ CORE_TEST(group, failure_of_the_body_wins_over_a_cancel_from_outside) {
     eddy_future_release(gate);
 }
 
-/* ---- nested (TG7) -------------------------------------------------------------------------------------------------------- */
+/* ---- nested (TG7) ---------------------------------------------------------------------------------------- */
 
 CORE_TEST(group, nested_the_outer_holds_the_inner_as_one_failure) {
     int statuses[] = {-21, -22};
@@ -371,7 +372,7 @@ CORE_TEST(group, nested_the_outer_holds_the_inner_as_one_failure) {
     EXPECT_OK(eddy_yield());
 }
 
-/* ---- the group's own cancel (TG8) ------------------------------------------------------------------------------------------ */
+/* ---- the group's own cancel (TG8) ------------------------------------------------------------------------ */
 
 static int cancel_group(void *arg, eddy_value *out) {
     (void)out;
@@ -414,10 +415,10 @@ CORE_TEST(group, own_cancel_and_one_from_outside) {
     EXPECT_EQ(EDDY_ECANCELED, end_of(spawn(cancelled_both_ways, NULL)));
 }
 
-/* ---- races ------------------------------------------------------------------------------------------------------------------ */
+/* ---- races ----------------------------------------------------------------------------------------------- */
 
-/* A child that fails on another worker while the parent goes from its body into the exit: whichever sees it, the parent's
- * count is back at 0 after the exit and no request is left over (TG2, TG4). */
+/* A child that fails on another worker while the parent goes from its body into the exit: whichever sees it,
+ * the parent's count is back at 0 after the exit and no request is left over (TG2, TG4). */
 static int leave_while_a_child_fails(void *arg, eddy_value *out) {
     (void)out;
     int rounds = *(int *)arg, status = -21;
@@ -471,8 +472,8 @@ CORE_TEST(group, child_fails_as_the_body_ends_beside_many, TEST_LIMIT(60)) {
     }
 }
 
-/* Children fail, end, are cancelled and sleep while somebody cancels the parent: the exit gives one of the three legal
- * ends, and all children have ended. */
+/* Children fail, end, are cancelled and sleep while somebody cancels the parent: the exit gives one of the
+ * three legal ends, and all children have ended. */
 struct chaos {
     _Atomic int alive;
     uint64_t seed;
@@ -525,7 +526,7 @@ CORE_TEST(group, chaos, TEST_LIMIT(60)) {
     }
 }
 
-/* ---- wrong use ---------------------------------------------------------------------------------------------------------------- */
+/* ---- wrong use ------------------------------------------------------------------------------------------- */
 
 static int exit_elsewhere(void *arg, eddy_value *out) {
     (void)out;

@@ -1,7 +1,9 @@
-/* No memory: every allocation that the core makes, for each thing that a program does, fails once. The program ends with
- * EDDY_ENOMEM or without it, never another way; arguments and values are dropped exactly once; nothing is left.
+/* No memory: every allocation that the core makes, for each thing that a program does, fails once. The
+ * program ends with EDDY_ENOMEM or without it, never another way; arguments and values are dropped exactly
+ * once; nothing is left.
  *
- * Method: a whole run is repeated, the first allocation failing in the first round, the second in the second... */
+ * Method: a whole run is repeated, the first allocation failing in the first round, the second in the
+ * second... */
 #include "task/core_testing.h"
 
 static _Atomic int made, dropped;

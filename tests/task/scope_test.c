@@ -58,7 +58,8 @@ CORE_TEST(scope, nested_six_deep_only_the_expired_one_converts) {
     }
 }
 
-/* Outer and inner expire in one pass: the inner converts, the outer's own request is still there for the next wait. */
+/* Outer and inner expire in one pass: the inner converts, the outer's own request is still there for the
+ * next wait. */
 CORE_TEST(scope, inner_and_outer_at_once) {
     eddy_timeout_push(0);
     eddy_timeout_push(0);
@@ -148,7 +149,7 @@ CORE_TEST(scope, of_200_tasks) {
     for (int i = 0; i < 200; i++) EXPECT_OK(end_of(tasks[i]));
 }
 
-/* ---- wait_for ------------------------------------------------------------------------------------------------ */
+/* ---- wait_for -------------------------------------------------------------------------------------------- */
 
 static int give_seven(void *arg, eddy_value *out) {
     (void)arg;
@@ -271,7 +272,7 @@ CORE_TEST(scope, wait_for_done_and_cancelled_in_one_pass) {
     eddy_future_release(future);
 }
 
-/* ---- wrong use ---------------------------------------------------------------------------------------------------- */
+/* ---- wrong use ------------------------------------------------------------------------------------------- */
 
 static int pop_without_push(void *arg, eddy_value *out) {
     (void)arg, (void)out;

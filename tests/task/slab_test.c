@@ -26,7 +26,8 @@ static int churn(void *arg, eddy_value *out) {
     return 0;
 }
 
-/* Each walk finds those that live all the while, once, in order of their numbers, and every reference it gives is good. */
+/* Each walk finds those that live all the while, once, in order of their numbers, and every reference it
+ * gives is good. */
 CORE_TEST(slab, all_tasks_while_they_come_and_go, TEST_LIMIT(60)) {
     eddy_task *churners[4], *found[256];
     eddy_future *future = eddy_future_create();

@@ -1,7 +1,7 @@
 /* Tasks: spawn, await, results, failures with their details, arguments and values with owners, names, all_tasks. */
 #include "task/core_testing.h"
 
-/* ---- spawn, await, release -------------------------------------------------------------------------- */
+/* ---- spawn, await, release ------------------------------------------------------------------------------- */
 
 static int twice(void *arg, eddy_value *out) {
     *out = EDDY_I64(2 * *(int64_t *)arg);
@@ -123,7 +123,7 @@ CORE_TEST(task, that_awaits_itself_gets_estate) {
     EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_ESTATE)), "await itself");
 }
 
-/* ---- failures ---------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------------------- */
 
 static int fail_deep(void *arg, eddy_value *out) {
     (void)arg, (void)out;
@@ -177,7 +177,7 @@ CORE_TEST(task, next_failure_replaces_the_detail) {
     eddy_error_release(kept);
 }
 
-/* ---- arguments and values with owners ----------------------------------------------------------------- */
+/* ---- arguments and values with owners -------------------------------------------------------------------- */
 
 static _Atomic int dropped_values, dropped_args;
 
@@ -305,7 +305,7 @@ CORE_TEST(task, drop_functions_may_spawn) {
     while (atomic_load(&visits) < 2) EXPECT_OK(eddy_yield());
 }
 
-/* ---- eddy_defer --------------------------------------------------------------------------------------- */
+/* ---- eddy_defer ------------------------------------------------------------------------------------------ */
 
 struct trace {
     char text[64];
@@ -348,7 +348,7 @@ CORE_TEST(task, defers_run_last_first_however_it_ends) {
     EXPECT_STR("BEcba", trace.text);
 }
 
-/* ---- names and prints --------------------------------------------------------------------------------- */
+/* ---- names and prints ------------------------------------------------------------------------------------ */
 
 CORE_TEST(task, names_and_prints) {
     char text[256];
@@ -382,7 +382,7 @@ CORE_TEST(task, names_and_prints) {
     EXPECT_STR("main", text);
 }
 
-/* ---- all tasks ---------------------------------------------------------------------------------------- */
+/* ---- all tasks ------------------------------------------------------------------------------------------- */
 
 CORE_TEST(task, all_tasks_gives_those_not_done_in_order) {
     enum { COUNT = 100 };
@@ -404,7 +404,7 @@ CORE_TEST(task, all_tasks_gives_those_not_done_in_order) {
     eddy_future_release(future);
 }
 
-/* ---- outside ------------------------------------------------------------------------------------------ */
+/* ---- outside --------------------------------------------------------------------------------------------- */
 
 UNIT(task, calls_outside_a_run_get_ewrongthread) {
     eddy_task *task;

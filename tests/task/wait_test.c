@@ -1,8 +1,8 @@
-/* Suspending: sleep and its order, never early; yield; serial domains run in asyncio's exact order. The traces were made
- * by the same programs on CPython 3.11. */
+/* Suspending: sleep and its order, never early; yield; serial domains run in asyncio's exact order. The
+ * traces were made by the same programs on CPython 3.11. */
 #include "task/core_testing.h"
 
-/* ---- sleep ---------------------------------------------------------------------------------------------- */
+/* ---- sleep ----------------------------------------------------------------------------------------------- */
 
 CORE_TEST(wait, sleep_is_never_early) {
     for (int i = 0; i < 50; i++) {
@@ -88,7 +88,7 @@ CORE_TEST(wait, cancelled_sleep_leaves_no_timer) {
     EXPECT_EQ(0, eddy_task_uncancel(eddy_current_task()));
 }
 
-/* ---- the order in a serial domain ------------------------------------------------------------------------- */
+/* ---- the order in a serial domain ------------------------------------------------------------------------ */
 
 struct steps {
     const char *name;
@@ -210,8 +210,8 @@ CORE_TEST(wait, cancel_in_a_domain_runs_in_the_exact_order_of_asyncio) {
     EXPECT_STR("p1 m1 m2 pc s1 pd D m3", trace);
 }
 
-/* A due timer of a sleeper is a callback of its own, which wakes the task in the next pass: a call_at of the same instant,
- * made later, comes first. */
+/* A due timer of a sleeper is a callback of its own, which wakes the task in the next pass: a call_at of the
+ * same instant, made later, comes first. */
 static int sleeper_and_call(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     struct sleeper self = {"A", eddy_time_ns() + EDDY_MS(2)};
@@ -227,7 +227,7 @@ CORE_TEST(wait, timers_in_a_domain_run_in_the_exact_order_of_asyncio) {
     EXPECT_STR("B A", trace);
 }
 
-/* ---- yield ------------------------------------------------------------------------------------------------- */
+/* ---- yield ----------------------------------------------------------------------------------------------- */
 
 static int yielder(void *arg, eddy_value *out) {
     (void)out;
@@ -274,7 +274,7 @@ CORE_TEST(wait, yielding_tasks_take_turns_with_new_ones) {
     for (int i = 0; i < 4; i++) EXPECT_OK(end_of(tasks[i]));
 }
 
-/* ---- domains ----------------------------------------------------------------------------------------------- */
+/* ---- domains --------------------------------------------------------------------------------------------- */
 
 struct home {
     int worker;

@@ -1,0 +1,122 @@
+#!/bin/sh
+# run.sh: builds the model programs, runs their scenarios, then plants each mutant and requires that it is found.
+#
+#   tests/model/run.sh [--full] [--mutants NAME] [MODEL...]      last line: N passed, N failed
+#
+# A model's file names what it is linked with ("Sources"), and what a copy made for it has smaller ("Smaller FILE EXPR").
+# A line of mutants.txt plants a fault by sed in a copy of one file; only what the fault reaches is compiled again.
+set -eu
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+work=${EDDY_TMP:-$(mktemp -d)}/model
+zig=${EDDY_ZIG:-$root/zigw}
+case "$zig" in */zigw) "$zig" version > /dev/null ;; esac
+limits='--schedules 40000 --seeds 10000' planted='--schedules 60000 --seeds 30000' only_mutant='' models=''
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --full) limits='--schedules 20000000 --seeds 1000000' ;;
+    --mutants) only_mutant=$2 && shift ;;
+    *) models="$models $1" ;;
+    esac
+    shift
+done
+[ -n "$models" ] || models=$(cd "$root/tests/model" && for file in *_model.c; do echo "${file%_model.c}"; done)
+
+flags="-std=gnu11 -g -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wpointer-arith -Wundef -Wvla -Werror
+    -fno-sanitize=undefined -fno-stack-protector"
+compile() { # OBJECT FILE FLAG...: includes are looked up in the mutant's tree first, then in the smaller copies
+    to=$1 from=$2
+    shift 2
+    # shellcheck disable=SC2086 # lists of words
+    "$zig" cc $flags "$@" -I"$root/src" -I"$root/include" -I"$root/tests/model" -c "$from" -o "$to"
+}
+instrumented() { # OBJECT FILE MUTANT-TREE SMALLER-TREE
+    compile "$1" "$2" -O1 -fsanitize=thread -I"$3" -I"$4" -I"$root/src/lockfree/tsan"
+}
+about() { sed -n "s|^ \* $2  *||p" "$root/tests/model/$1_model.c" | sed 's|\*/||'; }
+
+# build MODEL FOLDER MUTANT-TREE CHANGED-FILE: links FOLDER/MODEL; objects that the change does not reach are the base's.
+build() {
+    model=$1 folder=$2 tree=$3 changed=$4 base=$work/base/$model
+    mkdir -p "$folder" "$base"
+    objects=
+    for source in tests/model/"$model"_model.c $(about "$model" Sources); do
+        object=$(echo "$source" | tr / _).o
+        file=$root/$source
+        [ ! -e "$work/smaller/$model/$source" ] || file=$work/smaller/$model/$source
+        [ ! -e "$tree/../$source" ] || file=$tree/../$source
+        case "$changed" in
+        "$source" | *.h) reached=yes ;;
+        *.c) reached=no ;;
+        *) reached=yes ;;
+        esac
+        if [ "$reached" = yes ]; then
+            instrumented "$folder/$object" "$file" "$tree" "$work/smaller/$model/src"
+            objects="$objects $folder/$object"
+        else
+            objects="$objects $base/$object"
+        fi
+    done
+    # shellcheck disable=SC2086
+    "$zig" cc "$work/explorer.o" "$work/context.o" $objects -lpthread -o "$folder/$model"
+}
+
+mkdir -p "$work"
+compile "$work/explorer.o" "$root/tests/model/explorer.c" -O2
+compile "$work/context.o" "$root/src/coro/context.c" -O2
+passed=0 failed=0
+count() { if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi; }
+
+for model in $models; do
+    about "$model" Smaller > "$work/smaller.txt"
+    while read -r file expression; do
+        mkdir -p "$work/smaller/$model/$(dirname "$file")"
+        sed "$expression" "$root/$file" > "$work/smaller/$model/$file"
+        ! cmp -s "$root/$file" "$work/smaller/$model/$file" || { echo "$model: nothing made smaller in $file"; exit 1; }
+    done < "$work/smaller.txt"
+    build "$model" "$work/base/$model" "$work/none/src" ''
+    # shellcheck disable=SC2086
+    status=0 && "$work/base/$model/$model" $limits > "$work/output" || status=$?
+    cat "$work/output"
+    if ! tail -n 1 "$work/output" | grep -q '^[0-9]* passed, [0-9]* failed$'; then
+        echo "FAILED $model: ended with $status"
+        failed=$((failed + 1))
+        continue
+    fi
+    passed=$((passed + $(tail -n 1 "$work/output" | cut -d' ' -f1)))
+    failed=$((failed + $(tail -n 1 "$work/output" | cut -d' ' -f3)))
+done
+
+# NAME | MODEL | SCENARIO | FILE | SED EXPRESSION
+grep -v '^#' "$root/tests/model/mutants.txt" > "$work/mutants.txt"
+while IFS='|' read -r name model scenario file expression; do
+    name=$(echo $name) model=$(echo $model) scenario=$(echo $scenario) file=$(echo $file)
+    case " $(echo $models) " in *" $model "*) ;; *) continue ;; esac
+    [ -z "$only_mutant" ] || [ "$only_mutant" = "$name" ] || continue
+    tree=$work/mutants/$name
+    mkdir -p "$tree/$(dirname "$file")"
+    from=$root/$file
+    [ ! -e "$work/smaller/$model/$file" ] || from=$work/smaller/$model/$file
+    sed "$expression" "$from" > "$tree/$file"
+    if cmp -s "$from" "$tree/$file"; then
+        echo "FAILED mutant $name: its expression changes nothing in $file"
+        failed=$((failed + 1))
+        continue
+    fi
+    if ! build "$model" "$tree/build" "$tree/src" "$file" > "$work/output" 2>&1; then
+        cat "$work/output"
+        echo "FAILED mutant $name: does not build"
+        failed=$((failed + 1))
+        continue
+    fi
+    # shellcheck disable=SC2086
+    status=0 && "$tree/build/$model" $planted --quiet --only "$scenario" > "$work/output" || status=$?
+    if [ "$status" = 1 ] && grep -q '^  violation: ' "$work/output"; then
+        echo "ok     mutant $name: $(grep -m 1 '^  violation: ' "$work/output" | cut -c 14-)"
+        passed=$((passed + 1))
+    else
+        echo "FAILED mutant $name: not found by $model $scenario (status $status)"
+        failed=$((failed + 1))
+    fi
+done < "$work/mutants.txt"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
