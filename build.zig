@@ -315,6 +315,9 @@ const Variant = struct {
             module.addSystemIncludePath(root.path(b, "usr/include"));
             module.addSystemIncludePath(root.path(b, b.fmt("usr/include/{s}", .{triple})));
             module.addLibraryPath(root.path(b, b.fmt("usr/lib/{s}", .{triple})));
+        } else {
+            // Where no cc is installed Zig brings its own libc headers and does not look here.
+            module.addAfterIncludePath(b.graph.cwdRelativePath("/usr/include"));
         }
         return module;
     }

@@ -186,7 +186,7 @@ static unsigned lines_count;
 
 static void note(void *pc, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void note(void *pc, const char *format, ...) {
-    if (!search.trace || lines_count == OPERATIONS_MAX * 2) return;
+    if (!search.trace || !now.concurrent || lines_count == OPERATIONS_MAX * 2) return;
     char text[200];
     int used = snprintf(text, sizeof text, "%*s%u: ", (int)(now.current * 2), "", now.current);
     va_list list;
@@ -197,24 +197,24 @@ static void note(void *pc, const char *format, ...) {
     lines[lines_count++] = strdup(text);
 }
 
-/* Prints the lines with file and line of the source, if addr2line is here. */
+/* Prints the lines with function, file and line of the source, if addr2line is here. */
 static void print_trace(void) {
+    static char command[64 + OPERATIONS_MAX * 2 * 20];
+    size_t used = (size_t)snprintf(command, sizeof command, "addr2line -s -f -e '%s'", program_invocation_name);
+    for (unsigned i = 0; i < lines_count; i++)
+        used += (size_t)snprintf(command + used, sizeof command - used, " %#zx",
+                                 pcs[i] != NULL ? (size_t)((char *)pcs[i] - __executable_start - 1) : 0);
+    snprintf(command + used, sizeof command - used, " 2>/dev/null");
+    FILE *pipe = popen(command, "r");
     for (unsigned i = 0; i < lines_count; i++) {
-        char command[400], function[100] = "", where[200] = "";
-        if (pcs[i] != NULL) {
-            snprintf(command, sizeof command, "addr2line -s -f -e '%s' %#zx 2>/dev/null", program_invocation_name,
-                     (size_t)((char *)pcs[i] - __executable_start - 1));
-            FILE *pipe = popen(command, "r");
-            if (pipe != NULL) {
-                if (fgets(function, sizeof function, pipe) == NULL || fgets(where, sizeof where, pipe) == NULL)
-                    *where = '\0';
-                pclose(pipe);
-            }
-            function[strcspn(function, "\n")] = where[strcspn(where, " \n")] = '\0';
-        }
-        printf("    %-60s %s %s\n", lines[i], function, where);
+        char function[100] = "", where[200] = "";
+        if (pipe == NULL || fgets(function, sizeof function, pipe) == NULL || fgets(where, sizeof where, pipe) == NULL)
+            function[0] = where[0] = '\0';
+        function[strcspn(function, "\n")] = where[strcspn(where, " \n")] = '\0';
+        printf("    %-64s %s %s\n", lines[i], pcs[i] != NULL ? function : "", pcs[i] != NULL ? where : "");
         free(lines[i]);
     }
+    if (pipe != NULL) pclose(pipe);
     lines_count = 0;
 }
 
@@ -564,7 +564,7 @@ static uint64_t load(uintptr_t address, unsigned bytes, int order, void *pc) {
     touch(address, false, pc);
     const struct message *message = &messages[pick(location, order, NULL)];
     saw(location, message, order);
-    note(pc, "load %s %s = %#llx%s", order_names[order], place_name(address), (unsigned long long)message->value,
+    if (!location->figure) note(pc, "load %s %s = %#llx%s", order_names[order], place_name(address), (unsigned long long)message->value,
          message->at != messages[location->newest].at ? "  (old)" : "");
     if (location->figure || !now.concurrent || now.current == 0) return message->value;
     if (thread->spin_location == index && thread->spin_at == message->at) {
@@ -593,9 +593,10 @@ static void store(uintptr_t address, unsigned bytes, uint64_t value, int order, 
     struct message *message = &messages[location->newest];
     thread->view.oldest[location - locations] = message->at;
     if (releases(order)) attach(message, &thread->view);
+    thread->view.clock[now.current]++; /* what follows is not part of it */
     if (order == SEQ_CST) location->seqcst = message->at;
     memcpy((void *)address, &value, bytes);
-    note(pc, "store %s %s = %#llx", order_names[order], place_name(address), (unsigned long long)value);
+    if (!location->figure) note(pc, "store %s %s = %#llx", order_names[order], place_name(address), (unsigned long long)value);
 }
 
 enum change { EXCHANGE, ADD, SUB, AND, OR, XOR };
@@ -627,6 +628,7 @@ static void replace(struct location *location, uint64_t value, int order) {
         message->known = messages[old].known;
         message->view = messages[old].view;
     }
+    thread->view.clock[now.current]++;
     if (order == SEQ_CST) location->seqcst = message->at;
     memcpy((void *)location->address, &value, location->bytes);
 }
@@ -641,7 +643,7 @@ static uint64_t modify(uintptr_t address, unsigned bytes, uint64_t value, enum c
     uint64_t mask = bytes == 8 ? UINT64_MAX : (UINT64_C(1) << bytes * 8) - 1;
     uint64_t next = changed(old, value, change) & mask;
     replace(location, next, order);
-    note(pc, "%s %s %s %#llx -> %#llx", names[change], order_names[order], place_name(address), (unsigned long long)old,
+    if (!location->figure) note(pc, "%s %s %s %#llx -> %#llx", names[change], order_names[order], place_name(address), (unsigned long long)old,
          (unsigned long long)next);
     return old;
 }

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 FOLDER = os.environ["EDDY_TMP"]
 BUILD = os.environ["EDDY_BUILD_DIR"]
@@ -62,9 +63,23 @@ def counts_requests():
         assert got["kills"] == 0 and {"201", "409"} <= got["statuses"].keys(), got
 
 
+def repeats_itself():
+    first, second = (figures("--requests", "12", "--connections", "1", "--seed", "7") for _ in range(2))
+    assert first["statuses"] == second["statuses"], (first, second)
+
+
 def ends_by_time_and_kills():
-    got = figures("--seconds", "3", "--connections", CLIENTS, "--kill-every", "0.5")
+    got = figures("--seconds", "2", "--connections", CLIENTS, "--kill-every", "0.5")
     assert got["kills"] >= 1, got
+
+
+def is_interrupted():
+    demo = start("--requests", "1000000")
+    while "answers" not in demo.stderr.readline():
+        pass
+    demo.send_signal(signal.SIGINT)
+    _, errors = end(demo, 1)
+    assert "interrupted" in errors, errors
 
 
 def tells_in_words():
@@ -136,7 +151,8 @@ def says_what_is_missing():
     assert "must be from" in errors, errors
 
 
-for check in (counts_requests, ends_by_time_and_kills, tells_in_words, serves_until_stopped,
-              leaves_no_service_behind, finds_planted_faults, says_what_is_missing):
+for check in (counts_requests, repeats_itself, ends_by_time_and_kills, tells_in_words, is_interrupted,
+              serves_until_stopped, leaves_no_service_behind, finds_planted_faults, says_what_is_missing):
+    begin = time.monotonic()
     check()
-    print(check.__name__, "ok", flush=True)
+    print(f"{check.__name__}: {time.monotonic() - begin:.1f} s", flush=True)

@@ -228,7 +228,7 @@ CORE_TEST(gather, cancelled_wait_leaves_the_set_alone) {
     for (int i = 0; i < 3; i++) EXPECT(!eddy_future_done(set.futures[i]));
 
     task = spawn_parked(waiter, &set);
-    set.futures[0] = (eddy_future_set(set.futures[1], EDDY_NONE), set.futures[0]);
+    EXPECT_OK(eddy_future_set(set.futures[1], EDDY_NONE));
     bool asked = eddy_cancel(EDDY_FUTURE(task)); /* done and cancelled in one pass */
     EXPECT_EQ(asked ? EDDY_ECANCELED : 1, end_of(task));
     for (int i = 0; i < 3; i++) eddy_future_release(set.futures[i]);

@@ -77,6 +77,7 @@ static int drive_and_verify(const struct settings *settings, const char *databas
     if (!child_start(&child, settings, database, true)) return 1;
     struct outcome outcome = {.settings = settings, .service_pid = child.pid, .port = child.port};
     int status = eddy_run(drive_main, &outcome, NULL, EDDY_RUN(.name = "drive", .handle_sigint = true));
+    if (status == EDDY_EINTERRUPTED) fprintf(stderr, "signup-demo: interrupted\n");
     if (!child_stop(&child, STOP_PATIENCE_NS)) tally_fault(&outcome.tally, "the service did not end as it should");
     if (status == 0) status = verify(&outcome, database);
     const bool ok = status == 0 && outcome_is_ok(&outcome);
