@@ -179,7 +179,6 @@ static const char *place_name(uintptr_t address) {
     return text;
 }
 
-extern char __executable_start[]; /* the linker's */
 static void *pcs[OPERATIONS_MAX * 2];
 static char *lines[OPERATIONS_MAX * 2];
 static unsigned lines_count;
@@ -203,7 +202,7 @@ static void print_trace(void) {
     size_t used = (size_t)snprintf(command, sizeof command, "addr2line -s -f -e '%s'", program_invocation_name);
     for (unsigned i = 0; i < lines_count; i++)
         used += (size_t)snprintf(command + used, sizeof command - used, " %#zx",
-                                 pcs[i] != NULL ? (size_t)((char *)pcs[i] - __executable_start - 1) : 0);
+                                 pcs[i] != NULL ? (size_t)pcs[i] - 1 : 0) /* linked without PIE */;
     snprintf(command + used, sizeof command - used, " 2>/dev/null");
     FILE *pipe = popen(command, "r");
     for (unsigned i = 0; i < lines_count; i++) {
@@ -313,6 +312,14 @@ void model_wait(bool (*ready)(void *arg), void *arg) {
     note(__builtin_return_address(0), "waits");
     if (!runnable(now.current)) leave();
     thread->status = READY;
+}
+
+void model_yield(void) {
+    unsigned which[MODEL_THREADS], count = others(which);
+    if (++now.operations > OPERATIONS_MAX) model_violation("no end: %d operations", OPERATIONS_MAX);
+    if (count == 0) return;
+    if (search.random) threads[now.current].priority = --search.lowest;
+    leave();
 }
 
 _Noreturn void model_exit(void) {

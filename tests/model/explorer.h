@@ -55,6 +55,8 @@ void model_figures(const volatile void *place, size_t bytes);
 
 /* Waits until ready(arg), which is asked at any time and sees the newest values. Orders nothing. */
 void model_wait(bool (*ready)(void *arg), void *arg);
+/* A loop that got nowhere lets others run: schedules are fair. */
+void model_yield(void);
 /* The thread ends here. */
 _Noreturn void model_exit(void);
 unsigned model_self(void);

@@ -57,7 +57,7 @@ build() {
         fi
     done
     # shellcheck disable=SC2086
-    "$zig" cc "$work/explorer.o" "$work/context.o" $objects -lpthread -o "$folder/$model"
+    "$zig" cc -no-pie "$work/explorer.o" "$work/context.o" $objects -lpthread -o "$folder/$model"
 }
 
 mkdir -p "$work"

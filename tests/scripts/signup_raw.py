@@ -1,9 +1,9 @@
 # limit: 100 s
 """The registration service with clients that curl would never be.
 
-Requests that two parsers could read in two ways are refused and end the connection; clients that are slow, silent, gone or
-too early harm nobody; a hash process that is killed, or stands still, fails its own request alone. Standing still is
-made with SIGSTOP, so that what is in flight is known: nothing here sleeps to wait.
+Requests that two parsers could read in two ways are refused and end the connection; clients that are slow, silent,
+gone or too early harm nobody; a hash process that is killed, or stands still, fails its own request alone. Standing
+still is made with SIGSTOP, so that what is in flight is known.
 """
 import itertools
 import json

@@ -72,6 +72,7 @@ CORE_TEST(gather, first_failure_is_given_at_once) {
     EXPECT(!eddy_future_done(futures[0]) && !eddy_future_done(futures[2]));
     EXPECT_EQ(0, eddy_task_cancelling(tasks[0]));
     EXPECT_OK(eddy_future_set(gates[1], EDDY_NONE));
+    EXPECT_EQ(-21, eddy_await(futures[0], NULL));
     EXPECT_OK(eddy_await(futures[2], NULL));
     release_all(tasks, 3);
     for (int i = 0; i < 2; i++) eddy_future_release(gates[i]);

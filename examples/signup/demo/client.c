@@ -1,5 +1,5 @@
-/* client.c: asks what the plan says, compares each answer with what the rules allow, notes what it promised. Opens a new
- * connection where the service closed the old one, which it may do only after an answer that says so. */
+/* client.c: asks what the plan says, compares each answer with what the rules allow, notes what it promised. Opens a
+ * new connection where the service closed the old one, which it may do only after an answer that says so. */
 #include "demo/client.h"
 #include "demo/exchange.h"
 

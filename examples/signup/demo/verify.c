@@ -1,8 +1,8 @@
 /* verify.c: reads all users, matches them with the accounts that were promised, then hashes all passwords once more,
  * as an eddy program of its own: a thread pool with a thread per core, a task per thread, one index for all.
  *
- * Faults     a user without a 201; a 201 without its user, or twice; another address or hash than was answered; a 409 for
- *            a name that is not there; a hash that is not the password's. */
+ * Faults     a user without a 201; a 201 without its user, or twice; another address or hash than was answered;
+ *            a 409 for a name that is not there; a hash that is not the password's. */
 #include "demo/verify.h"
 #include "demo/plan.h"
 

@@ -130,18 +130,25 @@ static json_t *pack_pids(const struct stats *stats) {
     return array;
 }
 
+static json_t *pack_threads(const eddy_thread_pool_stats *pool) {
+    return json_pack("{s:o, s:o, s:o, s:o}", "queued", pack_count(pool->queued), "running", pack_count(pool->running),
+                     "threads", pack_count(pool->threads), "done", pack_count(pool->done));
+}
+
+static json_t *pack_processes(const struct stats *stats) {
+    const eddy_process_pool_stats *pool = &stats->processes;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "queued", pack_count(pool->queued), "running",
+                     pack_count(pool->running), "processes", pack_count(pool->processes), "done",
+                     pack_count(pool->done), "kills", pack_count(pool->kills), "deaths", pack_count(pool->deaths),
+                     "respawns", pack_count(pool->respawns), "pids", pack_pids(stats));
+}
+
 char *json_stats(const struct stats *stats) {
-    return print(json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}}",
-        "workers", pack_count(stats->workers_count), "tasks", pack_count(stats->all.tasks_alive), "stacks",
-        pack_count(stats->all.stacks_alive), "steals", pack_count(stats->steals), "loop_held_ms_max",
-        pack_ms(stats->all.held_ns_max), "connections", pack_count(stats->connections), "connections_refused",
-        pack_count(stats->connections_refused), "answers", pack_count(stats->answers), "per_worker",
-        pack_workers(stats), "thread_pool", "queued", pack_count(stats->threads.queued), "running",
-        pack_count(stats->threads.running), "threads", pack_count(stats->threads.threads), "done",
-        pack_count(stats->threads.done), "process_pool", "queued", pack_count(stats->processes.queued), "running",
-        pack_count(stats->processes.running), "processes", pack_count(stats->processes.processes), "done",
-        pack_count(stats->processes.done), "kills", pack_count(stats->processes.kills), "deaths",
-        pack_count(stats->processes.deaths), "respawns", pack_count(stats->processes.respawns), "pids",
-        pack_pids(stats)));
+    return print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "workers",
+                           pack_count(stats->workers_count), "tasks", pack_count(stats->all.tasks_alive), "stacks",
+                           pack_count(stats->all.stacks_alive), "steals", pack_count(stats->steals), "loop_held_ms_max",
+                           pack_ms(stats->all.held_ns_max), "connections", pack_count(stats->connections),
+                           "connections_refused", pack_count(stats->connections_refused), "answers",
+                           pack_count(stats->answers), "thread_pool", pack_threads(&stats->threads), "process_pool",
+                           pack_processes(stats), "per_worker", pack_workers(stats)));
 }

@@ -1,0 +1,408 @@
+/* task_model.c: futures, cancelling, groups: each waiter arrives once, each task ends once, no request is lost, and
+ * memory is freed once, after every access. The real files of task/ run; each worker is a thread with one stack that
+ * takes its messages while it is parked, and goes on taking them when its task has ended.
+ * Sources src/task/future.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c */
+#include "explorer.h"
+#include "task/task.h"
+
+enum { WORKERS = 3 };
+
+static struct ed_sched *sched;
+static struct ed_worker *workers;
+static struct ed_strand *strands;
+static _Atomic(struct ed_start *) *offers; /* spawned tasks that others may start */
+static unsigned offers_count;
+static eddy_future *future;
+static eddy_task *task;
+static struct ed_waiter *waiter;
+static unsigned entered, ended, won, asked, arrivals, children_entered, children_ended;
+static int status_of[MODEL_THREADS];
+
+/* ---- what task/ needs of others: the scheduler --------------------------------------------------------- */
+
+static bool has_messages(void *worker) { return !ed_inbox_empty(&((struct ed_worker *)worker)->inbox); }
+
+static void receive(struct ed_worker *worker) {
+    struct ed_message *message = ed_inbox_take(&worker->inbox);
+    while (message != NULL) {
+        struct ed_message *next = message->next;
+        message->arrive(message, worker);
+        message = next;
+    }
+}
+
+int ed_post(struct ed_worker *to, struct ed_message *message) { return ed_inbox_push(&to->inbox, message); }
+
+void ed_fiber_ready(struct ed_fiber *fiber) {
+    ED_ASSERT(!fiber->queued);
+    fiber->queued = true;
+}
+void ed_fiber_suspend(struct ed_fiber *fiber) {
+    struct ed_worker *worker = fiber->worker;
+    worker->running = NULL;
+    while (!fiber->queued) {
+        model_wait(has_messages, worker);
+        receive(worker);
+    }
+    receive(worker); /* perhaps more, before its turn comes */
+    fiber->queued = false;
+    worker->running = fiber;
+}
+int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
+    ed_start_new(start, worker->index, pinned ? ED_START_NEW_PINNED : ED_START_NEW_SHARED);
+    ED_STORE_RELEASE(&offers[offers_count++], start);
+    return 0;
+}
+void ed_start_trim(struct ed_worker *worker) { (void)worker; }
+void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber) { (void)worker, (void)fiber; }
+void ed_publish(struct ed_worker *worker, uint64_t keep) { (void)worker, (void)keep; }
+void ed_ready_entry(struct ed_worker *worker, struct ed_entry *entry, enum ed_entry_kind kind) {
+    (void)worker, (void)entry, (void)kind;
+    model_violation("nothing is queued here");
+}
+void ed_timer_start(struct ed_worker *worker, struct ed_timer *timer, int64_t when_ns) {
+    (void)worker, (void)timer, (void)when_ns;
+}
+void ed_timer_stop(struct ed_timer *timer) { (void)timer; }
+void ed_scope_check(struct ed_strand *strand) { (void)strand; }
+void ed_report(struct ed_sched *of, const eddy_report *report) { (void)of, (void)report; }
+void ed_report_task(struct ed_sched *of, enum eddy_report_kind kind, eddy_task *whose, const char *message, int status,
+                    const eddy_error *error) {
+    (void)of, (void)kind, (void)whose, (void)message, (void)status, (void)error;
+}
+/* Records are really freed, so that a late access is seen. */
+eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {
+    (void)of, (void)worker;
+    return ed_calloc(sizeof(eddy_task));
+}
+void ed_slab_put(eddy_task *freed) { ed_free(freed); }
+void ed_slab_each(struct ed_sched *of, bool (*visit)(eddy_task *, void *), void *arg) { (void)of, (void)visit, (void)arg; }
+
+/* ---- setting up ---------------------------------------------------------------------------------------- */
+
+static void setup(void) {
+    sched = model_alloc(sizeof *sched);
+    workers = model_alloc(sizeof *workers * WORKERS);
+    strands = model_alloc(sizeof *strands * WORKERS);
+    offers = model_alloc(sizeof *offers * 4);
+    sched->workers = model_alloc(sizeof *sched->workers * WORKERS);
+    sched->workers_count = WORKERS;
+    static const char *const inboxes[] = {"inbox_0", "inbox_1", "inbox_2"};
+    for (unsigned i = 0; i < WORKERS; i++) {
+        struct ed_worker *worker = sched->workers[i] = &workers[i];
+        worker->index = i;
+        worker->sched = sched;
+        worker->budget = 1000;
+        ed_inbox_init(&worker->inbox);
+        strands[i].fiber.worker = worker;
+        strands[i].fiber.stack.class_ = ED_STACK_64K;
+        model_name(&worker->inbox.head, inboxes[i]);
+        model_figures(&worker->counts, sizeof worker->counts);
+        model_figures(&worker->attention, sizeof worker->attention);
+    }
+    model_name(offers, "offers");
+    offers_count = entered = ended = won = asked = arrivals = children_entered = children_ended = 0;
+    for (int i = 0; i < MODEL_THREADS; i++) status_of[i] = 1;
+    future = NULL;
+    task = NULL;
+    model_set_worker(&workers[0]);
+}
+
+static void setup_future(uint64_t references) {
+    setup();
+    future = eddy_future_create();
+    model_name(future, "future");
+    while (references-- > 1) ed_future_share(future);
+}
+
+/* A task that anybody may start, or worker 0 alone; `references` beside the runtime's. */
+static void setup_task(eddy_coro_fn body, bool shared, uint64_t references) {
+    if (sched == NULL || task == NULL) MODEL_CHECK(eddy_spawn(&task, body, NULL, NULL) == 0);
+    model_name(&task->future, "task");
+    model_name(&task->start.word, "start");
+    if (!shared) ed_start_new(&task->start, 0, ED_START_NEW_OWN);
+    while (references-- > 1) eddy_task_share(task);
+}
+
+static void start_on(struct ed_worker *worker, struct ed_start *start) {
+    struct ed_fiber *fiber = &strands[worker->index].fiber;
+    if (!ed_start_claim(start, worker->index)) return;
+    worker->running = fiber;
+    ed_task_run_start(start, fiber);
+    worker->running = NULL;
+}
+static struct ed_worker *become_worker(void) {
+    struct ed_worker *worker = &workers[model_self() - 1];
+    model_set_worker(worker);
+    return worker;
+}
+static void serve(struct ed_worker *worker) {
+    for (;;) {
+        model_wait(has_messages, worker);
+        receive(worker);
+    }
+}
+static void start_task(void) {
+    struct ed_worker *worker = become_worker();
+    start_on(worker, &task->start);
+    eddy_task_release(task);
+    serve(worker);
+}
+
+/* ---- a future: waiters against completers ---------------------------------------------------------------- */
+
+static void arrive(struct ed_waiter *node) {
+    MODEL_CHECK(node->state == ED_WAITER_ARRIVED);
+    arrivals++;
+    MODEL_CHECK(arrivals == 1);
+}
+static void setup_two_holders(void) {
+    setup_future(2);
+    waiter = model_alloc(sizeof *waiter);
+    model_name(waiter, "waiter");
+}
+static void setup_three_holders(void) {
+    setup_future(3);
+    waiter = model_alloc(sizeof *waiter);
+    model_name(waiter, "waiter");
+}
+static void set(void) {
+    if (eddy_future_set(future, EDDY_I64(7)) == 0) won++;
+    eddy_future_release(future);
+}
+static void cancel_future(void) {
+    if (eddy_cancel(future)) won++;
+    eddy_future_release(future);
+}
+static void read_future(void) {
+    eddy_value value;
+    int status = eddy_future_result(future, &value);
+    MODEL_CHECK(status == EDDY_ECANCELED || (status == 0 && value.i64 == 7));
+}
+static bool link_waiter(struct ed_worker *worker) {
+    waiter->worker = worker;
+    waiter->arrive = arrive;
+    return ed_future_link(future, waiter);
+}
+static void wait_for_it(void) {
+    struct ed_worker *worker = become_worker();
+    if (link_waiter(worker)) {
+        while (arrivals == 0) {
+            model_wait(has_messages, worker);
+            receive(worker);
+        }
+    }
+    read_future();
+    eddy_future_release(future);
+    serve(worker);
+}
+static void wait_and_give_up(void) {
+    struct ed_worker *worker = become_worker();
+    if (link_waiter(worker) && !ed_future_unlink(future, waiter)) {
+        while (arrivals == 0) {
+            model_wait(has_messages, worker);
+            receive(worker);
+        }
+        read_future();
+    } else {
+        MODEL_CHECK(arrivals == 0);
+        model_free(waiter); /* nobody knows it any more */
+    }
+    eddy_future_release(future);
+    serve(worker);
+}
+static void peek(void) {
+    if (eddy_future_done(future)) read_future();
+    eddy_future_release(future);
+}
+static void check_future(void) {
+    MODEL_CHECK(model_live() == 0); /* freed, once */
+    MODEL_CHECK(won == 1);
+    for (unsigned i = 0; i < WORKERS; i++) MODEL_CHECK(ed_inbox_empty(&workers[i].inbox));
+}
+
+/* ---- a task awaits it ------------------------------------------------------------------------------------ */
+
+static int await_body(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    entered++;
+    eddy_value value = EDDY_NONE;
+    int status = eddy_await(future, &value);
+    MODEL_CHECK(status == EDDY_ECANCELED || (status == 0 && value.i64 == 7));
+    eddy_future_release(future);
+    ended++;
+    return status;
+}
+static void setup_await(void) {
+    setup_future(2);
+    setup_task(await_body, false, 2);
+}
+static void cancel_task(void) {
+    if (eddy_cancel(&task->future)) asked++;
+    eddy_task_release(task);
+}
+static void check_await(void) {
+    MODEL_CHECK(entered == ended);
+    MODEL_CHECK(entered == 1 ? model_live() == 0 : asked == 1); /* not entered: its reference to the future is left */
+    MODEL_CHECK(won <= 1);
+}
+
+/* ---- a task is cancelled ----------------------------------------------------------------------------------- */
+
+static int park_body(void *arg, eddy_value *result) { /* only a request ends it */
+    (void)arg, (void)result;
+    entered++;
+    int status = ed_park(&(struct ed_park){.reason = "test", .deadline_ns = INT64_MAX});
+    MODEL_CHECK(status == EDDY_ECANCELED);
+    ended++;
+    return status;
+}
+static int quick_body(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    entered++;
+    ended++;
+    return 0;
+}
+static eddy_task *held;
+static void setup_parks(void) {
+    setup();
+    setup_task(park_body, false, 3);
+    held = task;
+}
+static void setup_parks_two(void) {
+    setup();
+    setup_task(park_body, false, 4);
+    held = task;
+}
+static void setup_parks_shared(void) {
+    setup();
+    setup_task(park_body, true, 4);
+    held = task;
+}
+static void setup_quick_shared(void) {
+    setup();
+    setup_task(quick_body, true, 4);
+    held = task;
+}
+static void setup_quick(void) {
+    setup();
+    setup_task(quick_body, false, 3);
+    held = task;
+}
+static void cancel_from_worker(void) { /* worker 2: a request may also be passed on from there */
+    struct ed_worker *worker = become_worker();
+    cancel_task();
+    serve(worker);
+}
+/* The setting-up thread still holds a reference. */
+static void check_cancelled(void) {
+    MODEL_CHECK(entered <= 1 && entered == ended);
+    MODEL_CHECK(eddy_future_done(&held->future));
+    MODEL_CHECK(eddy_future_cancelled(&held->future) == (asked > 0)); /* granted <=> it ended cancelled */
+    model_set_worker(NULL);
+    eddy_task_release(held);
+    MODEL_CHECK(model_live() == 0);
+}
+
+/* ---- a group ------------------------------------------------------------------------------------------------- */
+
+static int child_quick(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    children_entered++;
+    children_ended++;
+    return 0;
+}
+static int child_parks(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    children_entered++;
+    int status = ed_park(&(struct ed_park){.reason = "test", .deadline_ns = INT64_MAX});
+    MODEL_CHECK(status == EDDY_ECANCELED);
+    children_ended++;
+    return status;
+}
+static int child_fails(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    children_entered++;
+    children_ended++;
+    return EDDY_EINVAL;
+}
+static eddy_coro_fn child_bodies[2];
+
+static int parent_body(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    entered++;
+    eddy_group group;
+    MODEL_CHECK(eddy_group_enter(&group) == 0);
+    for (int i = 0; i < 2 && child_bodies[i] != NULL; i++) {
+        int status = eddy_group_spawn(&group, NULL, child_bodies[i], NULL, NULL);
+        MODEL_CHECK(status == 0 || status == EDDY_ESTATE);
+    }
+    int status = eddy_group_exit(&group, 0);
+    MODEL_CHECK(children_entered == children_ended);
+    status_of[0] = status;
+    ended++;
+    return status;
+}
+static void setup_group(eddy_coro_fn first, eddy_coro_fn second, uint64_t references) {
+    setup();
+    child_bodies[0] = first;
+    child_bodies[1] = second;
+    setup_task(parent_body, false, references);
+    held = task;
+}
+static void setup_group_quick(void) { setup_group(child_quick, NULL, 3); }
+static void setup_group_quick_alone(void) { setup_group(child_quick, NULL, 2); }
+static void setup_group_parks(void) { setup_group(child_parks, NULL, 3); }
+static void setup_group_fails(void) { setup_group(child_fails, NULL, 3); }
+static void setup_group_two(void) { setup_group(child_quick, child_quick, 2); }
+static void setup_group_fail_and_park(void) { setup_group(child_fails, child_parks, 2); }
+
+static bool has_offer(void *offer) { return ED_LOAD_RELAXED((_Atomic(struct ed_start *) *)offer) != NULL; }
+static void start_offer(unsigned i) { /* offers[0] is the parent */
+    struct ed_worker *worker = become_worker();
+    model_wait(has_offer, &offers[i]);
+    struct ed_start *start;
+    while ((start = ED_LOAD_ACQUIRE(&offers[i])) == NULL) continue;
+    start_on(worker, start);
+    serve(worker);
+}
+static void start_first_child(void) { start_offer(1); }
+static void start_second_child(void) { start_offer(2); }
+
+static void check_group(void) {
+    MODEL_CHECK(entered == ended && children_entered == children_ended);
+    MODEL_CHECK(eddy_future_done(&held->future));
+    if (entered == 1) {
+        MODEL_CHECK(status_of[0] == 0 || status_of[0] == EDDY_ECANCELED || status_of[0] == EDDY_EGROUP);
+        MODEL_CHECK(status_of[0] != EDDY_ECANCELED || asked > 0);
+        if (children_ended > 0 && child_bodies[0] == child_fails && asked == 0) MODEL_CHECK(status_of[0] == EDDY_EGROUP);
+        if (child_bodies[0] == child_parks) MODEL_CHECK(status_of[0] == EDDY_ECANCELED);
+    }
+    model_set_worker(NULL);
+    eddy_task_release(held);
+    MODEL_CHECK(model_live() == 0);
+}
+
+#define SCENARIO(name_, setup_, check_, ...) \
+    {.name = name_, .setup = setup_, .threads = {__VA_ARGS__}, .check = check_, .may_wait = true}
+static const struct model_scenario scenarios[] = {
+    SCENARIO("future_set_wait", setup_two_holders, check_future, wait_for_it, set),
+    SCENARIO("future_set_unlink", setup_two_holders, check_future, wait_and_give_up, set),
+    SCENARIO("future_set_cancel", setup_three_holders, check_future, wait_for_it, set, cancel_future),
+    SCENARIO("future_two_setters", setup_three_holders, check_future, wait_and_give_up, set, set),
+    SCENARIO("future_peek", setup_two_holders, check_future, peek, set),
+    SCENARIO("await_set", setup_await, check_await, start_task, set, cancel_task),
+    SCENARIO("cancel_own_parked", setup_parks, check_cancelled, start_task, cancel_task),
+    SCENARIO("cancel_twice", setup_parks_two, check_cancelled, start_task, cancel_task, cancel_task),
+    SCENARIO("cancel_shared_parked", setup_parks_shared, check_cancelled, start_task, start_task, cancel_task),
+    SCENARIO("cancel_shared_quick", setup_quick_shared, check_cancelled, start_task, cancel_from_worker, cancel_task),
+    SCENARIO("cancel_own_quick", setup_quick, check_cancelled, start_task, cancel_task),
+    SCENARIO("group_last_child", setup_group_quick_alone, check_group, start_task, start_first_child),
+    SCENARIO("group_two_children", setup_group_two, check_group, start_task, start_first_child, start_second_child),
+    SCENARIO("group_cancel_quick", setup_group_quick, check_group, start_task, start_first_child, cancel_task),
+    SCENARIO("group_cancel_parked", setup_group_parks, check_group, start_task, start_first_child, cancel_task),
+    SCENARIO("group_cancel_fails", setup_group_fails, check_group, start_task, start_first_child, cancel_task),
+    SCENARIO("group_fail_and_park", setup_group_fail_and_park, check_group, start_task, start_first_child,
+             start_second_child),
+};
+MODEL_MAIN(scenarios)
