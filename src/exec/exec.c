@@ -5,7 +5,6 @@
 #include "eddy/loop.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -95,18 +94,6 @@ void ed_exec_close(struct ed_sched *sched) {
     pthread_mutex_destroy(&exec->lock);
     sched->exec_data = NULL;
     ed_free(exec);
-}
-
-int ed_exec_thread(pthread_t *thread_out, void *(*body)(void *), void *arg) {
-    /* What is left open: faults of the thread itself (blocked, they would kill without a report), and profilers. */
-    static const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGPROF};
-    sigset_t blocked, before;
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) sigdelset(&blocked, open[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    const int error = pthread_create(thread_out, NULL, body, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -error;
 }
 
 void ed_exec_name_thread(const char *name) {

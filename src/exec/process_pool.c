@@ -198,7 +198,7 @@ static int pool_create(struct ed_exec *exec, struct eddy_process_pool **pool_out
     pthread_t thread;
     status = ed_pool_enlist(exec, &pool->pool);
     if (status == 0) {
-        status = ed_exec_thread(&thread, ed_process_manager, pool);
+        status = ed_thread_create(&thread, ed_process_manager, pool);
         if (status < 0) ed_list_remove(&pool->pool.link);
     }
     pthread_mutex_unlock(&exec->lock);

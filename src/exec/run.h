@@ -41,8 +41,6 @@ void ed_pool_delist(struct ed_pool *pool);
 /* The calling thread is about to end. Its pool is still in the list, and stays there until this returns. */
 void ed_exec_bury_self(struct ed_exec *exec);
 
-/* Starts a thread with the pools' signal mask. 0 or a status. */
-int ed_exec_thread(pthread_t *thread_out, void *(*body)(void *), void *arg);
 /* The calling thread's, cut at 15 bytes. */
 void ed_exec_name_thread(const char *name);
 

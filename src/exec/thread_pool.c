@@ -436,7 +436,7 @@ void eddy_thread_pool_stats_read(eddy_thread_pool *pool, eddy_thread_pool_stats 
 /* The lock is held. */
 static int start_thread(struct eddy_thread_pool *pool) {
     pthread_t thread;
-    const int status = ed_exec_thread(&thread, thread_body, pool);
+    const int status = ed_thread_create(&thread, thread_body, pool);
     if (status < 0) return status;
     pool->threads++;
     pool->serving++;

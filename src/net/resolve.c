@@ -16,7 +16,6 @@
 
 #include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -146,13 +145,9 @@ static struct resolver *resolver_of(struct ed_sched *sched) {
 
 /* Under the lock. 0 or a status: there is no thread at all. */
 static int add_thread(struct resolver *resolver) {
-    sigset_t all, before;
-    sigfillset(&all); /* the process's signals are for the workers */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&resolver->threads[resolver->threads_count], NULL, thread_main, resolver);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0) resolver->threads_count++;
-    return resolver->threads_count > 0 ? 0 : -error;
+    int status = ed_thread_create(&resolver->threads[resolver->threads_count], thread_main, resolver);
+    if (status == 0) resolver->threads_count++;
+    return resolver->threads_count > 0 ? 0 : status;
 }
 
 static int submit(struct resolver *resolver, struct job *job) {

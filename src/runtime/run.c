@@ -13,7 +13,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -166,21 +165,15 @@ static void *worker_main(void *arg) {
     return NULL;
 }
 
-/* A thread for each worker but 0 and for the tick. All signals are blocked in them but those that a fault raises. */
+/* A thread for each worker but 0, and for the tick. */
 static int threads_start(struct ed_runtime *runtime, pthread_t *tick_out) {
-    sigset_t all, before;
-    sigfillset(&all);
-    const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGPROF};
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigdelset(&all, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     unsigned started = 1;
-    int status = -pthread_create(tick_out, NULL, tick_main, runtime);
+    int status = ed_thread_create(tick_out, tick_main, runtime);
     bool ticks = status == 0;
-    for (; status == 0 && started < runtime->sched.workers_count; started++) {
-        status = -pthread_create(&runtime->threads[started], NULL, worker_main, runtime->sched.workers[started]);
-        if (status < 0) break;
+    while (status == 0 && started < runtime->sched.workers_count) {
+        status = ed_thread_create(&runtime->threads[started], worker_main, runtime->sched.workers[started]);
+        if (status == 0) started++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status == 0) return 0;
 
     pthread_mutex_lock(&runtime->mutex); /* those that did start wait in the barrier: count the missing ones in */

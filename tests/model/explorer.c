@@ -557,7 +557,6 @@ static void saw(struct location *location, const struct message *message, int or
     int index = (int)(location - locations);
     if (message->at > thread->view.oldest[index]) thread->view.oldest[index] = message->at;
     if (acquires(order)) join(&thread->view, message);
-    if (order == SEQ_CST && message->at > location->seqcst) location->seqcst = message->at;
 }
 
 static const char *const order_names[] = {"relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst"};

@@ -10,8 +10,9 @@
  * Memory     Views, as in C11's release and acquire: a location has all its values in the order written; each thread
  *            has, per location, the oldest value that it may still read. A relaxed load may read any value from there
  *            on; acquire joins what the releasing writer knew; a read-modify-write reads the newest and carries a
- *            release on. A seq_cst access reads nothing older than what the last seq_cst access of that location read
- *            or wrote. So store buffering, message passing, independent readers and coherence behave as the standard
+ *            release on. A seq_cst load reads nothing older than the last seq_cst write of that location; loads pass
+ *            nothing on (RC11; real machines hand a thread its own store early, so that the standard's text is too
+ *            strong there). So store buffering, message passing, independent readers and coherence behave as the standard
  *            allows, and plain accesses are checked by vector clocks: a data race, or a touch of freed memory, is a
  *            violation whether or not its effect shows.
  * Not here   Loads that take effect after later stores (load buffering); stores to one location that take effect in

@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$models" ] || models=$(cd "$root/tests/model" && for file in *_model.c; do echo "${file%_model.c}"; done)
 
-flags="-std=gnu11 -g -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wundef -Wvla -Wno-unused-variable -Werror
+flags="-std=gnu11 -g -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wundef -Wvla -Wno-unused-variable -Wno-unused-function -Werror
     -fno-sanitize=undefined -fno-stack-protector"
 compile() { # OBJECT FILE FLAG...: includes are looked up in the mutant's tree first, then in the smaller copies
     to=$1 from=$2

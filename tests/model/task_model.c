@@ -1,7 +1,7 @@
 /* task_model.c: futures, cancelling, groups: each waiter arrives once, each task ends once, no request is lost, and
  * memory is freed once, after every access. The real files of task/ run; each worker is a thread with one stack that
  * takes its messages while it is parked, and goes on taking them when its task has ended.
- * Sources src/task/future.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c */
+ * Sources src/task/future.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c src/base/status.c */
 #include "explorer.h"
 #include "task/task.h"
 

@@ -106,49 +106,65 @@ char *json_user(const struct user *user) {
                            shown, "status", "registered"));
 }
 
-static json_t *pack_count(uint64_t count) { return json_integer((json_int_t)count); }
+/* Where memory runs out `object` is NULL or lacks a member: print() then gives NULL, or less is told. */
+static void add_count(json_t *object, const char *name, uint64_t count) {
+    json_object_set_new(object, name, json_integer((json_int_t)count));
+}
 
-static json_t *pack_ms(int64_t ns) { return json_real((double)ns / 1e6); }
+static void add_ms(json_t *object, const char *name, int64_t ns) {
+    json_object_set_new(object, name, json_real((double)ns / 1e6));
+}
 
 static json_t *pack_worker(const eddy_worker_stats *worker) {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tasks", pack_count(worker->tasks_started), "direct",
-                     pack_count(worker->tasks_direct), "stolen", pack_count(worker->tasks_stolen), "steals",
-                     pack_count(worker->steals), "switches", pack_count(worker->switches), "polls",
-                     pack_count(worker->polls), "parks", pack_count(worker->parks), "loop_held_ms_max",
-                     pack_ms(worker->held_ns_max));
-}
-
-static json_t *pack_workers(const struct stats *stats) {
-    json_t *array = json_array();
-    for (unsigned i = 0; i < stats->workers_count; i++) json_array_append_new(array, pack_worker(&stats->workers[i]));
-    return array;
-}
-
-static json_t *pack_pids(const struct stats *stats) {
-    json_t *array = json_array();
-    for (size_t i = 0; i < stats->pids_count; i++) json_array_append_new(array, json_integer(stats->pids[i]));
-    return array;
+    json_t *object = json_object();
+    add_count(object, "tasks", worker->tasks_started);
+    add_count(object, "direct", worker->tasks_direct);
+    add_count(object, "stolen", worker->tasks_stolen);
+    add_count(object, "steals", worker->steals);
+    add_count(object, "switches", worker->switches);
+    add_count(object, "polls", worker->polls);
+    add_count(object, "parks", worker->parks);
+    add_ms(object, "loop_held_ms_max", worker->held_ns_max);
+    return object;
 }
 
 static json_t *pack_threads(const eddy_thread_pool_stats *pool) {
-    return json_pack("{s:o, s:o, s:o, s:o}", "queued", pack_count(pool->queued), "running", pack_count(pool->running),
-                     "threads", pack_count(pool->threads), "done", pack_count(pool->done));
+    json_t *object = json_object();
+    add_count(object, "queued", pool->queued);
+    add_count(object, "running", pool->running);
+    add_count(object, "threads", pool->threads);
+    add_count(object, "done", pool->done);
+    return object;
 }
 
 static json_t *pack_processes(const struct stats *stats) {
     const eddy_process_pool_stats *pool = &stats->processes;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "queued", pack_count(pool->queued), "running",
-                     pack_count(pool->running), "processes", pack_count(pool->processes), "done",
-                     pack_count(pool->done), "kills", pack_count(pool->kills), "deaths", pack_count(pool->deaths),
-                     "respawns", pack_count(pool->respawns), "pids", pack_pids(stats));
+    json_t *object = json_object(), *pids = json_array();
+    add_count(object, "queued", pool->queued);
+    add_count(object, "running", pool->running);
+    add_count(object, "processes", pool->processes);
+    add_count(object, "done", pool->done);
+    add_count(object, "kills", pool->kills);
+    add_count(object, "deaths", pool->deaths);
+    add_count(object, "respawns", pool->respawns);
+    for (size_t i = 0; i < stats->pids_count; i++) json_array_append_new(pids, json_integer(stats->pids[i]));
+    json_object_set_new(object, "pids", pids);
+    return object;
 }
 
 char *json_stats(const struct stats *stats) {
-    return print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "workers",
-                           pack_count(stats->workers_count), "tasks", pack_count(stats->all.tasks_alive), "stacks",
-                           pack_count(stats->all.stacks_alive), "steals", pack_count(stats->steals), "loop_held_ms_max",
-                           pack_ms(stats->all.held_ns_max), "connections", pack_count(stats->connections),
-                           "connections_refused", pack_count(stats->connections_refused), "answers",
-                           pack_count(stats->answers), "thread_pool", pack_threads(&stats->threads), "process_pool",
-                           pack_processes(stats), "per_worker", pack_workers(stats)));
+    json_t *object = json_object(), *workers = json_array();
+    add_count(object, "workers", stats->workers_count);
+    add_count(object, "tasks", stats->all.tasks_alive);
+    add_count(object, "stacks", stats->all.stacks_alive);
+    add_count(object, "steals", stats->steals);
+    add_ms(object, "loop_held_ms_max", stats->all.held_ns_max);
+    add_count(object, "connections", stats->connections);
+    add_count(object, "connections_refused", stats->connections_refused);
+    add_count(object, "answers", stats->answers);
+    json_object_set_new(object, "thread_pool", pack_threads(&stats->threads));
+    json_object_set_new(object, "process_pool", pack_processes(stats));
+    for (unsigned i = 0; i < stats->workers_count; i++) json_array_append_new(workers, pack_worker(&stats->workers[i]));
+    json_object_set_new(object, "per_worker", workers);
+    return print(object);
 }
