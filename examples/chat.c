@@ -60,7 +60,7 @@ static int chat(eddy_stream *stream, void *arg) {
         if (status == 0) say_to_all(line, bytes);
     }
     change_seat(stream, NULL);
-    return status == EDDY_EINCOMPLETE ? 0 : status; /* that is how a peer leaves */
+    return status; /* EDDY_EOF: that is how a peer leaves */
 }
 
 /* ---- the self-test -------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@ static int greet(eddy_stream *stream, void *arg) { /* a task for each connection
     int status = eddy_stream_read_until(stream, "\n", 1, 0, &name, &bytes);
     if (status == 0) status = eddy_stream_write(stream, "Hello, ", 7);
     if (status == 0) status = eddy_stream_write(stream, name, bytes);
-    return status == EDDY_EINCOMPLETE ? 0 : status; /* who left without a name is no failure */
+    return status; /* who left without a name (EDDY_EOF) is no failure */
 }
 
 static int app(void *port, eddy_value *out) {

@@ -112,8 +112,8 @@ EDDY_API int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) E
  *
  *  @param buffer   Borrowed: written only when 0 or EDDY_EINCOMPLETE is returned.
  *  @param got_out  May be NULL. Bytes that are in `buffer`: all, or those before the end, or 0.
- *  @return         0; EDDY_EINCOMPLETE if the data ended before (what there was is in `buffer`); otherwise as
- *                  eddy_stream_read; EDDY_ENOMEM (nothing was consumed).
+ *  @return         0; EDDY_EINCOMPLETE if the data ended before (what there was is in `buffer`); EDDY_EOF if there
+ *                  was none (asyncio has one error for both); otherwise as eddy_stream_read; EDDY_ENOMEM (nothing was consumed).
  *
  *  Suspends, cancellation point, threads: as eddy_stream_read. What came before a cancel stays in the stream.
  *  Cost: the bytes gather in the stream's own buffer first.  Source: StreamReader.readexactly. */
@@ -126,8 +126,8 @@ EDDY_API int eddy_stream_read_exactly(eddy_stream *stream, void *buffer, size_t 
  *  @param line_out         Points into the stream's own buffer, not ended by a NUL: valid until the next call
  *                          that reads from the stream, or its close. Written with bytes_out when 0 or
  *                          EDDY_EINCOMPLETE is returned.
- *  @return                 0; EDDY_EINCOMPLETE if the data ended before: `line` is what there was, maybe 0
- *                          bytes; EDDY_ELIMIT if there is no separator within the limit: the data is kept, and
+ *  @return                 0; EDDY_EINCOMPLETE if the data ended before: `line` is what there was; EDDY_EOF if
+ *                          there was nothing; EDDY_ELIMIT if there is no separator within the limit: the data is kept, and
  *                          eddy_stream_read gets it; EDDY_EINVAL for an empty separator; otherwise as
  *                          eddy_stream_read_exactly.
  *
@@ -180,7 +180,7 @@ EDDY_API size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_
 /** Serves one connection: runs as a task of its own on the worker that accepted it. `stream` is borrowed; when
  *  the function returns the stream is closed as eddy_stream_close does (for at most options.linger_ns).
  *  @return 0 or more; a negative status goes to the exception handler, except what only says that the
- *          connection or the task ended: EDDY_EOF, EDDY_ECLOSED, EDDY_ECANCELED, ECONNRESET, EPIPE. */
+ *          connection or the task ended: EDDY_EOF, EDDY_EINCOMPLETE, EDDY_ECLOSED, EDDY_ECANCELED, ECONNRESET, EPIPE. */
 typedef int (*eddy_connection_fn)(eddy_stream *stream, void *arg);
 /** Declares one whose body has the in-task role (base.h): static EDDY_CONNECTION(echo) { ... return 0; } */
 #define EDDY_CONNECTION(name) int EDDY_SUSPENDS name(eddy_stream *stream, void *arg)

@@ -101,7 +101,7 @@ EDDY_API size_t eddy_all_tasks(eddy_task **tasks_out, size_t capacity);
  *  @param value_out  May be NULL. Written only when the status is 0 or more. Owned by the future: valid
  *                    until released (eddy_future_take moves it out).
  *  @return           The status the future ended with; its detail becomes the caller's. EDDY_ESTATE for
- *                    a task that awaits itself. EDDY_EWRONGTHREAD outside a task.
+ *                    a task that awaits itself, and for a future of another runtime. EDDY_EWRONGTHREAD outside a task.
  *
  *  Suspends: unless done. Cancellation point: when it suspends; what is awaited is cancelled too (asyncio's
  *  rule), and the call returns when that has ended.

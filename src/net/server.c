@@ -132,6 +132,7 @@ static void arrive_orders(struct ed_message *message, struct ed_worker *worker) 
 static int report_worthy(int status) {
     switch (status) {
     case EDDY_EOF:
+    case EDDY_EINCOMPLETE:
     case EDDY_ECLOSED:
     case EDDY_ECANCELED:
     case -ECONNRESET:

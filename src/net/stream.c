@@ -532,7 +532,7 @@ static int read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, si
         size_t missing = bytes - ed_buffer_size(&stream->in);
         int got = fill(stream, missing < ED_BUFFER_BYTES ? missing : ED_BUFFER_BYTES);
         if (got == EDDY_EOF) {
-            status = EDDY_EINCOMPLETE;
+            status = ed_buffer_size(&stream->in) > 0 ? EDDY_EINCOMPLETE : EDDY_EOF;
             break;
         }
         if (got < 0) return got;
@@ -571,7 +571,7 @@ static int read_until_here(eddy_stream *stream, const void *separator, size_t se
             *line_out = held > 0 ? ed_buffer_bytes(&stream->in) : "";
             *bytes_out = held;
             consume(stream, held);
-            return EDDY_EINCOMPLETE;
+            return held > 0 ? EDDY_EINCOMPLETE : EDDY_EOF;
         }
         if (got < 0) return got;
     }
@@ -656,7 +656,7 @@ int eddy_stream_read_until(eddy_stream *stream, const void *separator, size_t se
                         .bytes = separator_bytes,
                         .limit_bytes = limit_bytes};
     int status = call_reader(&call, "read_until");
-    if (status == 0 || status == EDDY_EINCOMPLETE) {
+    if (status == 0 || status == EDDY_EINCOMPLETE || status == EDDY_EOF) {
         *line_out = call.line;
         *bytes_out = call.got;
     }

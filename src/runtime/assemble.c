@@ -192,7 +192,7 @@ static int main_ends(struct ed_runtime *runtime, const char *name) {
     const eddy_error *error = eddy_future_error(main);
     if (error != NULL) {
         char text[2048];
-        eddy_error_print(error, text, sizeof text);
+        ed_error_print(error, name, text, sizeof text);
         fprintf(stderr, "eddy: task \"%s\" failed: %s\n", name, text);
     }
     return status;

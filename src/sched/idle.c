@@ -27,22 +27,39 @@ enum { TOKEN = 2 }; /* with ED_AWAKE: woken as a searcher; only the owner clears
 static unsigned searching_of(uint64_t idle) { return (unsigned)(idle >> 32); }
 static unsigned sleeping_of(uint64_t idle) { return (unsigned)idle; }
 
+static bool anything_shared(struct ed_sched *sched) {
+    for (unsigned i = 0; i < sched->workers_count; i++)
+        if (ed_deque_shared_count(&sched->workers[i]->deque) > 0) return true;
+    return false;
+}
+
+static bool anybody_asleep(struct ed_sched *sched) {
+    for (unsigned i = 0; i < sched->workers_count; i++)
+        if (ED_LOAD_RELAXED(&sched->workers[i]->sleep) == ED_SLEEPING) return true;
+    return false;
+}
+
 void ed_idle_notify(struct ed_worker *worker) {
     struct ed_sched *sched = worker->sched;
-    uint64_t idle = ED_LOAD_SEQCST(&sched->idle); /* partner: ed_idle_prepare */
     do {
-        if (searching_of(idle) != 0 || sleeping_of(idle) == 0) return;
-    } while (!ED_CAS(&sched->idle, &idle, idle + ED_IDLE_SEARCHER)); /* the token, before it is handed over */
-    for (unsigned i = 1; i < sched->workers_count; i++) {
-        struct ed_worker *other = sched->workers[(worker->index + i) % sched->workers_count];
-        uint32_t sleeping = ED_SLEEPING;
-        if (ED_LOAD_RELAXED(&other->sleep) != ED_SLEEPING) continue;
-        if (!ED_CAS(&other->sleep, &sleeping, ED_AWAKE | TOKEN)) continue;
-        ED_SUB(&sched->idle, ED_IDLE_SLEEPER);
-        sched->driver->wake(other);
-        return;
-    }
-    ED_SUB(&sched->idle, ED_IDLE_SEARCHER); /* all woke by themselves: they will look */
+        uint64_t idle = ED_LOAD_SEQCST(&sched->idle); /* partner: ed_idle_prepare */
+        do {
+            if (searching_of(idle) != 0 || sleeping_of(idle) == 0) return;
+        } while (!ED_CAS(&sched->idle, &idle, idle + ED_IDLE_SEARCHER)); /* the token, before it is handed over */
+        for (unsigned i = 1; i < sched->workers_count; i++) {
+            struct ed_worker *other = sched->workers[(worker->index + i) % sched->workers_count];
+            uint32_t sleeping = ED_SLEEPING;
+            if (ED_LOAD_RELAXED(&other->sleep) != ED_SLEEPING) continue;
+            if (!ED_CAS(&other->sleep, &sleeping, ED_AWAKE | TOKEN)) continue;
+            ED_SUB(&sched->idle, ED_IDLE_SLEEPER);
+            sched->driver->wake(other);
+            return;
+        }
+        /* All woke by themselves. They may have looked and be asleep again before somebody else published, who saw the
+         * token held here and woke nobody: who gives a token back looks once more. Who sleeps since counted itself before
+         * the subtraction, so its state is seen; who counts itself later sees what was published. */
+        ED_SUB(&sched->idle, ED_IDLE_SEARCHER);
+    } while (anybody_asleep(sched) && anything_shared(sched));
 }
 
 bool ed_idle_search_begin(struct ed_worker *worker) {
@@ -65,10 +82,7 @@ bool ed_idle_search_end(struct ed_worker *worker) {
 /* What the last look may find: anything that another worker or thread could have given since the search. */
 static bool anything_came(struct ed_worker *worker) {
     if (!ed_inbox_empty(&worker->inbox)) return true;
-    struct ed_sched *sched = worker->sched;
-    for (unsigned i = 0; i < sched->workers_count; i++)
-        if (ed_deque_shared_count(&sched->workers[i]->deque) > 0) return true;
-    return ED_LOAD_SEQCST(&sched->stopping);
+    return anything_shared(worker->sched) || ED_LOAD_SEQCST(&worker->sched->stopping);
 }
 
 bool ed_idle_prepare(struct ed_worker *worker) {

@@ -103,19 +103,24 @@ static void append(char *buffer, size_t bytes, size_t *used, const char *format,
     if (added > 0) *used += (size_t)added;
 }
 
-static void print(const eddy_error *error, int depth, char *buffer, size_t bytes, size_t *used) {
+static void print(const eddy_error *error, const char *known, int depth, char *buffer, size_t bytes, size_t *used) {
     append(buffer, bytes, used, "%*s%s: %s", depth * 2, "", eddy_status_name(error->status),
            error->text[0] != '\0' ? error->text : eddy_status_text(error->status));
-    if (error->task[0] != '\0') append(buffer, bytes, used, " (task \"%s\")", error->task);
+    if (error->task[0] != '\0' && strcmp(error->task, known) != 0)
+        append(buffer, bytes, used, " (task \"%s\")", error->task);
     for (unsigned i = 0; i < error->children_count; i++) {
         append(buffer, bytes, used, "\n");
-        print(error->children[i], depth + 1, buffer, bytes, used);
+        print(error->children[i], known, depth + 1, buffer, bytes, used);
     }
 }
 
-size_t eddy_error_print(const eddy_error *error, char *buffer, size_t bytes) {
+size_t ed_error_print(const eddy_error *error, const char *known, char *buffer, size_t bytes) {
     size_t used = 0;
     if (bytes > 0) buffer[0] = '\0';
-    if (error != NULL) print(error, 0, buffer, bytes, &used);
+    if (error != NULL) print(error, known, 0, buffer, bytes, &used);
     return used;
+}
+
+size_t eddy_error_print(const eddy_error *error, char *buffer, size_t bytes) {
+    return ed_error_print(error, "", buffer, bytes);
 }

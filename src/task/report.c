@@ -6,7 +6,7 @@
 static void to_stderr(const eddy_report *report) {
     char detail[1024] = "";
     if (report->error != NULL) {
-        eddy_error_print(report->error, detail, sizeof detail);
+        ed_error_print(report->error, report->task != NULL ? report->task : "", detail, sizeof detail);
     } else if (report->status < 0) {
         snprintf(detail, sizeof detail, "%s: %s", eddy_status_name(report->status), eddy_status_text(report->status));
     }

@@ -129,6 +129,8 @@ struct eddy_error {
 eddy_error *ed_error_create(int status, const char *task, const char *text); /* NULL: no memory */
 /* Adds a child, taking its reference; false: no memory (the child is released and counted as lost). */
 bool ed_error_add_child(eddy_error *error, eddy_error *child);
+/* As eddy_error_print; the task named `known` is not named again. */
+size_t ed_error_print(const eddy_error *error, const char *known, char *buffer, size_t bytes);
 /* Replaces the detail of the running task; takes the reference. */
 void ed_error_set_current(eddy_error *error);
 /* While set, eddy_fail on this plain thread stores its detail in *slot (releasing what is there). */

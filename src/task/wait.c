@@ -193,6 +193,8 @@ int eddy_await(eddy_future *future, eddy_value *value_out) {
     if (ED_UNLIKELY(fiber == NULL)) return EDDY_EWRONGTHREAD;
     eddy_task *task = fiber->task;
     if (ED_UNLIKELY(future == &task->future)) return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
+    if (ED_UNLIKELY(future->sched != fiber->worker->sched)) /* F4 */
+        return eddy_fail(EDDY_ESTATE, "the future belongs to another runtime");
     count_await(fiber, task);
     if (!ed_future_is_done(future) && (ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) &&
         ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future)) {

@@ -50,7 +50,7 @@ static int blocking(void *arg, eddy_value *out) {
     return 0;
 }
 
-static int connected(eddy_stream *stream, void *arg) {
+static EDDY_CONNECTION(connected) {
     (void)arg;
     return eddy_stream_write(stream, "hello", 5);
 }

@@ -67,7 +67,7 @@ static void visit(struct visitor *visitor) {
         EXPECT_OK(eddy_spawn(&other, meddle, eddy_stream_share(stream), NULL));
         status = EDDY_TIMEOUT(EDDY_MS(20), converse(stream, bytes, 500));
         EXPECT(status == 0 || status == EDDY_ETIMEDOUT || status == EDDY_ECLOSED || status == EDDY_EBUSY ||
-               status == EDDY_EINCOMPLETE || status == -ECONNRESET || status == -EPIPE);
+               status == EDDY_EINCOMPLETE || status == EDDY_EOF || status == -ECONNRESET || status == -EPIPE);
         EXPECT_OK(end_of(other));
         break;
     }

@@ -170,10 +170,8 @@ static const char *line_fault(const char *line, size_t bytes) {
 static int read_line(struct reader *reader, size_t limit, const char **line_out, size_t *bytes_out) {
     if (limit == 0) return EDDY_ELIMIT;
     const int status = eddy_stream_read_until(reader->stream, "\n", 1, limit, line_out, bytes_out);
-    if (status == EDDY_EINCOMPLETE) {
-        if (*bytes_out == 0 && !reader->request->begun) return EDDY_EOF;
+    if (status == EDDY_EINCOMPLETE || (status == EDDY_EOF && reader->request->begun))
         return refuse(reader, 400, "the connection ended inside a request");
-    }
     if (status < 0) return status;
     reader->request->begun = true;
     const char *fault = line_fault(*line_out, *bytes_out);
@@ -229,7 +227,8 @@ static int read_body_part(struct reader *reader, uint64_t bytes) {
     if (request->body == NULL) return EDDY_ENOMEM;
     char *part = request->body + request->body_bytes;
     const int status = eddy_stream_read_exactly(reader->stream, part, (size_t)bytes, NULL);
-    if (status == EDDY_EINCOMPLETE) return refuse(reader, 400, "the connection ended inside a request");
+    if (status == EDDY_EINCOMPLETE || status == EDDY_EOF)
+        return refuse(reader, 400, "the connection ended inside a request");
     return status < 0 ? status : parse(reader, part, (size_t)bytes);
 }
 
