@@ -88,6 +88,14 @@ pub fn build(b: *Build) void {
     const test_step = b.step("test", "Run the tests; after --: --only TEXT, --workers N, --seed N, --repeat N, ...");
     tested.runTests(test_step, .{ .scripts = "tests/scripts", .after = examples, .passthru = true });
 
+    const model = b.step("model", "Run the core's protocols under every schedule that matters; after --: --full, MODEL");
+    const explore = b.addSystemCommand(&.{"tests/model/run.sh"});
+    explore.setCwd(b.path(""));
+    explore.setEnvironmentVariable("EDDY_ZIG", b.graph.zig_exe);
+    explore.addPassthruArgs();
+    inherit(explore);
+    model.dependOn(&explore.step);
+
     // Everything is compiled before the first leg runs, so that no compiler competes with a test.
     const all = b.step("build", "Compile everything: library, examples, benchmarks, tests, sanitized tests");
     all.dependOn(b.getInstallStep());

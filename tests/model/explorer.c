@@ -114,8 +114,16 @@ static uint32_t stamp; /* of the schedule: what bears another is empty */
 
 /* ---- choices ------------------------------------------------------------------------------------- */
 
+/* Who touched each atomic, and whether it was stored to, in all schedules of this scenario so far. What one thread alone
+ * touches, or nobody changes, needs no switch point. Depth first works with what was known when its pass began; when more
+ * comes to light the pass begins anew. */
+enum { STORED = 0x80 };
+static uint8_t *masks, *masks_used; /* gathered; what this pass goes by */
+
+static bool contended(uint8_t mask) { return (mask & STORED) && (mask & ~STORED & ((mask & ~STORED) - 1)); }
+
 static struct {
-    bool random, trace;
+    bool random, trace, learned;
     unsigned level, old_max;
     struct {
         uint8_t taken, count;
@@ -123,7 +131,7 @@ static struct {
     unsigned depth, position;
     uint64_t state;            /* random */
     unsigned changes[CHANGES]; /* operations at which the priority drops */
-    unsigned length;           /* of the last schedule */
+    unsigned length;           /* in which they lie */
     unsigned lowest;
 } search;
 
@@ -283,7 +291,7 @@ static void leave(void) {
     go_to(count == 0 ? 0 : search.random ? by_priority(count, which) : which[choose(count)]);
 }
 
-/* Before each atomic operation: another may run first. */
+/* Before each atomic operation on `address`: another may run first. */
 static void point(bool choice) {
     if (!now.concurrent || now.current == 0) return;
     if (++now.operations > OPERATIONS_MAX) model_violation("no end: %d operations", OPERATIONS_MAX);
@@ -300,6 +308,10 @@ static void point(bool choice) {
         now.preemptions++;
         go_to(which[taken - 1]);
     }
+}
+
+static void point_at(uintptr_t address, bool choice) {
+    point(choice && contended(masks_used[address - (uintptr_t)arena]));
 }
 
 void model_wait(bool (*ready)(void *arg), void *arg) {
@@ -487,6 +499,11 @@ static void touch(uintptr_t address, bool store, void *pc) {
     struct thread *thread = &threads[now.current];
     uint16_t *clock = thread->view.clock;
     clock[now.current]++;
+    if (now.concurrent && now.current != 0) {
+        uint8_t *mask = &masks[address - (uintptr_t)arena], before = *mask;
+        *mask |= (uint8_t)(1u << now.current | (store ? STORED : 0));
+        if (contended(*mask) != contended(before)) search.learned = true;
+    }
     struct cell *cell = cell_at(address);
     if (cell->freed) {
         note(pc, "atomic access of freed %s", place_name(address));
@@ -566,12 +583,13 @@ static uint64_t load(uintptr_t address, unsigned bytes, int order, void *pc) {
     struct thread *thread = &threads[now.current];
     struct location *location = locate(address, bytes);
     int index = (int)(location - locations);
-    if (!location->figure) point(!spins_on(thread, index, location) || thread->spin_count < SPIN_QUIET);
+    if (!location->figure) point_at(address, !spins_on(thread, index, location) || thread->spin_count < SPIN_QUIET);
     touch(address, false, pc);
     const struct message *message = &messages[pick(location, order, NULL)];
     saw(location, message, order);
-    if (!location->figure) note(pc, "load %s %s = %#llx%s", order_names[order], place_name(address), (unsigned long long)message->value,
-         message->at != messages[location->newest].at ? "  (old)" : "");
+    if (!location->figure)
+        note(pc, "load %s %s = %#llx%s", order_names[order], place_name(address), (unsigned long long)message->value,
+             message->at != messages[location->newest].at ? "  (old)" : "");
     if (location->figure || !now.concurrent || now.current == 0) return message->value;
     if (thread->spin_location == index && thread->spin_at == message->at) {
         if (++thread->spin_count >= SPIN_WAIT && messages[location->newest].at == message->at) {
@@ -592,7 +610,7 @@ static void no_spin(void) { threads[now.current].spin_location = -1; }
 static void store(uintptr_t address, unsigned bytes, uint64_t value, int order, void *pc) {
     struct thread *thread = &threads[now.current];
     struct location *location = locate(address, bytes);
-    if (!location->figure) point(true);
+    if (!location->figure) point_at(address, true);
     no_spin();
     touch(address, true, pc);
     append(location, value, now.current);
@@ -602,7 +620,8 @@ static void store(uintptr_t address, unsigned bytes, uint64_t value, int order, 
     thread->view.clock[now.current]++; /* what follows is not part of it */
     if (order == SEQ_CST) location->seqcst = message->at;
     memcpy((void *)address, &value, bytes);
-    if (!location->figure) note(pc, "store %s %s = %#llx", order_names[order], place_name(address), (unsigned long long)value);
+    if (!location->figure)
+        note(pc, "store %s %s = %#llx", order_names[order], place_name(address), (unsigned long long)value);
 }
 
 enum change { EXCHANGE, ADD, SUB, AND, OR, XOR };
@@ -642,22 +661,23 @@ static void replace(struct location *location, uint64_t value, int order) {
 static uint64_t modify(uintptr_t address, unsigned bytes, uint64_t value, enum change change, int order, void *pc) {
     static const char *const names[] = {"exchange", "add", "sub", "and", "or", "xor"};
     struct location *location = locate(address, bytes);
-    if (!location->figure) point(true);
+    if (!location->figure) point_at(address, true);
     no_spin();
     touch(address, true, pc);
     uint64_t old = messages[location->newest].value;
     uint64_t mask = bytes == 8 ? UINT64_MAX : (UINT64_C(1) << bytes * 8) - 1;
     uint64_t next = changed(old, value, change) & mask;
     replace(location, next, order);
-    if (!location->figure) note(pc, "%s %s %s %#llx -> %#llx", names[change], order_names[order], place_name(address), (unsigned long long)old,
-         (unsigned long long)next);
+    if (!location->figure)
+        note(pc, "%s %s %s %#llx -> %#llx", names[change], order_names[order], place_name(address),
+             (unsigned long long)old, (unsigned long long)next);
     return old;
 }
 
 static uint64_t compare_and_swap(uintptr_t address, unsigned bytes, uint64_t expected, uint64_t value, int order,
                                  int failure, void *pc) {
     struct location *location = locate(address, bytes);
-    if (!location->figure) point(true);
+    if (!location->figure) point_at(address, true);
     no_spin();
     int picked = pick(location, failure, &expected);
     const struct message *message = &messages[picked];
@@ -789,7 +809,6 @@ static bool execute(const struct model_scenario *scenario) {
         now.current = 0;
         return false;
     }
-    search.length = now.operations;
 
     for (unsigned i = 1; i <= now.threads_count; i++) {
         for (unsigned t = 0; t < MODEL_THREADS; t++)
@@ -814,19 +833,15 @@ static struct {
 static void begin_random(uint64_t seed) {
     search.random = true;
     search.state = seed * UINT64_C(0x2545f4914f6cdd1d);
-    draw();
+    search.length = 20u << draw() % 4; /* changes of priority lie in so many operations */
 }
 
 /* Prints the schedule of the last execution once more, with every operation. */
 static void show(const struct model_scenario *scenario, uint64_t seed) {
     printf("  violation: %s.%s: %s\n", program_invocation_short_name, scenario->name, now.text);
     if (options.quiet) return;
-    unsigned length = search.length;
     search.trace = true;
-    if (search.random) {
-        begin_random(seed);
-        search.length = length;
-    }
+    if (search.random) begin_random(seed);
     (void)execute(scenario);
     search.trace = false;
     print_trace();
@@ -839,12 +854,14 @@ static bool explore(const struct model_scenario *scenario) {
     bool all = true, ok = true;
     unsigned level = 0;
     uint64_t seed = 0;
-    search.random = false;
+    search.random = search.learned = false;
+    memset(masks, 0, ARENA_BYTES);
+    memset(masks_used, 0, ARENA_BYTES);
     for (level = 0; level <= options.level && ok && all; level++) {
         search.level = level;
         search.old_max = level < 2 ? level : 2;
         search.depth = 0;
-        do {
+        for (;;) {
             if (schedules == options.schedules) {
                 all = false;
                 break;
@@ -852,19 +869,24 @@ static bool explore(const struct model_scenario *scenario) {
             schedules++;
             ok = execute(scenario);
             operations += now.operations;
-        } while (ok && next_schedule());
+            if (!ok) break;
+            if (search.learned) {
+                search.learned = false;
+                memcpy(masks_used, masks, ARENA_BYTES);
+                search.depth = 0;
+            } else if (!next_schedule()) {
+                break;
+            }
+        }
     }
     if (!all) level--; /* the one that was cut */
     uint64_t random = 0;
     for (; ok && random < seeds; random++) {
         seed = options.first_seed + random;
-        unsigned length = 60;
         begin_random(seed);
-        search.length = length;
         ok = execute(scenario);
         operations += now.operations;
     }
-    search.length = 60;
     bool wanted = scenario->must_find != NULL;
     char reach[80];
     if (all) {
@@ -879,7 +901,7 @@ static bool explore(const struct model_scenario *scenario) {
                (unsigned long long)random, (unsigned long long)operations, wanted && good ? ", found as it must" : "");
     }
     if (!ok && !wanted) {
-        if (search.random) printf("  seed %llu\n", (unsigned long long)seed);
+        if (search.random) printf("  again: --schedules 0 --first-seed %llu --seeds 1\n", (unsigned long long)seed);
         show(scenario, seed);
     } else if (!good) {
         printf("  not found: %s\n", scenario->must_find);
@@ -917,6 +939,8 @@ int model_main(int argc, char **argv, const struct model_scenario *scenarios, si
     arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cells = calloc(ARENA_BYTES, sizeof *cells);
     location_stamps = calloc(ARENA_BYTES, sizeof *location_stamps);
+    masks = calloc(2, ARENA_BYTES);
+    masks_used = masks + ARENA_BYTES;
     location_of = calloc(ARENA_BYTES, sizeof *location_of);
     views = calloc(VIEWS_MAX, sizeof *views);
     for (unsigned i = 1; i < MODEL_THREADS; i++) {

@@ -134,6 +134,16 @@ static void publish_two(void) {
     spawn(1);
     spawn(1);
 }
+/* Worker 2 has found work elsewhere, gave its token back and names the next searcher; then it is busy for ever. */
+static void notify_from_2(void) {
+    model_set_worker(&workers[2]);
+    ed_idle_notify(&workers[2]);
+}
+static void post_and_publish(void) { /* the message makes worker 1 wake once more before there is work */
+    model_set_worker(&workers[0]);
+    post(0, 1);
+    spawn(1);
+}
 static void post_to_1(void) { post(0, 1); }
 static void stop(void) {
     ED_STORE_SEQCST(&sched->stopping, true);
@@ -178,11 +188,12 @@ static const struct model_scenario scenarios[] = {
      .setup = setup_three,
      .threads = {publish_two_at_once, serve_1, serve_2},
      .check = check},
-    {.name = "publish_two", .setup = setup_three, .threads = {publish_two, serve_1, serve_2}, .check = check},
-    {.name = "publish_and_post",
-     .setup = setup_two,
-     .threads = {publish_one, serve_1, post_to_1},
+    {.name = "publish_against_notify",
+     .setup = setup_three,
+     .threads = {post_and_publish, serve_1, notify_from_2},
      .check = check_task},
+    {.name = "publish_two", .setup = setup_three, .threads = {publish_two, serve_1, serve_2}, .check = check},
+    {.name = "publish_and_post", .setup = setup_two, .threads = {publish_one, serve_1, post_to_1}, .check = check_task},
     {.name = "stop", .setup = setup_two, .threads = {stop, serve_0, serve_1}, .check = check},
 };
 MODEL_MAIN(scenarios)

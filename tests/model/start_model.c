@@ -109,7 +109,10 @@ static void check(void) {
 }
 
 static const struct model_scenario scenarios[] = {
-    {.name = "await_against_thieves", .setup = setup_spawned, .threads = {publish_and_await, steal, steal}, .check = check},
+    {.name = "await_against_thieves",
+     .setup = setup_spawned,
+     .threads = {publish_and_await, steal, steal},
+     .check = check},
     {.name = "awaiters", .setup = setup_published, .threads = {await_here, await_here, steal}, .check = check},
     {.name = "stale_hint", .setup = setup_spawned, .threads = {claim_then_publish, steal, await_here}, .check = check},
     {.name = "two_tasks", .setup = setup, .threads = {spawn_two, steal_twice, steal}, .check = check},

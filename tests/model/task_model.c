@@ -1,7 +1,9 @@
-/* task_model.c: futures, cancelling, groups: each waiter arrives once, each task ends once, no request is lost, and
- * memory is freed once, after every access. The real files of task/ run; each worker is a thread with one stack that
- * takes its messages while it is parked, and goes on taking them when its task has ended.
- * Sources src/task/future.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c src/base/status.c */
+/* task_model.c: futures, cancelling, groups, queues: each waiter arrives once, each task ends once, no request is lost,
+ * and memory is freed once, after every access. The real files of task/ and sync/ run; each worker is a thread with one
+ * stack that takes its messages while it is parked, and goes on taking them when its task has ended.
+ * Sources src/task/future.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c
+ * Sources src/base/status.c src/sync/waitlist.c src/sync/queue.c */
+#include "eddy/sync.h"
 #include "explorer.h"
 #include "task/task.h"
 
@@ -76,7 +78,9 @@ eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {
     return ed_calloc(sizeof(eddy_task));
 }
 void ed_slab_put(eddy_task *freed) { ed_free(freed); }
-void ed_slab_each(struct ed_sched *of, bool (*visit)(eddy_task *, void *), void *arg) { (void)of, (void)visit, (void)arg; }
+void ed_slab_each(struct ed_sched *of, bool (*visit)(eddy_task *, void *), void *arg) {
+    (void)of, (void)visit, (void)arg;
+}
 
 /* ---- setting up ---------------------------------------------------------------------------------------- */
 
@@ -117,19 +121,21 @@ static void setup_future(uint64_t references) {
 
 /* A task that anybody may start, or worker 0 alone; `references` beside the runtime's. */
 static void setup_task(eddy_coro_fn body, bool shared, uint64_t references) {
-    if (sched == NULL || task == NULL) MODEL_CHECK(eddy_spawn(&task, body, NULL, NULL) == 0);
+    if (task == NULL) MODEL_CHECK(eddy_spawn(&task, body, NULL, NULL) == 0);
     model_name(&task->future, "task");
     model_name(&task->start.word, "start");
     if (!shared) ed_start_new(&task->start, 0, ED_START_NEW_OWN);
     while (references-- > 1) eddy_task_share(task);
 }
 
-static void start_on(struct ed_worker *worker, struct ed_start *start) {
+static void run_on(struct ed_worker *worker, struct ed_start *start) {
     struct ed_fiber *fiber = &strands[worker->index].fiber;
-    if (!ed_start_claim(start, worker->index)) return;
     worker->running = fiber;
     ed_task_run_start(start, fiber);
     worker->running = NULL;
+}
+static void start_on(struct ed_worker *worker, struct ed_start *start) {
+    if (ed_start_claim(start, worker->index)) run_on(worker, start);
 }
 static struct ed_worker *become_worker(void) {
     struct ed_worker *worker = &workers[model_self() - 1];
@@ -191,6 +197,7 @@ static void wait_for_it(void) {
             model_wait(has_messages, worker);
             receive(worker);
         }
+        model_free(waiter); /* who sent it must be through with it */
     }
     read_future();
     eddy_future_release(future);
@@ -212,7 +219,9 @@ static void wait_and_give_up(void) {
     serve(worker);
 }
 static void peek(void) {
-    if (eddy_future_done(future)) read_future();
+    eddy_value value;
+    int status = eddy_future_result(future, &value);
+    MODEL_CHECK(status == EDDY_ESTATE || (status == 0 && value.i64 == 7));
     eddy_future_release(future);
 }
 static void check_future(void) {
@@ -249,9 +258,18 @@ static void check_await(void) {
 
 /* ---- a task is cancelled ----------------------------------------------------------------------------------- */
 
+/* As when fairness puts the task off: messages arrive while it does not wait. */
+static void put_off(void) {
+    struct ed_worker *worker = ed_worker_current();
+    struct ed_fiber *fiber = worker->running;
+    worker->running = NULL;
+    receive(worker);
+    worker->running = fiber;
+}
 static int park_body(void *arg, eddy_value *result) { /* only a request ends it */
     (void)arg, (void)result;
     entered++;
+    put_off();
     int status = ed_park(&(struct ed_park){.reason = "test", .deadline_ns = INT64_MAX});
     MODEL_CHECK(status == EDDY_ECANCELED);
     ended++;
@@ -292,6 +310,23 @@ static void setup_quick(void) {
 static void cancel_from_worker(void) { /* worker 2: a request may also be passed on from there */
     struct ed_worker *worker = become_worker();
     cancel_task();
+    serve(worker);
+}
+/* Spawned on worker 1 from elsewhere: its own message is on the way. */
+static void setup_pinned(void) {
+    setup();
+    MODEL_CHECK(ed_spawn_on(&workers[1], &task, park_body, NULL, NULL, 0) == 0);
+    setup_task(park_body, true, 2);
+    held = task;
+}
+static void serve_pinned(void) { /* thread 2, worker 1 */
+    struct ed_worker *worker = become_worker();
+    while (ED_LOAD_RELAXED(&offers[0]) == NULL) {
+        model_wait(has_messages, worker);
+        receive(worker);
+    }
+    ed_start_claim_pinned(&task->start, worker->index);
+    run_on(worker, &task->start);
     serve(worker);
 }
 /* The setting-up thread still holds a reference. */
@@ -375,7 +410,8 @@ static void check_group(void) {
     if (entered == 1) {
         MODEL_CHECK(status_of[0] == 0 || status_of[0] == EDDY_ECANCELED || status_of[0] == EDDY_EGROUP);
         MODEL_CHECK(status_of[0] != EDDY_ECANCELED || asked > 0);
-        if (children_ended > 0 && child_bodies[0] == child_fails && asked == 0) MODEL_CHECK(status_of[0] == EDDY_EGROUP);
+        if (children_ended > 0 && child_bodies[0] == child_fails && asked == 0)
+            MODEL_CHECK(status_of[0] == EDDY_EGROUP);
         if (child_bodies[0] == child_parks) MODEL_CHECK(status_of[0] == EDDY_ECANCELED);
     }
     model_set_worker(NULL);
@@ -383,8 +419,66 @@ static void check_group(void) {
     MODEL_CHECK(model_live() == 0);
 }
 
+/* ---- a queue: what is handed to a getter that is cancelled goes to another ------------------------------------ */
+
+static eddy_queue *queue;
+static unsigned got, put;
+
+static int get_body(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    entered++;
+    eddy_value value;
+    int status = eddy_queue_get(queue, &value);
+    MODEL_CHECK(status == 0 || status == EDDY_ECANCELED || status == EDDY_ECLOSED);
+    if (status == 0) {
+        MODEL_CHECK(value.i64 == 7);
+        got++;
+    }
+    ended++;
+    return status;
+}
+static void setup_getter(void) {
+    setup();
+    got = put = 0;
+    queue = eddy_queue_create(0, NULL);
+    model_name(queue, "queue");
+    setup_task(get_body, true, 3);
+    held = task;
+}
+static void setup_two_getters(void) {
+    setup_getter();
+    MODEL_CHECK(eddy_spawn(NULL, get_body, NULL, NULL) == 0);
+}
+static void start_second_getter(void) { start_offer(1); }
+static void put_one(void) {
+    if (eddy_queue_try_put(queue, EDDY_I64(7)) == 0) put++;
+}
+static void put_and_cancel(void) {
+    put_one();
+    cancel_task();
+}
+static void put_and_close(void) {
+    put_one();
+    eddy_queue_close(queue);
+    eddy_task_release(task);
+}
+static void check_queue(void) {
+    size_t left = eddy_queue_size(queue);
+    MODEL_CHECK(got + left == put);
+    MODEL_CHECK(left == 0 || entered == ended); /* nobody waits beside an item */
+    MODEL_CHECK(eddy_future_done(&held->future));
+}
+static void check_closed(void) {
+    MODEL_CHECK(entered == 2 && ended == 2);
+    check_queue();
+    eddy_queue_release(queue);
+    model_set_worker(NULL);
+    eddy_task_release(held);
+    MODEL_CHECK(model_live() == 0);
+}
+
 #define SCENARIO(name_, setup_, check_, ...) \
-    {.name = name_, .setup = setup_, .threads = {__VA_ARGS__}, .check = check_, .may_wait = true}
+    { .name = name_, .setup = setup_, .threads = {__VA_ARGS__}, .check = check_, .may_wait = true }
 static const struct model_scenario scenarios[] = {
     SCENARIO("future_set_wait", setup_two_holders, check_future, wait_for_it, set),
     SCENARIO("future_set_unlink", setup_two_holders, check_future, wait_and_give_up, set),
@@ -397,6 +491,7 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("cancel_shared_parked", setup_parks_shared, check_cancelled, start_task, start_task, cancel_task),
     SCENARIO("cancel_shared_quick", setup_quick_shared, check_cancelled, start_task, cancel_from_worker, cancel_task),
     SCENARIO("cancel_own_quick", setup_quick, check_cancelled, start_task, cancel_task),
+    SCENARIO("cancel_pinned", setup_pinned, check_cancelled, cancel_task, serve_pinned),
     SCENARIO("group_last_child", setup_group_quick_alone, check_group, start_task, start_first_child),
     SCENARIO("group_two_children", setup_group_two, check_group, start_task, start_first_child, start_second_child),
     SCENARIO("group_cancel_quick", setup_group_quick, check_group, start_task, start_first_child, cancel_task),
@@ -404,5 +499,8 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("group_cancel_fails", setup_group_fails, check_group, start_task, start_first_child, cancel_task),
     SCENARIO("group_fail_and_park", setup_group_fail_and_park, check_group, start_task, start_first_child,
              start_second_child),
+    SCENARIO("queue_put_cancel", setup_getter, check_queue, start_task, put_one, cancel_task),
+    SCENARIO("queue_hand_on", setup_two_getters, check_queue, start_task, start_second_getter, put_and_cancel),
+    SCENARIO("queue_close", setup_two_getters, check_closed, start_task, start_second_getter, put_and_close),
 };
 MODEL_MAIN(scenarios)
