@@ -79,14 +79,16 @@ pub fn build(b: *Build) void {
     } else demo.dependOn(&b.addFail("examples/signup has no demo folder").step);
 
     const bench = b.step("bench", "Run the benchmarks of bench/; arguments after --");
-    shipped.addBenchmarks(bench);
+    const programs = b.step("programs", "Build the programs of examples/ and bench/ into zig-out/bin");
+    programs.dependOn(examples);
+    shipped.addBenchmarks(bench, programs);
 
     var tested = base;
     tested.optimize = optimize orelse .debug;
     tested.addLibrary();
     tested.addTests();
     const test_step = b.step("test", "Run the tests; after --: --only TEXT, --workers N, --seed N, --repeat N, ...");
-    tested.runTests(test_step, .{ .scripts = "tests/scripts", .after = examples, .passthru = true });
+    tested.runTests(test_step, .{ .scripts = "tests/scripts", .after = programs, .passthru = true });
 
     const model = b.step("model", "Run the core's protocols under every schedule that matters; after --: --full, MODEL");
     const explore = b.addSystemCommand(&.{"tests/model/run.sh"});
@@ -99,7 +101,7 @@ pub fn build(b: *Build) void {
     // Everything is compiled before the first leg runs, so that no compiler competes with a test.
     const all = b.step("build", "Compile everything: library, examples, benchmarks, tests, sanitized tests");
     all.dependOn(b.getInstallStep());
-    all.dependOn(examples);
+    all.dependOn(programs);
     tested.install(all, "eddy-tests");
     const check = b.step("check", "Run the tests optimised, under TSan, ASan + UBSan and valgrind, and the rules");
     for ([_]Leg{
@@ -247,11 +249,13 @@ const Variant = struct {
         for (v.programs.items) |program| v.install(step, program.name);
     }
 
-    fn addBenchmarks(v: *Variant, step: *Build.Step) void {
+    fn addBenchmarks(v: *Variant, step: *Build.Step, programs: *Build.Step) void {
         const b = v.b;
         for (v.list("bench", ".c", .file)) |file| {
             v.addSingle("bench", file);
-            const run = b.addRunFile(v.programs.items[v.programs.items.len - 1].file);
+            const program = v.programs.items[v.programs.items.len - 1];
+            v.install(programs, program.name);
+            const run = b.addRunFile(program.file);
             run.addPassthruArgs();
             inherit(run);
             step.dependOn(&run.step);
