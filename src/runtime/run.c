@@ -121,6 +121,13 @@ leave:
     return status;
 }
 
+/* The driver is closed: the thread is no worker any more. */
+static void thread_leave(struct ed_worker *worker, void *overflow) {
+    ed_overflow_thread_leave(overflow);
+    ed_context_deinit_thread(&worker->main);
+    ed_worker_set_current(NULL);
+}
+
 static void worker_leave(struct ed_worker *worker, void *overflow) {
     struct ed_runtime *runtime = worker->sched->runtime;
     ed_net_worker_close(worker);
@@ -130,9 +137,7 @@ static void worker_leave(struct ed_worker *worker, void *overflow) {
     ed_runtime_drain(worker);
     worker->sched->driver->close(worker);
     barrier(runtime, &runtime->stopped); /* nobody wakes a closed driver */
-    ed_overflow_thread_leave(overflow);
-    ed_context_deinit_thread(&worker->main);
-    ed_worker_set_current(NULL);
+    thread_leave(worker, overflow);
 }
 
 /* All workers learn whether all could start. */
@@ -158,9 +163,7 @@ static void *worker_main(void *arg) {
         worker_leave(worker, overflow);
     } else if (entered) {
         worker->sched->driver->close(worker);
-        ed_overflow_thread_leave(overflow);
-        ed_context_deinit_thread(&worker->main);
-        ed_worker_set_current(NULL);
+        thread_leave(worker, overflow);
     }
     return NULL;
 }
@@ -212,9 +215,7 @@ static int run(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
         worker_leave(worker, overflow);
     } else if (entered) {
         worker->sched->driver->close(worker);
-        ed_overflow_thread_leave(overflow);
-        ed_context_deinit_thread(&worker->main);
-        ed_worker_set_current(NULL);
+        thread_leave(worker, overflow);
     }
     for (unsigned i = 1; i < runtime->sched.workers_count; i++) pthread_join(runtime->threads[i], NULL);
     pthread_mutex_lock(&runtime->mutex);
