@@ -2,6 +2,7 @@
 #include "task/task.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void to_stderr(const eddy_report *report) {
     char detail[1024] = "";
@@ -10,7 +11,7 @@ static void to_stderr(const eddy_report *report) {
     } else if (report->status < 0) {
         snprintf(detail, sizeof detail, "%s: %s", eddy_status_name(report->status), eddy_status_text(report->status));
     }
-    bool named = report->task != NULL && report->task[0] != '\0';
+    bool named = report->task != NULL && report->task[0] != '\0' && strstr(report->message, report->task) == NULL;
     fprintf(stderr, "eddy: %s%s%s%s%s%s\n", report->message, named ? " (\"" : "", named ? report->task : "",
             named ? "\")" : "", detail[0] != '\0' ? ": " : "", detail);
 }
