@@ -43,7 +43,6 @@
 #define ED_MESSAGE UINT64_C(0x0200) /* task: a cancel message is on its way */
 #define ED_HIDDEN UINT64_C(0x0400)  /* task: the runtime's own, not in all_tasks */
 #define ED_COUNT_ONE (UINT64_C(1) << 16)
-#define ED_COUNT_MASK (UINT64_C(0xffff) << 16)
 #define ED_REF_ONE (UINT64_C(1) << 32)
 
 static inline unsigned ed_count_of(uint64_t word) { return (unsigned)(word >> 16 & 0xffff); }

@@ -72,7 +72,6 @@ void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
     struct ed_scope *scope = strand->scope;
     fiber->task = task;
     task->fiber = fiber;
-    task->outer = awaiter;
     ed_count_add(&fiber->worker->counts.started, 1);
 
     eddy_value value = EDDY_NONE;
@@ -171,7 +170,6 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     task->start.stack_class = ED_STACK_64K;
     task->name[0] = '\0';
     task->fiber = NULL;
-    task->outer = NULL;
     task->waiting = false;
     ED_STORE_RELAXED(&task->request, 0);
     ED_STORE_RELAXED(&task->reason, NULL);

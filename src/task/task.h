@@ -31,7 +31,6 @@ struct eddy_task {
     uint64_t id;               /* (c) */
 
     struct ed_fiber *fiber;       /* (h) the stack it runs on */
-    eddy_task *outer;             /* (h) who awaits it on the same stack */
     bool waiting;                 /* (h) parked, or below a task that runs on its stack */
     bool (*on_cancel)(void *);    /* (h) while waiting */
     void *on_cancel_arg;          /* (h) */
