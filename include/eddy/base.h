@@ -139,6 +139,7 @@ typedef struct eddy_future eddy_future;
 typedef struct eddy_loop eddy_loop;
 typedef struct eddy_handle eddy_handle;
 typedef struct eddy_coro eddy_coro;
+typedef struct eddy_context eddy_context;
 typedef struct eddy_error eddy_error;
 
 /* ---- error details ---------------------------------------------------------------------------- */

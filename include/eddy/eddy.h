@@ -3,6 +3,7 @@
 #define EDDY_EDDY_H
 
 #include "eddy/base.h"
+#include "eddy/local.h"
 #include "eddy/loop.h"
 #include "eddy/net.h"
 #include "eddy/process.h"

@@ -29,6 +29,7 @@ typedef struct eddy_task_options {
     eddy_drop_fn drop;     /**< runs on the task's value unless it was taken (eddy_future_take) */
     eddy_drop_fn drop_arg; /**< the task takes `arg`: runs once when the task has ended, or on a spawn     *
                               *   that failed. Not together with copy_bytes */
+    eddy_context *context; /**< borrowed: the task starts with a copy of it; NULL: of the spawner's (local.h) */
     bool eager;            /**< asyncio's eager start is not there yet: true is EDDY_ENOTSUP */
 } eddy_task_options;
 
@@ -36,7 +37,7 @@ typedef struct eddy_task_options {
 #define EDDY_ANYWHERE ((eddy_loop *)-1)
 
 static inline eddy_task_options eddy_task_options_init(void) {
-    eddy_task_options options = {sizeof(eddy_task_options), NULL, NULL, 0, 0, NULL, NULL, false};
+    eddy_task_options options = {sizeof(eddy_task_options), NULL, NULL, 0, 0, NULL, NULL, NULL, false};
     return options;
 }
 #ifndef __cplusplus

@@ -48,6 +48,7 @@ struct job {
     int status;                  /* once DONE or TAKEN_BACK                            */
     eddy_value value;            /* once DONE                                          */
     eddy_error *error;           /* once DONE: detail of a failure; moves to who reads */
+    eddy_context *context;       /* the caller's locals, then fn's own: with the job   */
     char name[NAME_BYTES];       /* (c) empty: the function's address                  */
 };
 
@@ -94,6 +95,7 @@ static void pool_release(struct eddy_thread_pool *pool) {
 static void job_release(struct job *job) {
     if (ED_SUB(&job->references, 1) != 1) return;
     eddy_error_release(job->error);
+    eddy_context_release(job->context);
     pool_release(job->pool);
     ed_free(job);
 }
@@ -165,8 +167,10 @@ static void *end_alone(struct eddy_thread_pool *pool) {
 /* Runs a job that is RUNNING. False: the run has ended without this thread. */
 static bool run_job(struct eddy_thread_pool *pool, struct job *job) {
     current_job = job;
+    ed_context_thread_slot(&job->context);
     eddy_error *error;
     const int status = call_captured(job_call, job, &error);
+    ed_context_thread_slot(NULL);
     current_job = NULL;
     if (job->drop_arg != NULL) job->drop_arg(EDDY_PTR(job->arg));
 
@@ -548,6 +552,7 @@ static int run_in_pool(struct eddy_thread_pool *pool, eddy_thread_fn fn, void *a
         ED_ADD(&pool->references, 1);
         job->fn = fn;
         job->arg = arg;
+        job->context = ed_context_capture(ed_worker_current());
         if (abandon != NULL) {
             job->drop_arg = abandon->drop_arg;
             job->drop = abandon->drop;

@@ -45,6 +45,7 @@ struct ed_worker {
     bool may_start;              /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
     uint64_t request;            /* (o) the cancel request that is being passed on, or 0 */
     void *call_loop;             /* (o) the domain of the callback that runs, or NULL */
+    void *call_context;          /* (o) where the context of the callback that runs hangs, or NULL */
     bool searching;              /* (o) holds a searcher's token */
     struct ed_heap timers;       /* (o) */
     uint64_t timer_seq;          /* (o) */

@@ -5,19 +5,25 @@
  * Threads   arrive and run on the worker of the loop; add and remove on any worker, under the future's LOCK. */
 #include "task/callback.h"
 
+static void callback_free(struct ed_callback *callback) {
+    eddy_context_release(callback->context);
+    ed_free(callback);
+}
+
 static void callback_run(struct ed_call *call) {
     struct ed_callback *callback = ED_CONTAINER(call, struct ed_callback, call);
     eddy_future *future = callback->future;
     struct ed_worker *worker = callback->waiter.worker;
     worker->call_loop = callback->loop;
+    worker->call_context = &callback->context;
     int status = callback->fn(future, callback->arg);
-    worker->call_loop = NULL;
+    worker->call_loop = worker->call_context = NULL;
     if (status < 0)
         ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
                                                 .message = "a done callback failed",
                                                 .task = "",
                                                 .status = status});
-    ed_free(callback);
+    callback_free(callback);
     ed_future_release(future);
 }
 
@@ -42,7 +48,7 @@ struct ed_callback *ed_callback_create(eddy_future *future, eddy_done_fn fn, voi
 
 void ed_callback_discard(struct ed_callback *callback) {
     ed_future_release(callback->future);
-    ed_free(callback);
+    callback_free(callback);
 }
 
 static void callback_message(struct ed_message *message, struct ed_worker *worker) {
@@ -71,6 +77,7 @@ int eddy_future_add_callback(eddy_future *future, eddy_done_fn fn, void *arg) {
     struct ed_callback *callback = ed_callback_create(future, fn, arg, domain != NULL ? domain->worker : future->home);
     if (callback == NULL) return EDDY_ENOMEM;
     callback->loop = domain != NULL ? domain : future->loop;
+    callback->context = ed_context_capture(ed_worker_current());
     ed_callback_start(callback);
     return 0;
 }
@@ -93,7 +100,7 @@ int eddy_future_remove_callback(eddy_future *future, eddy_done_fn fn, void *arg)
     }
     ed_future_unlock(future, 0, ed_list_empty(&future->waiters) ? ED_WAITED : 0);
     while ((link = ed_list_pop(&removed)) != NULL) {
-        ed_free(ED_CONTAINER(link, struct ed_callback, waiter.link));
+        callback_free(ED_CONTAINER(link, struct ed_callback, waiter.link));
         ed_future_release(future);
     }
     return count;

@@ -10,7 +10,8 @@ struct ed_callback {
     eddy_future *future; /* one reference */
     eddy_done_fn fn;
     void *arg;
-    eddy_loop *loop; /* the domain it runs in; NULL: none, or the caller's own bookkeeping */
+    eddy_loop *loop;       /* the domain it runs in; NULL: none, or the caller's own bookkeeping */
+    eddy_context *context; /* it runs in it */
 };
 
 /* Shares the future. NULL: no memory. Nothing happens before ed_callback_start. */

@@ -14,13 +14,16 @@ struct eddy_handle {
     struct ed_timer timer;
     struct ed_message message;
     struct ed_worker *worker;
-    eddy_loop *loop; /* its domain, or NULL */
+    eddy_loop *loop;       /* its domain, or NULL */
+    eddy_context *context; /* the callback runs in it */
     eddy_call_fn fn;
     void *arg;
 };
 
 void eddy_handle_release(eddy_handle *handle) {
-    if (handle != NULL && ED_SUB(&handle->references, 1) == 1) ed_free(handle);
+    if (handle == NULL || ED_SUB(&handle->references, 1) != 1) return;
+    eddy_context_release(handle->context);
+    ed_free(handle);
 }
 
 static void handle_run(struct ed_call *call) {
@@ -30,8 +33,9 @@ static void handle_run(struct ed_call *call) {
     if (!over && !ED_LOAD_RELAXED(&handle->cancelled)) {
         handle->begun = true;
         worker->call_loop = handle->loop;
+        worker->call_context = &handle->context;
         int status = handle->fn(handle->arg);
-        worker->call_loop = NULL;
+        worker->call_loop = worker->call_context = NULL;
         if (status < 0)
             ed_report(worker->sched,
                       &(eddy_report){EDDY_REPORT_CALLBACK_FAILED, "a callback failed", "", status, NULL});
@@ -66,6 +70,7 @@ static eddy_handle *handle_create(struct ed_worker *worker, eddy_loop *loop, edd
     handle->timer.fire = handle_fires;
     handle->worker = worker;
     handle->loop = loop;
+    handle->context = ed_context_capture(ed_worker_current());
     handle->fn = fn;
     handle->arg = arg;
     return handle;
@@ -104,6 +109,7 @@ int eddy_call_soon_threadsafe(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_
     handle->message.arrive = handle_arrives;
     int status = ed_post(worker, &handle->message);
     if (status < 0) {
+        eddy_context_release(handle->context);
         ed_free(handle);
         return status;
     }

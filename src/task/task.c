@@ -15,12 +15,15 @@
 
 static void destroy(eddy_future *future) { ed_slab_put((eddy_task *)future); }
 
-static void drop_argument(eddy_task *task) {
+/* Its argument and its locals. */
+static void drop_inputs(eddy_task *task) {
     if (task->drop_arg != NULL) task->drop_arg(eddy_value_ptr(task->arg));
     if (task->arg_allocated) ed_free(task->arg);
     task->drop_arg = NULL;
     task->arg_allocated = false;
     task->arg = NULL;
+    eddy_context_release(task->context);
+    task->context = NULL;
 }
 
 static void tell_group(struct ed_call *call) {
@@ -31,7 +34,7 @@ static void tell_group(struct ed_call *call) {
 
 static void end(eddy_task *task, int status, eddy_value value) {
     eddy_future *future = &task->future;
-    drop_argument(task);
+    drop_inputs(task);
     eddy_error *error = task->error;
     task->error = NULL;
     if (error != NULL && error->status != status) {
@@ -175,6 +178,7 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     ED_STORE_RELAXED(&task->reason, NULL);
     task->error = NULL;
     task->defers = NULL;
+    task->context = NULL;
     task->group = NULL;
     if (options != NULL) {
         task->start.stack_class = (uint8_t)stack_class(options->stack_bytes);
@@ -191,6 +195,8 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
         }
         task->drop_arg = options->drop_arg;
     }
+    task->context =
+        options != NULL && options->context != NULL ? eddy_context_share(options->context) : ed_context_capture(here);
     task->id = next_id(sched, here);
     *task_out = task;
     return 0;
@@ -222,7 +228,7 @@ static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here,
     if (status < 0) { /* ends unseen: somebody who walks all tasks may hold it for a moment */
         if (added) ed_group_forget(task->group, task);
         task->drop_arg = NULL; /* spawn_failed drops it */
-        drop_argument(task);
+        drop_inputs(task);
         task->future.status = status;
         ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, 0);
         while (refs-- > 0) ed_future_release(&task->future);

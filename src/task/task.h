@@ -6,6 +6,7 @@
 #ifndef ED_TASK_TASK_H
 #define ED_TASK_TASK_H
 
+#include "eddy/local.h"
 #include "eddy/runtime.h"
 #include "eddy/scope.h"
 #include "sched/sched.h"
@@ -38,6 +39,7 @@ struct eddy_task {
     _Atomic(const char *) reason; /* (a) what it waits on; written by the host */
     eddy_error *error;            /* (h) detail of its last failure */
     struct ed_defer *defers;      /* (h) */
+    eddy_context *context;        /* (h) its locals; NULL: none are set */
 
     struct ed_group *group;    /* (c) the group it is a child of, one reference */
     struct ed_list group_link; /* under the group's lock */
@@ -134,6 +136,22 @@ size_t ed_error_print(const eddy_error *error, const char *known, char *buffer, 
 void ed_error_set_current(eddy_error *error);
 /* While set, eddy_fail on this plain thread stores its detail in *slot (releasing what is there). */
 void ed_error_thread_slot(eddy_error **slot);
+
+/* locals.c: where the context of a plain thread's function hangs; NULL: none runs. */
+void ed_context_thread_slot(eddy_context **slot);
+eddy_context **ed_context_of_thread(void);
+
+/* Where the context of the caller on `here` (NULL: a plain thread) hangs; NULL: it has none. */
+static inline eddy_context **ed_context_slot(struct ed_worker *here) {
+    if (here == NULL) return ed_context_of_thread();
+    struct ed_fiber *fiber = here->running;
+    return fiber != NULL && fiber->task != NULL ? &((eddy_task *)fiber->task)->context : here->call_context;
+}
+/* The same context, shared; NULL: nothing is set. */
+static inline eddy_context *ed_context_capture(struct ed_worker *here) {
+    eddy_context **slot = ed_context_slot(here);
+    return slot != NULL && ED_UNLIKELY(*slot != NULL) ? eddy_context_share(*slot) : NULL;
+}
 
 /* handle.c */
 int ed_domain_open_on(struct ed_worker *worker, eddy_loop **loop_out);

@@ -61,6 +61,8 @@ static EDDY_CORO(child) {
     return status;
 }
 
+static const eddy_local request = EDDY_LOCAL("request", NULL);
+
 static EDDY_CORO(slow) {
     (void)arg;
     *out = EDDY_NONE;
@@ -82,6 +84,8 @@ static EDDY_CORO(app) {
     eddy_task_options task_options = eddy_task_options_init();
     task_options.name = "child";
     task_options.loop = EDDY_ANYWHERE;
+    CHECK(eddy_local_set(&request, EDDY_I64(7), NULL) == 0);
+    CHECK(eddy_local_get(&request, EDDY_NONE).i64 == 7);
     CHECK(eddy_spawn(&task, child, arg, &task_options) == 0);
 #else
     CHECK(eddy_spawn(&task, child, arg, EDDY_TASK(.name = "child", .loop = EDDY_ANYWHERE)) == 0);
