@@ -44,7 +44,7 @@ void eddy_event_set(eddy_event *event) {
     event->set = true;
     while (ed_waitlist_hand(&event->waiters, &taken)) continue;
     ed_spinlock_unlock(&event->sync.lock);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
 }
 
 void eddy_event_clear(eddy_event *event) {

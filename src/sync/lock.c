@@ -59,6 +59,6 @@ int eddy_lock_unlock(eddy_lock *lock) {
     bool held = lock->held;
     if (held) lock->held = ed_waitlist_hand(&lock->waiters, &taken);
     ed_spinlock_unlock(&lock->sync.lock);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
     return held ? 0 : EDDY_ESTATE;
 }

@@ -140,7 +140,7 @@ void eddy_queue_close(eddy_queue *queue) {
     ed_waitlist_refuse_all(&queue->putters, &taken);
     if (queue->count == 0) ed_waitlist_refuse_all(&queue->getters, &taken);
     ed_spinlock_unlock(&queue->sync.lock);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
 }
 
 /* ---- put ------------------------------------------------------------------------------------------ */
@@ -163,7 +163,7 @@ static int put_with(eddy_queue *queue, eddy_value item, bool has_place, struct c
         hand_item(queue, &taken);
     }
     ed_spinlock_unlock(&queue->sync.lock);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
     return status;
 }
 
@@ -185,7 +185,7 @@ static void give_place_up(eddy_queue *queue) {
     queue->places_reserved--;
     hand_place(queue, &taken);
     ed_spinlock_unlock(&queue->sync.lock);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
 }
 
 int eddy_queue_put(eddy_queue *queue, eddy_value item) {
@@ -227,7 +227,7 @@ static int get(eddy_queue *queue, eddy_value *item_out, bool has_item) {
     }
     ed_spinlock_unlock(&queue->sync.lock);
     ed_free(empty);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
     return status;
 }
 
@@ -240,7 +240,7 @@ static void give_item_up(eddy_queue *queue) {
     queue->items_reserved--;
     hand_item(queue, &taken);
     ed_spinlock_unlock(&queue->sync.lock);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
 }
 
 int eddy_queue_get(eddy_queue *queue, eddy_value *item_out) {

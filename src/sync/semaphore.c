@@ -69,5 +69,5 @@ void eddy_semaphore_post(eddy_semaphore *semaphore) {
     ed_spinlock_lock(&semaphore->sync.lock);
     if (!ed_waitlist_hand(&semaphore->waiters, &taken)) semaphore->free++;
     ed_spinlock_unlock(&semaphore->sync.lock);
-    ed_waitlist_send(&taken);
+    ed_waiters_send(&taken);
 }

@@ -19,10 +19,11 @@
  *            So an object that was released right after its last waiters were served lives until they are through.
  * Invariants (S1) a node is in at most one list, and LINKED exactly while it is in an object's.
  *            (S2) each TAKEN node arrives exactly once, and nothing else ends its wait for good.
- *            (S3) after ed_post the taker touches neither node nor object: the woken task may end at once.
+ *            (S3) who has sent a node touches neither that nor the object: the woken task may end.
  * Ordering   The object's lock, then the inbox (push releases, take acquires) or the worker itself.
- * Threads    hand, refuse_all, send: any, plain threads too (they always post). wait: the task.
- * Not here   What is handed over, and when: lock.c, event.c, semaphore.c, queue.c. Parking: task/wait.c.
+ * Threads    hand, refuse_all: any, plain threads too. wait: the task.
+ * Not here   What is handed over, and when: lock.c, event.c, semaphore.c, queue.c. A node's way to its worker:
+ *            task/waiter.c. Parking: task/wait.c.
  * Tests      tests/sync/: each of the four, cancelled while its node is on the way. */
 #include "sync/waitlist.h"
 
@@ -45,8 +46,6 @@ bool ed_sync_enter(void) {
 /* ---- who gives ----------------------------------------------------------------------------------- */
 
 static void arrive(struct ed_waiter *node, int status) {
-    ED_ASSERT(node->state == ED_WAITER_TAKEN);
-    node->state = ED_WAITER_ARRIVED;
     ed_wake(&ED_CONTAINER(node, struct ed_strand, waiter)->fiber, status);
 }
 
@@ -69,27 +68,6 @@ bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken) { return t
 
 void ed_waitlist_refuse_all(struct ed_list *waiters, struct ed_list *taken) {
     while (take(waiters, taken, arrive_refused)) continue;
-}
-
-static void message_arrives(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    struct ed_waiter *node = ED_CONTAINER(message, struct ed_waiter, message);
-    node->arrive(node);
-}
-
-void ed_waitlist_send(struct ed_list *taken) {
-    struct ed_worker *here = ed_worker_current();
-    struct ed_list *link;
-    while ((link = ed_list_pop(taken)) != NULL) {
-        struct ed_waiter *node = ED_CONTAINER(link, struct ed_waiter, link);
-        if (node->worker == here) {
-            node->arrive(node);
-        } else {
-            node->message.arrive = message_arrives;
-            int status = ed_post(node->worker, &node->message);
-            ED_ASSERT(status == 0); /* its task is parked, so its worker is not closed */
-        }
-    }
 }
 
 /* ---- who waits ----------------------------------------------------------------------------------- */

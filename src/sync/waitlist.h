@@ -18,12 +18,11 @@ bool ed_sync_unref(struct ed_sync *sync);
 /* A call that may suspend begins: counts it, for fairness. False: outside a task. */
 bool ed_sync_enter(void);
 
-/* Under the lock: takes the oldest waiter, which then has what the caller meant for it. False: nobody waits. */
+/* Under the lock: takes the oldest waiter, which then has what the caller meant for it. False: nobody waits. After this
+ * and the next, without the lock: ed_waiters_send. */
 bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken);
 /* Under the lock: takes all; they get nothing but EDDY_ECLOSED. */
 void ed_waitlist_refuse_all(struct ed_list *waiters, struct ed_list *taken);
-/* Without the lock, after either: sends each to its worker. `taken` is empty afterwards. */
-void ed_waitlist_send(struct ed_list *taken);
 
 /* Waits at the end of `waiters`. Called with the lock held; returns without it, and with a reference more.
  * @return 0; EDDY_ECLOSED; EDDY_ECANCELED, EDDY_ENOMEM: then *handed_out says whether something was handed over

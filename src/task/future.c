@@ -49,33 +49,6 @@ bool ed_future_unlink(eddy_future *future, struct ed_waiter *waiter) {
     return linked;
 }
 
-static void waiter_arrive(struct ed_waiter *waiter) {
-    ED_ASSERT(waiter->state == ED_WAITER_TAKEN);
-    waiter->state = ED_WAITER_ARRIVED;
-    waiter->arrive(waiter);
-}
-
-static void waiter_message(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    waiter_arrive(ED_CONTAINER(message, struct ed_waiter, message));
-}
-
-/* The list is ours: sends each node to its worker. A node may be gone as soon as it is sent. */
-static void send_out(struct ed_list *list) {
-    struct ed_worker *here = ed_worker_current();
-    struct ed_list *link = list->next;
-    while (link != list) {
-        struct ed_waiter *waiter = ED_CONTAINER(link, struct ed_waiter, link);
-        link = link->next;
-        if (waiter->worker == here) {
-            waiter_arrive(waiter);
-        } else {
-            waiter->message.arrive = waiter_message;
-            (void)ed_post(waiter->worker, &waiter->message); /* ECLOSED: the run has ended, nobody waits any more */
-        }
-    }
-}
-
 /* ---- life ---------------------------------------------------------------------------------------- */
 
 void ed_future_init(eddy_future *future, struct ed_worker *home, eddy_loop *loop, uint64_t refs, uint64_t flags,
@@ -151,7 +124,7 @@ bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int h
         }
         next = finished(word & ~ED_LOCK, flags, clear | ED_WAITED, how);
     } while (!ED_CAS_WEAK(&future->word, &word, next));
-    send_out(&taken);
+    ed_waiters_send(&taken);
     if (ed_refs_of(next) == 0) future_last(future, next);
     return true;
 }

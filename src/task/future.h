@@ -57,6 +57,9 @@ struct ed_waiter {
 };
 enum { ED_WAITER_IDLE, ED_WAITER_LINKED, ED_WAITER_TAKEN, ED_WAITER_ARRIVED };
 
+/* Sends nodes that are TAKEN, each to its worker (waiter.c). Without any lock; the list's head is left as it was. */
+void ed_waiters_send(struct ed_list *taken);
+
 struct eddy_future {
     _Atomic uint64_t word;
     struct ed_list waiters; /* under LOCK */
