@@ -8,6 +8,8 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
     unsigned workers = options->workers > 0 ? options->workers : 3;
     struct ed_runtime *runtime;
     filled.no_direct_await = options->no_direct_await;
+    filled.on_exception = options->on_exception;
+    filled.on_exception_arg = options->on_exception_arg;
     int status = ed_runtime_open(&runtime, &ed_sim_driver, &filled, workers, options->seed);
     if (status < 0) return status;
     struct ed_sched *sched = &runtime->sched;
@@ -21,7 +23,7 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
     ED_ASSERT(status == 0);
     status = ed_runtime_start(runtime, fn, arg);
     ED_ASSERT(status == 0);
-    ed_sim_turn(sched, options->seed, &runtime->ended);
+    ed_sim_turn(sched, options->seed, options->clock_step_ns, &runtime->ended);
     ed_exec_shutdown(sched, runtime->deadline_ns);
     ED_STORE_SEQCST(&sched->stopping, true);
     sched->max_slices = ED_SLICES_PER_POLL;

@@ -3,7 +3,8 @@
  * Idea       Each step turns one worker that is not asleep, chosen by the seed, for a few slices; stalls and ticks come
  *            from the seed as well. A worker whose turn finds nothing falls asleep as on real threads; wakes take effect
  *            when the seed chooses it. When all sleep the clock jumps to the next deadline. The same seed gives the
- *            same schedule. No I/O: tests of the core run here.
+ *            same schedule. With a clock step nothing but that jump moves the clock and nothing cuts a turn short: one
+ *            worker is then asyncio's loop on a virtual clock. No I/O: tests of the core run here.
  * Threads    One. */
 #include "sim/sim.h"
 
@@ -51,8 +52,8 @@ static bool can_run(struct ed_worker *worker) {
     return !sim->asleep || sim->woken || ed_timers_next(worker) <= *clock_of(worker->sched);
 }
 
-/* Nobody can run: to the next deadline. */
-static void advance(struct ed_sched *sched) {
+/* Nobody can run: to the next deadline, or the step behind it. */
+static void advance(struct ed_sched *sched, int64_t step_ns) {
     int64_t least_ns = INT64_MAX;
     for (unsigned i = 0; i < sched->workers_count; i++) {
         int64_t next_ns = ed_timers_next(sched->workers[i]);
@@ -60,10 +61,17 @@ static void advance(struct ed_sched *sched) {
     }
     if (least_ns == INT64_MAX)
         ED_PANIC("simulation: every worker sleeps and no timer is set: nothing can ever run again");
-    *clock_of(sched) = least_ns;
+    *clock_of(sched) = step_ns > 0 ? (least_ns + step_ns - 1) / step_ns * step_ns : least_ns;
 }
 
-void ed_sim_turn(struct ed_sched *sched, uint64_t seed, _Atomic bool *until) {
+/* Chance that comes from the seed: a tick, time that passes, a turn that is cut short. */
+static void disturb(struct ed_worker *worker, uint64_t dice) {
+    if (dice % 16 == 0) ED_OR(&worker->attention, ED_TICK);
+    *clock_of(worker->sched) += (int64_t)(dice >> 8) % 2000;
+    worker->sched->max_slices = 1 + (int)(dice >> 32 & 3);
+}
+
+void ed_sim_turn(struct ed_sched *sched, uint64_t seed, int64_t clock_step_ns, _Atomic bool *until) {
     uint64_t state = seed;
     *clock_of(sched) = 1000000000;
     while (!ED_LOAD_SEQCST(until)) {
@@ -71,15 +79,13 @@ void ed_sim_turn(struct ed_sched *sched, uint64_t seed, _Atomic bool *until) {
         for (unsigned i = 0; i < sched->workers_count; i++)
             if (can_run(sched->workers[i]) && next(&state) % ++count == 0) chosen = i;
         if (count == 0) {
-            advance(sched);
+            advance(sched, clock_step_ns);
             continue;
         }
         struct ed_worker *worker = sched->workers[chosen];
         struct sim_worker *sim = worker->driver_data;
         uint64_t dice = next(&state);
-        if (dice % 16 == 0) ED_OR(&worker->attention, ED_TICK);
-        *clock_of(sched) += (int64_t)(dice >> 8) % 2000;
-        sched->max_slices = 1 + (int)(dice >> 32 & 3);
+        if (clock_step_ns == 0) disturb(worker, dice);
         ed_worker_set_current(worker);
         if (sim->asleep) {
             sim->asleep = sim->woken = false;

@@ -7,7 +7,8 @@
 extern const struct ed_driver ed_sim_driver;
 
 /* Turns the workers of `sched`, in an order that `seed` chooses, until *until. Panics when all sleep without a timer: a
- * lost wake-up or a deadlock of the program. */
-void ed_sim_turn(struct ed_sched *sched, uint64_t seed, _Atomic bool *until);
+ * lost wake-up or a deadlock of the program. clock_step_ns > 0: the clock moves only while all sleep, to a multiple of
+ * it, and a turn is not cut short. */
+void ed_sim_turn(struct ed_sched *sched, uint64_t seed, int64_t clock_step_ns, _Atomic bool *until);
 
 #endif
