@@ -98,6 +98,22 @@ pub fn build(b: *Build) void {
     inherit(explore);
     model.dependOn(&explore.step);
 
+    // The suite as a program for aarch64 under an emulator; the runner is this machine's own.
+    const qemu = b.step("qemu", "Run the tests as aarch64 code under qemu; needs build/aarch64-packages .zig/aarch64");
+    var emulated = base;
+    emulated.name = "qemu";
+    emulated.target = b.resolveTargetQuery(std.Target.Query.parse(.{ .arch_os_abi = "aarch64-linux-gnu.2.36" }) catch unreachable);
+    emulated.optimize = optimize orelse .debug;
+    emulated.deps_root = b.path(".zig/aarch64");
+    emulated.addLibrary();
+    emulated.addTests();
+    emulated.runTests(qemu, .{
+        .after = &b.addInstallFileWithDir(emulated.find("eddy-tests").?, .bin, "qemu/eddy-tests").step,
+        .runner = tested.find("eddy-tests"),
+        .args = &.{ "--under", "qemu-aarch64-static -L .zig/aarch64" },
+        .passthru = true,
+    });
+
     // Everything is compiled before the first leg runs, so that no compiler competes with a test.
     const all = b.step("build", "Compile everything: library, examples, benchmarks, tests, sanitized tests");
     all.dependOn(b.getInstallStep());
@@ -200,13 +216,18 @@ const Variant = struct {
         passthru: bool = false,
         args: []const []const u8 = &.{},
         only: []const []const u8 = &.{},
+        runner: ?LazyPath = null, // the program that starts the tests, where the variant's own cannot
     };
 
     /// One run of the harness: the C tests, then the scripts of a folder, each as one test.
     fn runTests(v: *Variant, step: *Build.Step, options: RunOptions) void {
         const b = v.b;
         const plain = v.name.len == 0;
-        const run = b.addRunFile(v.find("eddy-tests").?);
+        const run = b.addRunFile(options.runner orelse v.find("eddy-tests").?);
+        if (options.runner != null) {
+            run.addArg("--program");
+            run.addFileArg(v.find("eddy-tests").?);
+        }
         run.setName(b.fmt("tests {s}", .{v.name}));
         run.setCwd(b.path(""));
         run.setEnvironmentVariable("EDDY_ZIG", b.graph.zig_exe);

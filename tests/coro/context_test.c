@@ -129,7 +129,60 @@ static void clobber_body(void *arg) {
     }
     leave(body);
 }
+#elif defined(__aarch64__)
+uint64_t coro_test_call(void (*call)(struct ed_context *, struct ed_context *), struct ed_context *from,
+                        struct ed_context *to);
+/* x19 to x28 hold 19 to 28, d8 to d15 hold 8.0 to 15.0. */
+__asm__(".text\n"
+        ".type coro_test_call, %function\n"
+        "coro_test_call:\n"
+        "    stp x29, x30, [sp, #-160]!\n mov x29, sp\n"
+        "    stp x19, x20, [sp, #16]\n stp x21, x22, [sp, #32]\n stp x23, x24, [sp, #48]\n"
+        "    stp x25, x26, [sp, #64]\n stp x27, x28, [sp, #80]\n"
+        "    stp d8, d9, [sp, #96]\n stp d10, d11, [sp, #112]\n stp d12, d13, [sp, #128]\n stp d14, d15, [sp, #144]\n"
+        "    mov x19, #19\n mov x20, #20\n mov x21, #21\n mov x22, #22\n mov x23, #23\n"
+        "    mov x24, #24\n mov x25, #25\n mov x26, #26\n mov x27, #27\n mov x28, #28\n"
+        "    fmov d8, #8.0\n fmov d9, #9.0\n fmov d10, #10.0\n fmov d11, #11.0\n"
+        "    fmov d12, #12.0\n fmov d13, #13.0\n fmov d14, #14.0\n fmov d15, #15.0\n"
+        "    mov x9, x0\n mov x0, x1\n mov x1, x2\n"
+        "    blr x9\n"
+        "    sub x0, x19, #19\n"
+        "    sub x9, x20, #20\n orr x0, x0, x9\n sub x9, x21, #21\n orr x0, x0, x9\n"
+        "    sub x9, x22, #22\n orr x0, x0, x9\n sub x9, x23, #23\n orr x0, x0, x9\n"
+        "    sub x9, x24, #24\n orr x0, x0, x9\n sub x9, x25, #25\n orr x0, x0, x9\n"
+        "    sub x9, x26, #26\n orr x0, x0, x9\n sub x9, x27, #27\n orr x0, x0, x9\n"
+        "    sub x9, x28, #28\n orr x0, x0, x9\n"
+        "    fcvtzs x9, d8\n sub x9, x9, #8\n orr x0, x0, x9\n fcvtzs x9, d9\n sub x9, x9, #9\n orr x0, x0, x9\n"
+        "    fcvtzs x9, d10\n sub x9, x9, #10\n orr x0, x0, x9\n fcvtzs x9, d11\n sub x9, x9, #11\n orr x0, x0, x9\n"
+        "    fcvtzs x9, d12\n sub x9, x9, #12\n orr x0, x0, x9\n fcvtzs x9, d13\n sub x9, x9, #13\n orr x0, x0, x9\n"
+        "    fcvtzs x9, d14\n sub x9, x9, #14\n orr x0, x0, x9\n fcvtzs x9, d15\n sub x9, x9, #15\n orr x0, x0, x9\n"
+        "    ldp d14, d15, [sp, #144]\n ldp d12, d13, [sp, #128]\n ldp d10, d11, [sp, #112]\n ldp d8, d9, [sp, #96]\n"
+        "    ldp x27, x28, [sp, #80]\n ldp x25, x26, [sp, #64]\n"
+        "    ldp x23, x24, [sp, #48]\n ldp x21, x22, [sp, #32]\n ldp x19, x20, [sp, #16]\n"
+        "    ldp x29, x30, [sp], #160\n"
+        "    ret\n"
+        ".size coro_test_call, .-coro_test_call\n");
 
+__attribute__((noinline)) static void switch_between(struct ed_context *from, struct ed_context *to) {
+    ed_context_switch(from, to);
+}
+
+static void clobber_body(void *arg) {
+    struct body *body = arg;
+    for (; body->count > 0; body->count--) {
+        __asm__ volatile("mov x20, xzr\n mov x21, xzr\n mov x22, xzr\n mov x23, xzr\n mov x24, xzr\n"
+                         "mov x25, xzr\n mov x26, xzr\n mov x27, xzr\n mov x28, xzr\n"
+                         "fmov d8, xzr\n fmov d9, xzr\n fmov d10, xzr\n fmov d11, xzr\n"
+                         "fmov d12, xzr\n fmov d13, xzr\n fmov d14, xzr\n fmov d15, xzr\n" ::
+                             : "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "d8", "d9", "d10", "d11",
+                               "d12", "d13", "d14", "d15");
+        ed_context_switch(&body->stack->context, &here);
+    }
+    leave(body);
+}
+#endif
+
+#if defined(__x86_64__) || defined(__aarch64__)
 UNIT(coro_context, keeps_every_callee_saved_register) {
     set_up();
     struct body body = {.count = 3};

@@ -171,7 +171,7 @@ static void say_and_abort(void *arg) {
     abort();
 }
 
-UNIT(harness, reads_what_a_child_says) {
+UNIT(harness, reads_what_a_child_says, TEST_WITHOUT("qemu")) { /* which adds words of its own */
     const struct test_child child = test_child_run(say_and_abort, "last words");
     EXPECT_EQ(SIGABRT, child.signal);
     EXPECT_STR("last words", child.stderr_text);

@@ -66,7 +66,7 @@ static struct {
     uint64_t seed; /* 0: the default ones          */
     int seeds, repeat, jobs;
     bool planted, units, list, times, simulated_only, verbose;
-    const char *scripts, *bin, *variant, *under, *exact;
+    const char *scripts, *bin, *variant, *under, *exact, *program;
 } options = {.seeds = SEEDS_DEFAULT, .repeat = 1, .jobs = JOBS_DEFAULT, .units = true, .variant = "plain"};
 
 static struct run *runs;
@@ -222,11 +222,13 @@ static void tell_failure(const struct run *run, const char *why) {
         fwrite(run->output + cut, 1, run->output_bytes - cut, stdout);
         if (run->output[run->output_bytes - 1] != '\n') putchar('\n');
     }
-    if (strcmp(options.variant, "plain") == 0)
+    if (options.program != NULL)
+        printf("  replay zig build %s -- --only %s", options.variant, run->name);
+    else if (strcmp(options.variant, "plain") == 0)
         printf("  replay zig build test -- --only %s", run->name);
     else
         printf("  replay zig-out/bin/%s/eddy-tests --only %s", options.variant, run->name);
-    if (options.under != NULL) printf(" --under '%s'", options.under);
+    if (options.under != NULL && options.program == NULL) printf(" --under '%s'", options.under);
     if (run->how.workers > 0 && !run->how.simulated) printf(" --workers %d", run->how.workers);
     if (run->how.simulated) printf(" --simulated");
     if (run->test != NULL && run->test->kind != TEST_KIND_UNIT)
@@ -513,7 +515,8 @@ static const char usage[] =
     "  --planted        the planted faults instead of the tests\n"
     "  --no-units       scripts only;  --scripts FOLDER: each .sh and .py file there is a test\n"
     "  --bin FOLDER     where scripts find the programs;  --variant NAME: how those were built\n"
-    "  --under COMMAND  run each test under a command, such as valgrind or qemu\n";
+    "  --under COMMAND  run each test under a command, such as valgrind or qemu\n"
+    "  --program FILE   the tests as built for another machine: this program only chooses, starts and counts\n";
 
 static int number(const char *text) {
     char *end;
@@ -548,6 +551,8 @@ static void read_arguments(int argc, char **argv) {
             options.variant = value;
         else if (strcmp(word, "--under") == 0)
             options.under = value;
+        else if (strcmp(word, "--program") == 0)
+            options.program = value;
         else
             takes_value = false;
         if (takes_value) {
@@ -607,9 +612,13 @@ int main(int argc, char **argv) {
     read_arguments(argc, argv);
     if (options.exact != NULL) return run_exact();
 
-    const ssize_t bytes = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (bytes < 0) die("cannot read /proc/self/exe", NULL);
-    program[bytes] = 0;
+    if (options.program != NULL) {
+        if (realpath(options.program, program) == NULL) die("cannot find", options.program);
+    } else {
+        const ssize_t bytes = readlink("/proc/self/exe", program, sizeof program - 1);
+        if (bytes < 0) die("cannot read /proc/self/exe", NULL);
+        program[bytes] = 0;
+    }
     tty = isatty(STDOUT_FILENO);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     prctl(PR_SET_CHILD_SUBREAPER, 1);

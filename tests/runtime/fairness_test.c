@@ -117,7 +117,8 @@ static int show(void *arg, eddy_value *out) {
     return 0;
 }
 
-UNIT(fairness, reader_forker_and_ticker_share_one_worker, TEST_LIMIT(60), TEST_WITHOUT("thread address valgrind")) {
+UNIT(fairness, reader_forker_and_ticker_share_one_worker, TEST_LIMIT(60),
+     TEST_WITHOUT("thread address valgrind qemu")) {
     static struct scene scene;
     EXPECT_EQ(0, eddy_run(show, &scene, NULL, EDDY_RUN(.workers = 1)));
 }
