@@ -13,7 +13,7 @@
  * Ordering   wake() writes the eventfd after the waker's read-modify-write of the sleep word (sched/idle.c); it
  *            stays readable until the sleeper reads it, so a wake before the sleep ends that sleep.
  * Threads    wake, now: any. The rest: the worker.
- * Not here   Who waits for a descriptor (poll.c); when to sleep (sched/idle.c).
+ * Not here   Descriptors (poller.c), who waits for one (poll.c); when to sleep (sched/idle.c).
  * Tests      tests/loop/driver_test.c. */
 #include "loop/uvloop.h"
 
@@ -66,26 +66,14 @@ static void arm_timer(struct ed_loop *loop, int64_t deadline_ns) {
 
 /* ---- polling ---------------------------------------------------------------------------------- */
 
-void ed_flush_later(struct ed_worker *worker, struct ed_flush *flush) {
-    if (ed_list_empty(&flush->node)) ed_list_push(&ed_loop_of(worker)->flushes, &flush->node);
-}
-
-static void run_flushes(struct ed_loop *loop) {
-    struct ed_list *node;
-    while ((node = ed_list_pop(&loop->flushes)) != NULL) {
-        struct ed_flush *flush = ED_CONTAINER(node, struct ed_flush, node);
-        flush->run(flush);
-    }
-}
-
 static bool holds_io(struct ed_worker *worker) {
     struct ed_loop *loop = ed_loop_of(worker);
-    return uv_loop_alive(&loop->uv) || !ed_list_empty(&loop->flushes);
+    return uv_loop_alive(&loop->uv) || !ed_list_empty(&worker->flushes);
 }
 
 static void poll(struct ed_worker *worker, int64_t deadline_ns) {
     struct ed_loop *loop = ed_loop_of(worker);
-    run_flushes(loop);
+    ed_flush_run(worker);
     bool sleeps = deadline_ns != ED_POLL_NOW && (deadline_ns == INT64_MAX || deadline_ns > now_ns(worker));
     if (!sleeps || worker->ready.head != NULL) { /* a flush may have woken somebody */
         if (uv_loop_alive(&loop->uv)) uv_run(&loop->uv, UV_RUN_NOWAIT);
@@ -146,7 +134,6 @@ static int open_driver(struct ed_worker *worker) {
     if (loop == NULL) return EDDY_ENOMEM;
     loop->worker = worker;
     loop->armed_ns = INT64_MAX;
-    ed_list_init(&loop->flushes);
     ed_list_init(&loop->signals);
 
     int status = uv_loop_init(&loop->uv);
@@ -165,7 +152,7 @@ free_loop:
 
 static void close_driver(struct ed_worker *worker) {
     struct ed_loop *loop = ed_loop_of(worker);
-    run_flushes(loop);
+    ed_flush_run(worker);
     ed_signals_close(loop);
     uv_close((uv_handle_t *)&loop->timer_poll, NULL);
     uv_close((uv_handle_t *)&loop->wake_poll, NULL);
@@ -183,4 +170,9 @@ const struct ed_driver ed_uv_driver = {
     .wake = wake,
     .now = now_ns,
     .holds_io = holds_io,
+    .poller_bytes = sizeof(struct ed_uv_poller),
+    .poller_open = ed_uv_poller_open,
+    .poller_set = ed_uv_poller_set,
+    .poller_close = ed_uv_poller_close,
+    .sockets = &ed_system_sockets,
 };

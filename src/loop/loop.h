@@ -49,16 +49,6 @@ void ed_poll_interrupt(struct ed_poll *poll, enum ed_poll_direction direction, i
 
 int ed_poll_fd(const struct ed_poll *poll);
 
-/* ---- before the system is asked --------------------------------------------------------------- */
-
-/* Something to do once, on the scheduler's stack, before the worker next asks the system for events. */
-struct ed_flush {
-    struct ed_list node; /* initialised with ed_list_init */
-    void (*run)(struct ed_flush *flush);
-};
-void ed_flush_later(struct ed_worker *worker, struct ed_flush *flush); /* queued already: nothing */
-static inline void ed_flush_forget(struct ed_flush *flush) { ed_list_remove(&flush->node); }
-
 /* ---- elsewhere -------------------------------------------------------------------------------- */
 
 /* Runs fn(arg, &value) as a task on `worker` and waits for its end. A cancel of the caller cancels that task

@@ -1,4 +1,4 @@
-/* poll.c: one libuv poll handle per descriptor, with a waiter slot for each direction.
+/* poll.c: who waits for a descriptor: one poller of the driver's, with a waiter slot for each direction.
  *
  * Problem    Asking the kernel to watch a descriptor for each wait costs more than the read it waits for (three
  *            epoll_ctl a request); watching without end makes the loop spin when nobody reads.
@@ -6,18 +6,17 @@
  *            Readiness that finds no waiter drops that direction only and is remembered: the next wait for it
  *            returns at once, and its caller makes the system call. A task that was woken and is still queued
  *            counts as a waiter: a busy worker polls again before all that it woke have read.
- * Invariants (P1) `applied` is what libuv watches; changes are gathered during an event and applied once.
+ * Invariants (P1) `applied` is what the driver watches; changes are gathered during an event and applied once.
  *            (P2) A slot holds a fiber or a notify, never both; it is emptied by whoever wakes it.
- *            (P3) A handle outlives its close callback and every task that has not yet returned from its wait:
- *            `users` counts those.
- * Errors     libuv answers an error condition with a negative status and disarms the handle; the code says
- *            nothing (EBADF for a reset connection), so both directions are woken to ask the socket itself.
+ *            (P3) A record outlives its poller and every task that has not yet returned from its wait: `users`
+ *            counts those.
+ * Errors     On an error condition the driver disarms the poller; what it is nobody knows (libuv says EBADF for a reset
+ *            connection), so both directions are woken to ask the socket itself.
  * Threads    The worker that opened it.
+ * Not here   Watching (poller.c; sim/net.c).
  * Tests      tests/loop/poll_test.c. */
-#include "loop/uvloop.h"
+#include "loop/loop.h"
 #include "task/task.h"
-
-#include <unistd.h>
 
 struct slot {
     struct ed_fiber *fiber;   /* a task that waits, or               */
@@ -28,27 +27,24 @@ struct slot {
 };
 
 struct ed_poll {
-    uv_poll_t handle;
-    struct ed_worker *worker;
-    struct slot slots[2]; /* by enum ed_poll_direction                                      */
-    int fd;
-    uint8_t wanted;  /* directions to watch: bits 1 << direction                            */
-    uint8_t applied; /* directions that libuv watches                                       */
-    bool in_event;   /* inside on_event: it applies `wanted` when it is through             */
-    bool closing;    /* closed by its owner                                                 */
-    bool closed;     /* the close callback has run                                          */
-    uint32_t users;  /* tasks inside ed_poll_wait, and on_event                             */
+    struct slot slots[2];    /* by enum ed_poll_direction                                      */
+    uint8_t wanted;          /* directions to watch: bits 1 << direction                       */
+    uint8_t applied;         /* directions that the driver watches                             */
+    bool in_event;           /* inside on_event: it applies `wanted` when it is through        */
+    bool closing;            /* closed by its owner                                            */
+    bool closed;             /* nothing of the driver's needs the record any more              */
+    uint32_t users;          /* tasks inside ed_poll_wait, and on_event                        */
+    struct ed_poller poller; /* last: the driver's part follows                               */
 };
 
-_Static_assert(UV_READABLE == 1 << ED_POLL_READ && UV_WRITABLE == 1 << ED_POLL_WRITE, "bits are libuv's");
+_Static_assert(ED_READABLE == 1 << ED_POLL_READ && ED_WRITABLE == 1 << ED_POLL_WRITE, "bits are the driver's");
 
-static void on_event(uv_poll_t *handle, int status, int events);
+static const struct ed_driver *driver_of(const struct ed_poll *poll) { return poll->poller.worker->sched->driver; }
 
 static void apply(struct ed_poll *poll) {
     if (poll->in_event || poll->closing || poll->wanted == poll->applied) return;
     poll->applied = poll->wanted;
-    int status = uv_poll_start(&poll->handle, poll->wanted, on_event); /* 0 stops it */
-    ED_ASSERT(status == 0);                                            /* EEXIST: two handles for one descriptor */
+    driver_of(poll)->poller_set(&poll->poller, poll->wanted);
 }
 
 static void deliver(struct slot *slot, int status) {
@@ -68,24 +64,24 @@ static void leave(struct ed_poll *poll) {
     if (--poll->users == 0 && poll->closed) ed_free(poll);
 }
 
-static void on_event(uv_poll_t *handle, int status, int events) {
-    struct ed_poll *poll = handle->data;
-    if (status < 0) { /* libuv has disarmed it */
+static void on_event(struct ed_poller *poller, unsigned events, bool disarmed) {
+    struct ed_poll *poll = ED_CONTAINER(poller, struct ed_poll, poller);
+    if (disarmed) {
         poll->applied = 0;
         poll->wanted = 0;
-        events = UV_READABLE | UV_WRITABLE;
+        events = ED_READABLE | ED_WRITABLE;
     }
     poll->in_event = true;
     poll->users++;
     for (int direction = 0; direction < 2; direction++) {
         struct slot *slot = &poll->slots[direction];
-        if (!(events & 1 << direction) || poll->closing) continue;
+        if (!(events & 1u << direction) || poll->closing) continue;
         if (slot->fiber == NULL && slot->ready == NULL) {
             if (slot->woken) continue;
             slot->seen = true;
             poll->wanted &= (uint8_t) ~(1 << direction);
         } else {
-            if (direction == ED_POLL_WRITE) poll->wanted &= (uint8_t)~UV_WRITABLE;
+            if (direction == ED_POLL_WRITE) poll->wanted &= (uint8_t)~ED_WRITABLE;
             deliver(slot, 0);
         }
     }
@@ -94,8 +90,8 @@ static void on_event(uv_poll_t *handle, int status, int events) {
     leave(poll);
 }
 
-static void on_closed(uv_handle_t *handle) {
-    struct ed_poll *poll = handle->data;
+static void on_closed(struct ed_poller *poller) {
+    struct ed_poll *poll = ED_CONTAINER(poller, struct ed_poll, poller);
     poll->closed = true;
     poll->users++;
     leave(poll);
@@ -104,32 +100,32 @@ static void on_closed(uv_handle_t *handle) {
 int ed_poll_open(struct ed_poll **poll_out, int fd) {
     struct ed_worker *worker = ed_worker_current();
     ED_ASSERT(worker != NULL);
-    if (worker->sched->driver != &ed_uv_driver) return eddy_fail(EDDY_ENOTSUP, "no descriptors in the simulator");
-    struct ed_poll *poll = ed_calloc(sizeof *poll);
+    const struct ed_driver *driver = worker->sched->driver;
+    struct ed_poll *poll = ed_calloc(offsetof(struct ed_poll, poller) + driver->poller_bytes);
     if (poll == NULL) return EDDY_ENOMEM;
-    int status = uv_poll_init(&ed_loop_of(worker)->uv, &poll->handle, fd);
+    poll->poller.worker = worker;
+    poll->poller.fd = fd;
+    poll->poller.event = on_event;
+    poll->poller.closed = on_closed;
+    int status = driver->poller_open(&poll->poller);
     if (status < 0) {
         ed_free(poll);
-        return ed_uv_status(status);
+        return status;
     }
-    poll->handle.data = poll;
-    poll->worker = worker;
-    poll->fd = fd;
     *poll_out = poll;
     return 0;
 }
 
 void ed_poll_close(struct ed_poll *poll) {
-    ED_ASSERT(ed_worker_current() == poll->worker);
+    ED_ASSERT(ed_worker_current() == poll->poller.worker);
     ED_ASSERT(!poll->closing);
     poll->closing = true;
     for (int direction = 0; direction < 2; direction++) ed_poll_interrupt(poll, direction, EDDY_ECLOSED);
-    uv_close((uv_handle_t *)&poll->handle, on_closed);
-    close(poll->fd); /* after uv_close: libuv has let go of it */
+    driver_of(poll)->poller_close(&poll->poller);
 }
 
 int ed_poll_wait(struct ed_poll *poll, enum ed_poll_direction direction, const char *reason) {
-    ED_ASSERT(ed_worker_current() == poll->worker);
+    ED_ASSERT(ed_worker_current() == poll->poller.worker);
     struct slot *slot = &poll->slots[direction];
     if (poll->closing) return EDDY_ECLOSED;
     if (slot->fiber != NULL || slot->ready != NULL) return EDDY_EBUSY;
@@ -169,4 +165,4 @@ void ed_poll_interrupt(struct ed_poll *poll, enum ed_poll_direction direction, i
     deliver(slot, status);
 }
 
-int ed_poll_fd(const struct ed_poll *poll) { return poll->fd; }
+int ed_poll_fd(const struct ed_poll *poll) { return poll->poller.fd; }

@@ -19,11 +19,22 @@ struct ed_loop {
     uv_poll_t timer_poll; /* (o) armed for good                                             */
     int64_t armed_ns;     /* (o) what timer_fd is set to; INT64_MAX: nothing                */
 
-    struct ed_list flushes; /* (o) of struct ed_flush: to run before the next poll            */
     struct ed_list signals; /* (o) of eddy_signal: open ones                                  */
 };
 
 static inline struct ed_loop *ed_loop_of(const struct ed_worker *worker) { return worker->driver_data; }
+
+/* poller.c: the driver's pollers. */
+struct ed_uv_poller {
+    struct ed_poller poller; /* first */
+    uv_poll_t handle;
+};
+int ed_uv_poller_open(struct ed_poller *poller);
+void ed_uv_poller_set(struct ed_poller *poller, unsigned directions);
+void ed_uv_poller_close(struct ed_poller *poller);
+
+/* socket.c: the system's calls. */
+extern const struct ed_sockets ed_system_sockets;
 
 /* Stops and reports the signals that were left open. */
 void ed_signals_close(struct ed_loop *loop);

@@ -2,24 +2,24 @@
  * Tests      tests/net/connect_test.c. */
 #include "loop/loop.h"
 #include "net/stream.h"
-#include "net/system.h"
 #include "task/task.h"
 
 #include <stdio.h>
 
 static int connect_to(eddy_stream **stream_out, const eddy_address *address, const eddy_connect_options *options) {
-    int fd = ed_socket_open(address->storage.ss_family);
+    const struct ed_sockets *sockets = ed_worker_current()->sched->driver->sockets;
+    int fd = sockets->open(address->storage.ss_family);
     if (fd < 0) return fd;
     struct ed_poll *poll;
     int status = ed_poll_open(&poll, fd);
     if (status < 0) {
-        ed_socket_close(fd);
+        sockets->close(fd);
         return status;
     }
-    status = ed_socket_connect(fd, address);
+    status = sockets->connect(fd, address);
     if (status == -EINPROGRESS) {
         status = ed_poll_wait(poll, ED_POLL_WRITE, "connect");
-        if (status == 0) status = ed_socket_error(fd);
+        if (status == 0) status = sockets->error(fd);
     }
     if (status == 0) status = ed_stream_open(stream_out, poll, address, options->limit_bytes, options->high_bytes);
     if (status < 0) ed_poll_close(poll);

@@ -11,7 +11,7 @@
  * Tests      tests/net/resolve_test.c. */
 #include "net/resolve.h"
 #include "eddy/net.h"
-#include "net/system.h"
+#include "net/address.h"
 #include "task/task.h"
 
 #include <netdb.h>
@@ -20,6 +20,7 @@
 #include <string.h>
 #include <uv.h>
 
+enum { ADDRESSES_EXPECTED = 4 };
 enum { THREADS_MAX = 4 }; /* a machine with four dead name servers still answers; each thread is 8 MiB of addresses */
 
 struct eddy_addresses {
@@ -31,11 +32,12 @@ struct eddy_addresses {
 
 struct job {
     struct job *next;
+    struct ed_later later; /* where there are no threads */
+    const struct ed_sockets *sockets;
     eddy_future *future; /* one reference; completed with the addresses, NULL: no memory */
     _Atomic bool abandoned;
     _Atomic int references; /* the task and the queue */
     int family;
-    bool passive;
     char *service; /* NULL: none. Behind `host` in the same block */
     char *host;    /* NULL: none */
     char text[];
@@ -79,26 +81,40 @@ static void drop_job(struct job *job) {
     ed_free(job);
 }
 
-static eddy_addresses *look_up(const struct job *job) {
-    const struct addrinfo hints = {
-        .ai_family = job->family, .ai_socktype = SOCK_STREAM, .ai_flags = job->passive ? AI_PASSIVE : 0};
-    struct addrinfo *found = NULL;
-    int failure = getaddrinfo(job->host, job->service, &hints, &found);
-    int error = errno;
-    size_t count = 0;
-    for (struct addrinfo *info = found; info != NULL; info = info->ai_next) count++;
-    eddy_addresses *addresses = create_addresses(count);
-    if (addresses != NULL) {
-        addresses->failure = failure;
-        addresses->error = error;
-        size_t i = 0;
-        for (struct addrinfo *info = found; info != NULL; info = info->ai_next, i++) {
-            memcpy(&addresses->items[i].storage, info->ai_addr, info->ai_addrlen);
-            addresses->items[i].bytes = info->ai_addrlen;
-        }
+struct found {
+    eddy_addresses *addresses; /* NULL: no memory */
+    size_t capacity;
+};
+
+static void add_address(void *arg, const struct sockaddr *address, unsigned bytes) {
+    struct found *found = arg;
+    eddy_addresses *addresses = found->addresses;
+    if (addresses == NULL) return;
+    if (addresses->count == found->capacity) {
+        size_t capacity = 2 * found->capacity;
+        eddy_addresses *more = ed_realloc(addresses, sizeof *more + capacity * sizeof more->items[0]);
+        if (more == NULL) eddy_addresses_release(addresses);
+        found->addresses = addresses = more;
+        if (more == NULL) return;
+        found->capacity = capacity;
     }
-    if (found != NULL) freeaddrinfo(found);
-    return addresses;
+    eddy_address *item = &addresses->items[addresses->count++];
+    memset(item, 0, sizeof *item);
+    memcpy(&item->storage, address, bytes);
+    item->bytes = bytes;
+}
+
+static void look_up(struct job *job) {
+    struct found found = {create_addresses(ADDRESSES_EXPECTED), ADDRESSES_EXPECTED};
+    if (found.addresses != NULL) found.addresses->count = 0;
+    int error = 0;
+    int failure = job->sockets->look_up(job->host, job->service, job->family, &error, add_address, &found);
+    if (found.addresses != NULL) {
+        found.addresses->failure = failure;
+        found.addresses->error = error;
+    }
+    int status = eddy_future_set(job->future, EDDY_PTR(found.addresses));
+    ED_ASSERT(status == 0); /* nobody else knows this future */
 }
 
 static void *thread_main(void *arg) {
@@ -116,11 +132,7 @@ static void *thread_main(void *arg) {
         if (resolver->first == NULL) resolver->last = &resolver->first;
         bool skip = resolver->closing || ED_LOAD_RELAXED(&job->abandoned);
         pthread_mutex_unlock(&resolver->lock);
-        if (!skip) {
-            eddy_addresses *addresses = look_up(job);
-            int status = eddy_future_set(job->future, EDDY_PTR(addresses));
-            ED_ASSERT(status == 0); /* nobody else knows this future */
-        }
+        if (!skip) look_up(job);
         drop_job(job);
         pthread_mutex_lock(&resolver->lock);
     }
@@ -150,16 +162,35 @@ static int add_thread(struct resolver *resolver) {
     return resolver->threads_count > 0 ? 0 : status;
 }
 
-static int submit(struct resolver *resolver, struct job *job) {
+/* Under the lock. */
+static int enqueue(struct resolver *resolver, struct job *job) {
     int status = 0;
-    pthread_mutex_lock(&resolver->lock);
     if (resolver->threads_idle == 0 && resolver->threads_count < THREADS_MAX) status = add_thread(resolver);
-    if (status == 0) {
+    if (status < 0) return status;
+    ED_ADD_RELAXED(&job->references, 1);
+    *resolver->last = job;
+    resolver->last = &job->next;
+    pthread_cond_signal(&resolver->more);
+    return 0;
+}
+
+static void run_later(struct ed_later *later) {
+    struct job *job = ED_CONTAINER(later, struct job, later);
+    if (!ED_LOAD_RELAXED(&job->abandoned)) look_up(job);
+    drop_job(job);
+}
+
+static int submit(struct ed_sched *sched, struct job *job) {
+    if (sched->driver->later != NULL) {
         ED_ADD_RELAXED(&job->references, 1);
-        *resolver->last = job;
-        resolver->last = &job->next;
-        pthread_cond_signal(&resolver->more);
+        job->later.run = run_later;
+        sched->driver->later(sched, &job->later);
+        return 0;
     }
+    struct resolver *resolver = resolver_of(sched);
+    if (resolver == NULL) return EDDY_ENOMEM;
+    pthread_mutex_lock(&resolver->lock);
+    int status = enqueue(resolver, job);
     pthread_mutex_unlock(&resolver->lock);
     return status;
 }
@@ -192,7 +223,7 @@ static struct job *create_job(const char *host, const char *service, int family)
     }
     ED_STORE_RELAXED(&job->references, 1);
     job->family = family;
-    job->passive = host == NULL;
+    job->sockets = ed_worker_current()->sched->driver->sockets;
     if (host != NULL) job->host = memcpy(job->text, host, host_bytes);
     if (service != NULL) job->service = memcpy(job->text + host_bytes, service, service_bytes);
     return job;
@@ -248,11 +279,10 @@ int eddy_resolve(const char *host, const char *service, int family, eddy_address
         int status = numeric(host, family, port, addresses_out);
         if (status != EDDY_ENOTSUP) return status;
     }
-    struct resolver *resolver = resolver_of(ed_worker_current()->sched);
-    struct job *job = resolver != NULL ? create_job(host, service, family) : NULL;
+    struct job *job = create_job(host, service, family);
     if (job == NULL) return EDDY_ENOMEM;
     eddy_value value = EDDY_NONE;
-    int status = submit(resolver, job);
+    int status = submit(ed_worker_current()->sched, job);
     if (status == 0) status = ed_await_hooked(job->future, NULL, "name look-up", NULL, NULL);
     if (status == 0) status = eddy_future_take(job->future, &value);
     if (status < 0) ED_STORE_RELAXED(&job->abandoned, true);

@@ -23,8 +23,8 @@
 #include "eddy/scope.h"
 #include "eddy/sync.h"
 #include "loop/loop.h"
+#include "net/address.h"
 #include "net/stream.h"
-#include "net/system.h"
 #include "task/task.h"
 
 #include <stdio.h>
@@ -76,6 +76,8 @@ struct connection {
     eddy_stream *stream;
     eddy_task *task; /* borrowed: runs while the node is linked */
 };
+
+static const struct ed_sockets *sockets_of(const struct part *part) { return part->worker->sched->driver->sockets; }
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
@@ -180,7 +182,7 @@ static int connection_main(void *arg, eddy_value *out) {
 static void drop_connection(eddy_value value) {
     struct connection *connection = value.ptr;
     eddy_server *server = connection->part->server;
-    if (connection->fd >= 0) ed_socket_close(connection->fd);
+    if (connection->fd >= 0) sockets_of(connection->part)->close(connection->fd);
     ed_free(connection);
     ED_SUB(&server->connections, 1);
     if (server->slots != NULL) eddy_semaphore_post(server->slots);
@@ -192,7 +194,7 @@ static int start_connection(struct part *part, int fd, const eddy_address *peer)
     eddy_server *server = part->server;
     struct connection *connection = ed_calloc(sizeof *connection);
     if (connection == NULL) {
-        ed_socket_close(fd);
+        sockets_of(part)->close(fd);
         if (server->slots != NULL) eddy_semaphore_post(server->slots);
         return EDDY_ENOMEM;
     }
@@ -230,7 +232,7 @@ static int accept_all(struct part *part) {
             if (status < 0) return status;
         }
         eddy_address peer;
-        int fd = ed_socket_accept(ed_poll_fd(part->listener), &peer);
+        int fd = sockets_of(part)->accept(ed_poll_fd(part->listener), &peer);
         int status = fd < 0 ? fd : start_connection(part, fd, &peer);
         if (status == 0) continue;
         if (fd < 0 && server->slots != NULL) eddy_semaphore_post(server->slots);
@@ -252,7 +254,7 @@ static int accept_until_closed(struct part *part) {
         if (status < 0) return status;
     }
     if (status < 0) return status;
-    if (ed_socket_refuse_new(ed_poll_fd(part->listener)) == 0) {
+    if (sockets_of(part)->refuse_new(ed_poll_fd(part->listener)) == 0) {
         status = eddy_sleep(handshake_ns);
         if (status < 0) return status;
     }
@@ -301,15 +303,16 @@ static int open_part(void *arg, eddy_value *out) {
 /* ---- opening ---------------------------------------------------------------------------------- */
 
 /* A bound socket for `address`; the first one makes sure that the port is free. */
-static int bind_socket(const eddy_address *address, bool first, bool shared, bool both_families) {
-    int fd = ed_socket_open(address->storage.ss_family);
+static int bind_socket(const struct ed_sockets *sockets, const eddy_address *address, bool first, bool shared,
+                       bool both_families) {
+    int fd = sockets->open(address->storage.ss_family);
     if (fd < 0) return fd;
-    int status = both_families ? ed_socket_both_families(fd) : 0;
-    if (status == 0 && !first) status = ed_socket_share_port(fd);
-    if (status == 0) status = ed_socket_bind(fd, address);
-    if (status == 0 && first && shared) ed_socket_share_port(fd); /* refused: the second bind will say so */
+    int status = both_families ? sockets->both_families(fd) : 0;
+    if (status == 0 && !first) status = sockets->share_port(fd);
+    if (status == 0) status = sockets->bind(fd, address);
+    if (status == 0 && first && shared) sockets->share_port(fd); /* refused: the second bind will say so */
     if (status < 0) {
-        ed_socket_close(fd);
+        sockets->close(fd);
         return status;
     }
     return fd;
@@ -317,7 +320,7 @@ static int bind_socket(const eddy_address *address, bool first, bool shared, boo
 
 static void close_sockets(eddy_server *server, unsigned from) {
     for (unsigned i = from; i < server->parts_count; i++) {
-        if (server->parts[i].fd >= 0) ed_socket_close(server->parts[i].fd);
+        if (server->parts[i].fd >= 0) sockets_of(&server->parts[i])->close(server->parts[i].fd);
         server->parts[i].fd = -1;
     }
 }
@@ -325,13 +328,14 @@ static void close_sockets(eddy_server *server, unsigned from) {
 /* Binds and listens on one socket, or one for each part. */
 static int open_sockets(eddy_server *server, eddy_address *address, bool both_families) {
     bool shared = !server->options.single_listener && server->parts_count > 1;
-    int fd = bind_socket(address, true, shared, both_families);
+    const struct ed_sockets *sockets = sockets_of(&server->parts[0]);
+    int fd = bind_socket(sockets, address, true, shared, both_families);
     if (fd < 0) return fd;
     server->parts[0].fd = fd;
-    ed_socket_local(fd, address); /* with the port that was chosen */
+    sockets->local(fd, address); /* with the port that was chosen */
     server->port = ed_address_port(address);
     for (unsigned i = 1; shared && i < server->parts_count; i++) {
-        fd = bind_socket(address, false, true, both_families);
+        fd = bind_socket(sockets, address, false, true, both_families);
         server->parts[i].fd = fd < 0 ? -1 : fd;
         if (fd < 0 && is_shortage(fd)) goto failed;
         if (fd < 0) shared = false;
@@ -340,7 +344,7 @@ static int open_sockets(eddy_server *server, eddy_address *address, bool both_fa
     server->handed_out = !shared && server->parts_count > 1;
     for (unsigned i = 0; i < server->parts_count; i++) {
         if (server->parts[i].fd < 0) continue;
-        fd = ed_socket_listen(server->parts[i].fd, server->options.backlog);
+        fd = sockets->listen(server->parts[i].fd, server->options.backlog);
         if (fd < 0) goto failed;
     }
     return 0;

@@ -20,11 +20,10 @@
  * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
  *            descriptor, each message under way; the last one frees the memory, on any thread.
  * Threads    As each function says; fields marked (o) belong to the home worker.
- * Not here   Connecting (connect.c), accepting (server.c), the system's calls (system.c).
+ * Not here   Connecting (connect.c), accepting (server.c), the system's calls (loop/socket.c).
  * Tests      tests/net/stream_test.c. */
 #include "net/stream.h"
 #include "loop/loop.h"
-#include "net/system.h"
 #include "task/task.h"
 
 #include <limits.h>
@@ -73,6 +72,8 @@ struct eddy_stream {
 
 static void flush(eddy_stream *stream);
 
+static const struct ed_sockets *sockets_of(const eddy_stream *stream) { return stream->worker->sched->driver->sockets; }
+
 /* ---- life ------------------------------------------------------------------------------------- */
 
 struct ed_net_worker *ed_net_of(struct ed_worker *worker) {
@@ -114,7 +115,7 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const eddy_ad
     stream->limit_bytes = limit_bytes != 0 ? limit_bytes : LIMIT_BYTES;
     stream->high_bytes = high_bytes != 0 ? high_bytes : HIGH_BYTES;
     stream->peer = *peer;
-    ed_socket_local(ed_poll_fd(poll), &stream->local);
+    sockets_of(stream)->local(ed_poll_fd(poll), &stream->local);
     ed_list_init(&stream->flush.node);
     stream->flush.run = run_flush;
     ed_list_push(&net->streams, &stream->node);
@@ -172,7 +173,7 @@ static void linger_ends(struct ed_timer *timer) { close_descriptor(ED_CONTAINER(
 static bool discard(eddy_stream *stream) {
     int got;
     do {
-        got = ed_socket_discard(ed_poll_fd(stream->poll), DISCARD_BYTES);
+        got = sockets_of(stream)->discard(ed_poll_fd(stream->poll), DISCARD_BYTES);
         if (got > 0) stream->discarded += (size_t)got;
     } while (got > 0 && stream->discarded < LINGER_BYTES);
     return got == -EAGAIN && stream->discarded > 0;
@@ -192,7 +193,7 @@ static void finish_close(eddy_stream *stream) {
     settle(&stream->drained, stream->status);
     settle(&stream->closed, stream->status);
     if (stream->status == 0 && !stream->eof) {
-        ed_socket_shutdown_write(ed_poll_fd(stream->poll));
+        sockets_of(stream)->shutdown_write(ed_poll_fd(stream->poll));
         if (discard(stream)) {
             stream->state = LINGERING;
             stream->timer.fire = linger_ends;
@@ -235,7 +236,7 @@ static void abort_here(eddy_stream *stream) {
         ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
         settle(&stream->drained, EDDY_ECLOSED);
         settle(&stream->closed, EDDY_ECLOSED);
-        ed_socket_reset_on_close(ed_poll_fd(stream->poll));
+        sockets_of(stream)->reset_on_close(ed_poll_fd(stream->poll));
     }
     close_descriptor(stream);
 }
@@ -337,7 +338,7 @@ static void sent_some(eddy_stream *stream, int sent) {
         ed_poll_notify(stream->poll, ED_POLL_WRITE, on_writable, stream);
     } else {
         ed_buffer_release(&stream->out, store_of(stream));
-        if (stream->shutting) ed_socket_shutdown_write(ed_poll_fd(stream->poll));
+        if (stream->shutting) sockets_of(stream)->shutdown_write(ed_poll_fd(stream->poll));
     }
     if (left <= stream->high_bytes / 4) settle(&stream->drained, 0);
     if (left == 0 && stream->state == CLOSING) finish_close(stream);
@@ -347,8 +348,8 @@ static void sent_some(eddy_stream *stream, int sent) {
 static void flush(eddy_stream *stream) {
     ed_flush_forget(&stream->flush);
     if (stream->blocked || ed_buffer_size(&stream->out) == 0) return;
-    sent_some(stream,
-              ed_socket_send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), ed_buffer_size(&stream->out)));
+    sent_some(stream, sockets_of(stream)->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out),
+                                               ed_buffer_size(&stream->out), NULL, 0));
 }
 
 static int write_here(eddy_stream *stream, const void *data, size_t bytes) {
@@ -362,7 +363,7 @@ static int write_here(eddy_stream *stream, const void *data, size_t bytes) {
     size_t direct = 0; /* bytes of `data` that need no copy */
     int sent = 0;
     if (now) {
-        sent = ed_socket_send_two(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), waiting, data, bytes);
+        sent = sockets_of(stream)->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), waiting, data, bytes);
         if (sent > 0 && (size_t)sent > waiting) {
             direct = (size_t)sent - waiting;
             sent = (int)waiting;
@@ -386,7 +387,7 @@ static int shutdown_here(eddy_stream *stream) {
     if (stream->shutting) return 0;
     stream->shutting = true;
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
-    if (ed_buffer_size(&stream->out) == 0) return ed_socket_shutdown_write(ed_poll_fd(stream->poll));
+    if (ed_buffer_size(&stream->out) == 0) return sockets_of(stream)->shutdown_write(ed_poll_fd(stream->poll));
     flush(stream);
     return stream->status;
 }
@@ -466,7 +467,7 @@ static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->eof) return stream->status < 0 ? stream->status : EDDY_EOF;
     if (stream->exhausted) return -EAGAIN;
-    int got = ed_socket_receive(ed_poll_fd(stream->poll), buffer, bytes);
+    int got = sockets_of(stream)->receive(ed_poll_fd(stream->poll), buffer, bytes);
     if (got > 0) {
         stream->exhausted = (size_t)got < bytes;
         return got;

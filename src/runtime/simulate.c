@@ -13,6 +13,8 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
     int status = ed_runtime_open(&runtime, &ed_sim_driver, &filled, workers, options->seed);
     if (status < 0) return status;
     struct ed_sched *sched = &runtime->sched;
+    status = ed_sim_open(sched, options->seed);
+    ED_ASSERT(status == 0);
     for (unsigned i = 0; i < workers; i++) {
         ed_context_init_thread(&sched->workers[i]->main);
         status = sched->driver->open(sched->workers[i]);
@@ -40,6 +42,7 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
         sched->driver->close(sched->workers[i]);
         ed_context_deinit_thread(&sched->workers[i]->main);
     }
+    ed_sim_close(sched);
     ed_overflow_thread_leave(overflow);
     status = runtime->status;
     ed_runtime_close(runtime);

@@ -1,13 +1,66 @@
-/* driver.h: the seam below the core: sleeping, waking, the clock. Implementations: loop/driver.c (libuv)
- * and sim/driver.c (one thread, virtual clock). */
+/* driver.h: the seam below the core and net/: sleeping, waking, the clock; descriptors and the calls on them; threads for
+ * blocking work. Implementations: loop/ (libuv, the system) and sim/ (one thread, a virtual clock, a network in memory).
+ *
+ * Rooms above make a system call through this table or not at all, so that what they do can be simulated whole. */
 #ifndef ED_SCHED_DRIVER_H
 #define ED_SCHED_DRIVER_H
 
 #include "base/base.h"
 
+struct eddy_address;
+struct ed_sched;
 struct ed_worker;
+struct sockaddr;
 
 #define ED_POLL_NOW INT64_MIN
+
+/* Directions of a descriptor, as bits. */
+enum { ED_READABLE = 1, ED_WRITABLE = 2 };
+
+/* A descriptor that a worker watches. The driver's own part of it follows in memory: driver->poller_bytes are all. */
+struct ed_poller {
+    struct ed_worker *worker; /* (c) */
+    int fd;                   /* (c) */
+    /* Inside the driver's poll: `directions` may be ready; level-triggered. `disarmed`: there is an error condition, and
+     * nothing is watched until the next poller_set. */
+    void (*event)(struct ed_poller *poller, unsigned directions, bool disarmed);
+    /* After poller_close, in it or later: the memory is the owner's again. */
+    void (*closed)(struct ed_poller *poller);
+};
+
+/* Socket calls, each giving its result or -errno, none blocking. They are only ever called through these pointers:
+ * functions that suspend must not touch errno, since its address would be kept across the switch. */
+struct ed_sockets {
+    int (*open)(int family); /* a TCP socket: non-blocking, close-on-exec, Nagle's algorithm off */
+    void (*close)(int fd);
+    int (*connect)(int fd, const struct eddy_address *address); /* 0 or -EINPROGRESS: under way */
+    int (*error)(int fd);                                       /* the pending error, taken: 0 or negative */
+    int (*bind)(int fd, const struct eddy_address *address);    /* with SO_REUSEADDR */
+    int (*share_port)(int fd);                                  /* SO_REUSEPORT */
+    int (*both_families)(int fd);                               /* an IPv6 listener takes IPv4 too */
+    int (*listen)(int fd, int backlog);
+    int (*accept)(int fd, struct eddy_address *peer_out);
+    /* Handshakes that begin from now on are not answered; those under way are completed. */
+    int (*refuse_new)(int fd);
+    int (*receive)(int fd, void *buffer, size_t bytes); /* 0: the end */
+    /* Drops what was received, at most `bytes`: how much, 0 for the end, or negative. */
+    int (*discard)(int fd, size_t bytes);
+    /* Two pieces of memory in one call; either may be empty. */
+    int (*send)(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes);
+    int (*shutdown_write)(int fd);
+    void (*reset_on_close)(int fd);
+    void (*local)(int fd, struct eddy_address *address_out); /* bytes 0: not to be had */
+    /* Blocks, on a plain thread or in an ed_later: gives each address of a name to add(). 0 or an EAI_ code, with
+     * *error_out for EAI_SYSTEM. NULL as host: any address; NULL as service: port 0. */
+    int (*look_up)(const char *host, const char *service, int family, int *error_out,
+                   void (*add)(void *arg, const struct sockaddr *address, unsigned bytes), void *arg);
+};
+
+/* Something to run once at a step of its own, outside workers. */
+struct ed_later {
+    void (*run)(struct ed_later *later); /* may free the record */
+    struct ed_heap_node node;            /* the driver's */
+};
 
 struct ed_driver {
     /* On the worker's thread, before its first turn. Sets worker->driver_data. 0 or a status. */
@@ -15,8 +68,8 @@ struct ed_driver {
     /* On the worker's thread, after its last turn: everything that needs the loop is closed by now. */
     void (*close)(struct ed_worker *worker);
     /* ED_POLL_NOW: takes the events that are there. Else sleeps until an event, a wake, or the clock shows
-     * deadline_ns (INT64_MAX: none). Event callbacks run inside; they wake fibers and queue calls, never run
-     * user code. */
+     * deadline_ns (INT64_MAX: none). Runs the worker's flushes first. Event callbacks run inside; they wake fibers and
+     * queue calls, never run user code. */
     void (*poll)(struct ed_worker *worker, int64_t deadline_ns);
     /* Any thread: makes a sleeping poll return, or the next one not sleep. */
     void (*wake)(struct ed_worker *worker);
@@ -24,6 +77,17 @@ struct ed_driver {
     int64_t (*now)(struct ed_worker *worker);
     /* Whether polling could bring anything (open handles beside the driver's own). */
     bool (*holds_io)(struct ed_worker *worker);
+
+    /* The worker's own. Watches nothing at first. 0 or a status. The descriptor stays the caller's until this gives 0. */
+    size_t poller_bytes;
+    int (*poller_open)(struct ed_poller *poller);
+    void (*poller_set)(struct ed_poller *poller, unsigned directions);
+    void (*poller_close)(struct ed_poller *poller); /* and its descriptor */
+
+    const struct ed_sockets *sockets;
+
+    /* NULL: blocking work has threads. Else there are none: this runs the work, when no worker runs. */
+    void (*later)(struct ed_sched *sched, struct ed_later *later);
 };
 
 #endif

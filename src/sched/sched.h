@@ -6,6 +6,7 @@
 #include "sched/driver.h"
 #include "sched/entry.h"
 #include "sched/fiber.h"
+#include "sched/flush.h"
 #include "sched/idle.h"
 #include "sched/start.h"
 #include "sched/steal.h"

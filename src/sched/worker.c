@@ -15,6 +15,7 @@ enum { NONE = 255 }; /* beside enum ed_entry_kind */
 int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned index, uint64_t seed) {
     *worker = (struct ed_worker){.index = index, .sched = sched, .random = seed * 2 + 1, .budget = ED_BUDGET_CALLS};
     ed_ready_init(&worker->ready);
+    ed_list_init(&worker->flushes);
     ed_inbox_init(&worker->inbox);
     int status = ed_deque_init(&worker->deque);
     if (status < 0) return status;

@@ -47,6 +47,7 @@ struct ed_worker {
     void *call_loop;             /* (o) the domain of the callback that runs, or NULL */
     void *call_context;          /* (o) where the context of the callback that runs hangs, or NULL */
     bool searching;              /* (o) holds a searcher's token */
+    struct ed_list flushes;      /* (o) flush.h */
     struct ed_heap timers;       /* (o) */
     uint64_t timer_seq;          /* (o) */
     uint64_t random;             /* (o) xorshift state, seeded */
@@ -92,6 +93,7 @@ struct ed_sched {
     void *exec_data;                                                   /* exec/, under its own rules */
     void *net_data;                                                    /* net/, under its own rules */
     void *runtime;                                                     /* runtime/ */
+    void *driver_data;                                                 /* the driver's, for all workers */
 
     _Alignas(ED_LINE) _Atomic uint64_t idle;    /* (s) idle.c */
     _Alignas(ED_LINE) _Atomic uint64_t next_id; /* (s) task numbers, reserved in blocks */

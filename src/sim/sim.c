@@ -7,6 +7,7 @@
  *            worker is then asyncio's loop on a virtual clock. No I/O: tests of the core run here.
  * Threads    One. */
 #include "sim/sim.h"
+#include "sim/events.h"
 
 struct sim_worker {
     bool asleep, woken;
@@ -38,7 +39,15 @@ static bool sim_holds_io(struct ed_worker *worker) {
     return false;
 }
 
-const struct ed_driver ed_sim_driver = {sim_open, sim_close, sim_poll, sim_wake, sim_now, sim_holds_io};
+const struct ed_driver ed_sim_driver = {
+    .open = sim_open,
+    .close = sim_close,
+    .poll = sim_poll,
+    .wake = sim_wake,
+    .now = sim_now,
+    .holds_io = sim_holds_io,
+    .later = ed_sim_later,
+};
 
 static uint64_t next(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood 2014) */
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -52,9 +61,9 @@ static bool can_run(struct ed_worker *worker) {
     return !sim->asleep || sim->woken || ed_timers_next(worker) <= *clock_of(worker->sched);
 }
 
-/* Nobody can run: to the next deadline, or the step behind it. */
+/* Nobody can run: to the next moment or deadline, or the step behind it. */
 static void advance(struct ed_sched *sched, int64_t step_ns) {
-    int64_t least_ns = INT64_MAX;
+    int64_t least_ns = ed_sim_events_next(sched);
     for (unsigned i = 0; i < sched->workers_count; i++) {
         int64_t next_ns = ed_timers_next(sched->workers[i]);
         if (next_ns < least_ns) least_ns = next_ns;
@@ -75,6 +84,7 @@ void ed_sim_turn(struct ed_sched *sched, uint64_t seed, int64_t clock_step_ns, _
     uint64_t state = seed;
     *clock_of(sched) = 1000000000;
     while (!ED_LOAD_SEQCST(until)) {
+        ed_sim_events_run(sched, *clock_of(sched));
         unsigned count = 0, chosen = 0;
         for (unsigned i = 0; i < sched->workers_count; i++)
             if (can_run(sched->workers[i]) && next(&state) % ++count == 0) chosen = i;

@@ -242,6 +242,8 @@ int eddy_yield(void) {
 int64_t eddy_time_ns(void) {
     struct ed_worker *worker = ed_worker_current();
     if (worker != NULL) return worker->sched->driver->now(worker);
+    struct ed_sched *visited = ed_sched_visited();
+    if (visited != NULL) return visited->driver->now(visited->workers[0]);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;

@@ -1,0 +1,155 @@
+/* socket.c: the system's socket calls, each giving its result or -errno. EINTR is tried again. They stand in a file of
+ * their own, behind the driver's table: see sched/driver.h. Threads: any. */
+#include "eddy/net.h"
+#include "loop/uvloop.h"
+
+#include <linux/filter.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+static int set(int fd, int level, int option, int value) {
+    return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+/* More in one call is pointless, and the count must fit an int: two of these just do not reach INT_MAX + 1. */
+static size_t at_most_gib(size_t bytes) {
+    const size_t gib = ((size_t)1 << 30) - 1;
+    return bytes < gib ? bytes : gib;
+}
+
+static int socket_open(int family) {
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* accepted sockets inherit it; without it things are only slower */
+    return fd;
+}
+
+static void socket_close(int fd) { close(fd); /* EINTR: Linux has closed it all the same */ }
+
+static int socket_connect(int fd, const eddy_address *address) {
+    if (connect(fd, (const struct sockaddr *)&address->storage, address->bytes) == 0) return 0;
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+static int socket_error(int fd) {
+    int error = 0;
+    socklen_t bytes = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0) return -errno;
+    return -error;
+}
+
+static int socket_bind(int fd, const eddy_address *address) {
+    int status = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (status < 0) return status;
+    return bind(fd, (const struct sockaddr *)&address->storage, address->bytes) < 0 ? -errno : 0;
+}
+
+static int socket_share_port(int fd) { return set(fd, SOL_SOCKET, SO_REUSEPORT, 1); }
+
+static int socket_both_families(int fd) { return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0); }
+
+static int socket_listen(int fd, int backlog) { return listen(fd, backlog) < 0 ? -errno : 0; }
+
+static int socket_accept(int fd, eddy_address *peer_out) {
+    for (;;) {
+        peer_out->bytes = sizeof peer_out->storage;
+        int accepted =
+            accept4(fd, (struct sockaddr *)&peer_out->storage, &peer_out->bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0) return accepted;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+static int socket_refuse_new(int fd) {
+    /* Packets for a listener pass its filter from the TCP header on: drop those with SYN set (byte 13, bit 1). */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+}
+
+static int receive(int fd, void *buffer, size_t bytes, int flags) {
+    for (;;) {
+        ssize_t got = recv(fd, buffer, at_most_gib(bytes), flags);
+        if (got >= 0) return (int)got;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+static int socket_receive(int fd, void *buffer, size_t bytes) { return receive(fd, buffer, bytes, 0); }
+
+static int socket_discard(int fd, size_t bytes) {
+    return receive(fd, NULL, bytes, MSG_TRUNC); /* TCP: dropped without a copy */
+}
+
+static int send_one(int fd, const void *data, size_t bytes) {
+    for (;;) {
+        ssize_t sent = send(fd, data, at_most_gib(bytes), MSG_NOSIGNAL);
+        if (sent >= 0) return (int)sent;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+static int socket_send(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes) {
+    if (first_bytes == 0) return send_one(fd, second, second_bytes);
+    if (second_bytes == 0 || at_most_gib(first_bytes) < first_bytes || at_most_gib(second_bytes) < second_bytes)
+        return send_one(fd, first, first_bytes);
+    struct iovec parts[2] = {{(void *)(uintptr_t)first, first_bytes}, {(void *)(uintptr_t)second, second_bytes}};
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    for (;;) {
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (sent >= 0) return (int)sent;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+static int socket_shutdown_write(int fd) { return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
+
+static void socket_reset_on_close(int fd) {
+    const struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+static void socket_local(int fd, eddy_address *address_out) {
+    address_out->bytes = sizeof address_out->storage;
+    if (getsockname(fd, (struct sockaddr *)&address_out->storage, &address_out->bytes) < 0) address_out->bytes = 0;
+}
+
+static int look_up(const char *host, const char *service, int family, int *error_out,
+                   void (*add)(void *arg, const struct sockaddr *address, unsigned bytes), void *arg) {
+    const struct addrinfo hints = {
+        .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = host == NULL ? AI_PASSIVE : 0};
+    struct addrinfo *found = NULL;
+    int failure = getaddrinfo(host, service, &hints, &found);
+    *error_out = errno;
+    for (struct addrinfo *info = found; info != NULL; info = info->ai_next) add(arg, info->ai_addr, info->ai_addrlen);
+    if (found != NULL) freeaddrinfo(found);
+    return failure;
+}
+
+const struct ed_sockets ed_system_sockets = {
+    .open = socket_open,
+    .close = socket_close,
+    .connect = socket_connect,
+    .error = socket_error,
+    .bind = socket_bind,
+    .share_port = socket_share_port,
+    .both_families = socket_both_families,
+    .listen = socket_listen,
+    .accept = socket_accept,
+    .refuse_new = socket_refuse_new,
+    .receive = socket_receive,
+    .discard = socket_discard,
+    .send = socket_send,
+    .shutdown_write = socket_shutdown_write,
+    .reset_on_close = socket_reset_on_close,
+    .local = socket_local,
+    .look_up = look_up,
+};
