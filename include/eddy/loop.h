@@ -39,6 +39,8 @@ EDDY_API int eddy_call_at(eddy_loop *loop, int64_t when_ns, eddy_call_fn fn, voi
 /** Takes the callback back unless it has begun. Threads: the loop's own. Source: Handle.cancel. */
 EDDY_API void eddy_handle_cancel(eddy_handle *handle);
 EDDY_API bool eddy_handle_cancelled(const eddy_handle *handle);
+/** When a handle of eddy_call_later or eddy_call_at runs, on eddy_time_ns(); 0 for the others. Source: TimerHandle.when. */
+EDDY_API int64_t eddy_handle_when_ns(const eddy_handle *handle);
 /** Gives the handle back; the callback stays queued. NULL is nothing. Any thread. */
 EDDY_API void eddy_handle_release(eddy_handle *handle) EDDY_ANY_THREAD;
 
@@ -53,7 +55,8 @@ enum eddy_report_kind {
     EDDY_REPORT_NEVER_AWAITED,   /**< a coroutine object was dropped without being driven */
     EDDY_REPORT_STILL_PENDING, /**< the run cannot end: a task outlives its cancel and the deadline (asyncio destroys it) */
     EDDY_REPORT_SHUTDOWN,      /**< a task failed, or is late, while the run was ending */
-    EDDY_REPORT_SHIELD         /**< a shielded future failed after its outer was cancelled */
+    EDDY_REPORT_SHIELD,        /**< a shielded future failed after its outer was cancelled */
+    EDDY_REPORT_USER           /**< the program's own: eddy_report_send */
 };
 typedef struct eddy_report {
     enum eddy_report_kind kind;
@@ -66,6 +69,10 @@ typedef struct eddy_report {
 /** Receives reports; default: one line each on standard error. Any worker thread, outside any task; must not
  *  suspend. */
 typedef void (*eddy_exception_handler)(const eddy_report *report, void *arg);
+
+/** Gives a report to the exception handler of the caller's run; outside a run to standard error. `report` is borrowed.
+ *  Never suspends. Source: loop.call_exception_handler. */
+EDDY_API void eddy_report_send(const eddy_report *report) EDDY_ANY_THREAD;
 
 EDDY_END_DECLS
 

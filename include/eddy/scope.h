@@ -25,6 +25,8 @@ EDDY_API int eddy_timeout_pop(int status);
 /** Moves the innermost scope's deadline to eddy_time_ns() + timeout_ns, EDDY_FOREVER for never.
  *  @return 0, EDDY_ESTATE if there is no open scope or it has expired. */
 EDDY_API int eddy_timeout_reschedule(int64_t timeout_ns);
+/** The innermost open scope's deadline on eddy_time_ns(); EDDY_FOREVER: none, or no scope is open. Source: Timeout.when. */
+EDDY_API int64_t eddy_timeout_deadline_ns(void);
 /** True once the innermost open scope's deadline has passed and cancelled the task. */
 EDDY_API bool eddy_timeout_expired(void);
 

@@ -60,6 +60,12 @@ static inline eddy_task_options eddy_task_options_init(void) {
  *  Source: asyncio.create_task. */
 EDDY_API int eddy_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options);
 
+/** As eddy_spawn, from any thread, on a loop: in its domain, or for the runtime's loop outside any. FIFO per calling thread
+ *  and loop. @return 0, EDDY_ENOMEM, EDDY_EINVAL, EDDY_ECLOSED once the runtime takes no more: `loop` must outlive the call.
+ *  Source: asyncio.run_coroutine_threadsafe. */
+EDDY_API int eddy_spawn_threadsafe(eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                                   const eddy_task_options *options) EDDY_ANY_THREAD;
+
 /** Offers the calling worker's new tasks to the other workers now. Never suspends; any task or callback. */
 EDDY_API void eddy_share(void);
 
@@ -124,6 +130,24 @@ EDDY_API int eddy_sleep(int64_t duration_ns) EDDY_SUSPENDS;
 EDDY_API int eddy_sleep_until(int64_t deadline_ns) EDDY_SUSPENDS;
 /** Lets everything run that is ready now, once: asyncio's sleep(0). As eddy_sleep. */
 EDDY_API int eddy_yield(void) EDDY_SUSPENDS;
+
+/** What an interval does when its task comes too late for a tick (the names are Tokio's MissedTickBehavior). */
+enum eddy_missed_ticks {
+    EDDY_TICKS_BURST, /**< catches up: the missed ones come at once, the schedule stays */
+    EDDY_TICKS_SKIP,  /**< leaves the missed ones out, the schedule stays */
+    EDDY_TICKS_DELAY  /**< the next one comes a whole period after this one */
+};
+/** A clock that ticks: lies anywhere, needs no release. */
+typedef struct eddy_interval {
+    int64_t period_ns, next_ns; /**< next_ns: the deadline of the next tick, on eddy_time_ns() */
+    enum eddy_missed_ticks missed;
+} eddy_interval;
+/** The first tick comes one period from now. `period_ns` > 0. Never suspends; any thread. */
+EDDY_API eddy_interval eddy_interval_start(int64_t period_ns, enum eddy_missed_ticks missed) EDDY_ANY_THREAD;
+/** Waits for the next tick.
+ *  @return 0 or more: how many ticks were left out before this one (EDDY_TICKS_SKIP), EDDY_ECANCELED (the tick is still
+ *          to come), EDDY_EWRONGTHREAD outside a task. Suspends always, at least as eddy_yield does. Cancellation point. */
+EDDY_API int64_t eddy_interval_wait(eddy_interval *interval) EDDY_SUSPENDS;
 
 /* ---- cancelling ------------------------------------------------------------------------------- */
 
@@ -219,6 +243,26 @@ enum eddy_wait_when {
  *  Suspends: unless `when` holds already. Cancellation point: when it suspends. Source: asyncio.wait. */
 EDDY_API int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enum eddy_wait_when when,
                        bool *done_out) EDDY_SUSPENDS;
+
+/** The futures of a set one after the other, in the order in which they end. */
+typedef struct eddy_completions eddy_completions;
+
+/** Begins to collect what ends of `futures`: those that are done already in argument order, the others as they end.
+ *
+ *  @param completions_out  Gives the collection: eddy_completions_release(), by a task or callback of the runtime.
+ *  @param futures          Borrowed for the call; each is shared until the collection is released.
+ *  @param timeout_ns       From now; EDDY_FOREVER: none. What has not ended by then counts as timed out, and runs on.
+ *  @return                 0, EDDY_ENOMEM, EDDY_EINVAL (more than INT32_MAX), EDDY_EWRONGTHREAD outside the runtime.
+ *  Suspends: never.  Source: asyncio.as_completed. */
+EDDY_API int eddy_as_completed(eddy_completions **completions_out, eddy_future *const *futures, size_t count,
+                               int64_t timeout_ns);
+/** The next one that has ended.
+ *  @param index_out  Its place among the futures. Written when 0 is returned.
+ *  @return           0; EDDY_ETIMEDOUT once for each that had not ended in time; EDDY_EOF when all were given;
+ *                    EDDY_ECANCELED (nothing was taken), EDDY_EWRONGTHREAD outside a task.
+ *  Suspends: until one ends. Cancellation point: when it suspends; the futures are left alone. Any task, one at a time. */
+EDDY_API int eddy_completions_next(eddy_completions *completions, size_t *index_out) EDDY_SUSPENDS;
+EDDY_API void eddy_completions_release(eddy_completions *completions); /**< NULL is nothing */
 
 /** A future that follows `inner` but whose cancelling leaves `inner` alone; a cancelled inner cancels it. An
  *  inner that fails after the outer was cancelled is reported to the exception handler. Gives one reference.

@@ -16,6 +16,7 @@ struct eddy_handle {
     struct ed_worker *worker;
     eddy_loop *loop;       /* its domain, or NULL */
     eddy_context *context; /* the callback runs in it */
+    int64_t when_ns;       /* (c) of a timer; else 0 */
     eddy_call_fn fn;
     void *arg;
 };
@@ -123,6 +124,7 @@ int eddy_call_at(eddy_loop *loop, int64_t when_ns, eddy_call_fn fn, void *arg, e
     if (status < 0) return status;
     eddy_handle *handle = handle_create(here, loop, fn, arg, handle_out != NULL);
     if (handle == NULL) return EDDY_ENOMEM;
+    handle->when_ns = when_ns;
     ed_timer_start(here, &handle->timer, when_ns);
     if (handle_out != NULL) *handle_out = handle;
     return 0;
@@ -143,6 +145,8 @@ void eddy_handle_cancel(eddy_handle *handle) {
 }
 
 bool eddy_handle_cancelled(const eddy_handle *handle) { return ED_LOAD_RELAXED((_Atomic bool *)&handle->cancelled); }
+
+int64_t eddy_handle_when_ns(const eddy_handle *handle) { return handle->when_ns; }
 
 /* ---- loops ---------------------------------------------------------------------------------------- */
 

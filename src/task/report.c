@@ -25,6 +25,11 @@ void ed_report(struct ed_sched *sched, const eddy_report *report) {
     }
 }
 
+void eddy_report_send(const eddy_report *report) {
+    struct ed_worker *worker = ed_worker_current();
+    ed_report(worker != NULL ? worker->sched : NULL, report);
+}
+
 void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
                     int status, const eddy_error *error) {
     char name[ED_TASK_NAME_BYTES];

@@ -38,10 +38,11 @@ static struct ed_scope *scope_get(struct ed_strand *strand) {
 static void scope_arm(struct ed_scope *scope, int64_t timeout_ns) {
     ed_timer_stop(&scope->timer);
     scope->due = timeout_ns <= 0;
-    if (scope->due || timeout_ns == EDDY_FOREVER) return;
+    scope->deadline_ns = EDDY_FOREVER;
+    if (timeout_ns == EDDY_FOREVER) return;
     int64_t now_ns = eddy_time_ns();
-    int64_t deadline_ns = timeout_ns > INT64_MAX - 1 - now_ns ? INT64_MAX - 1 : now_ns + timeout_ns;
-    ed_timer_start(scope->task->fiber->worker, &scope->timer, deadline_ns);
+    scope->deadline_ns = timeout_ns > INT64_MAX - 1 - now_ns ? INT64_MAX - 1 : now_ns + timeout_ns;
+    if (!scope->due) ed_timer_start(scope->task->fiber->worker, &scope->timer, scope->deadline_ns);
 }
 
 void eddy_timeout_push(int64_t timeout_ns) {
@@ -104,6 +105,11 @@ int eddy_timeout_reschedule(int64_t timeout_ns) {
     scope->timeout_ns = timeout_ns;
     scope_arm(scope, timeout_ns);
     return 0;
+}
+
+int64_t eddy_timeout_deadline_ns(void) {
+    struct ed_scope *scope = innermost();
+    return scope != NULL ? scope->deadline_ns : EDDY_FOREVER;
 }
 
 bool eddy_timeout_expired(void) {

@@ -275,6 +275,17 @@ int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn,
     return status < 0 ? spawn_failed(status, arg, options) : 0;
 }
 
+int eddy_spawn_threadsafe(eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                          const eddy_task_options *options) {
+    if (loop == NULL || (options != NULL && options->loop != NULL && options->loop != loop))
+        return spawn_failed(EDDY_EINVAL, arg, options);
+    /* The runtime's own loop stands for one fixed worker here, as in eddy_call_soon_threadsafe. */
+    struct ed_worker *worker = loop->worker != NULL ? loop->worker : loop->sched->workers[0];
+    eddy_task_options placed = options != NULL ? *options : eddy_task_options_init();
+    placed.loop = loop;
+    return ed_spawn_on(worker, task_out, fn, arg, &placed, 0);
+}
+
 void eddy_share(void) {
     struct ed_worker *worker = ed_worker_current();
     if (worker != NULL && worker->sched->workers_count > 1) ed_publish(worker, 0);

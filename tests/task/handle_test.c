@@ -227,3 +227,64 @@ TEST(handle, call_from_a_thread_wakes_a_sleeping_loop) {
     pthread_join(thread, NULL);
     for (int i = 0; i < 200; i++) eddy_future_release(single.futures[i]);
 }
+
+CORE_TEST(handle, tells_when_it_runs) {
+    struct log log = {0};
+    struct entry entry = {&log, 1};
+    eddy_handle *soon, *later;
+    const int64_t when_ns = eddy_time_ns() + EDDY_US(50);
+    EXPECT_OK(eddy_call_soon(NULL, note, &entry, &soon));
+    EXPECT_OK(eddy_call_at(NULL, when_ns, note, &entry, &later));
+    EXPECT_EQ(0, eddy_handle_when_ns(soon));
+    EXPECT_EQ(when_ns, eddy_handle_when_ns(later));
+    EXPECT_OK(eddy_sleep(EDDY_US(200)));
+    EXPECT_EQ(2, log.count);
+    eddy_handle_release(soon);
+    eddy_handle_release(later);
+}
+
+/* ---- tasks from plain threads -------------------------------------------------------------------------- */
+
+struct sender {
+    eddy_loop *loop;
+    eddy_future *all_sent;
+    eddy_task *tasks[50];
+    _Atomic int ran;
+};
+static int count_run(void *arg, eddy_value *out) {
+    struct sender *sender = arg;
+    EXPECT(eddy_loop_current() == sender->loop);
+    *out = EDDY_I64(atomic_fetch_add(&sender->ran, 1));
+    return eddy_yield();
+}
+static void *send_tasks(void *arg) {
+    struct sender *sender = arg;
+    for (int i = 0; i < 50; i++)
+        EXPECT_OK(eddy_spawn_threadsafe(sender->loop, &sender->tasks[i], count_run, sender, NULL));
+    EXPECT_OK(eddy_future_set(sender->all_sent, EDDY_NONE));
+    return NULL;
+}
+
+static void spawn_from_a_thread(eddy_loop *loop, bool in_order) {
+    struct sender sender = {.loop = loop, .all_sent = eddy_future_create()};
+    pthread_t thread;
+    EXPECT_EQ(0, pthread_create(&thread, NULL, send_tasks, &sender));
+    EXPECT_OK(eddy_await(sender.all_sent, NULL));
+    EXPECT_EQ(0, pthread_join(thread, NULL));
+    for (int i = 0; i < 50; i++) {
+        eddy_value value;
+        EXPECT_OK(eddy_await(EDDY_FUTURE(sender.tasks[i]), &value));
+        if (in_order) EXPECT_EQ(i, value.i64);
+        eddy_task_release(sender.tasks[i]);
+    }
+    EXPECT_EQ(50, atomic_load(&sender.ran));
+    eddy_future_release(sender.all_sent);
+}
+
+TEST(handle, a_plain_thread_may_spawn) {
+    eddy_loop *domain;
+    EXPECT_OK(eddy_domain_open(&domain));
+    spawn_from_a_thread(domain, true);
+    spawn_from_a_thread(eddy_loop_current(), false);
+    EXPECT_EQ(EDDY_EINVAL, eddy_spawn_threadsafe(NULL, NULL, count_run, NULL, NULL));
+}

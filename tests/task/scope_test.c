@@ -293,3 +293,14 @@ UNIT(scope, unbalanced_use_ends_the_program_with_a_name) {
     EXPECT(child.exit_code != 0);
     EXPECT_HAS(child.stderr_text, "\"main\" ended inside a timeout scope");
 }
+
+CORE_TEST(scope, tells_its_deadline) {
+    EXPECT_EQ(EDDY_FOREVER, eddy_timeout_deadline_ns());
+    const int64_t before_ns = eddy_time_ns();
+    eddy_timeout_push(EDDY_SECONDS(100));
+    EXPECT(eddy_timeout_deadline_ns() >= before_ns + EDDY_SECONDS(100));
+    EXPECT(eddy_timeout_deadline_ns() <= eddy_time_ns() + EDDY_SECONDS(100));
+    EXPECT_OK(eddy_timeout_reschedule(EDDY_FOREVER));
+    EXPECT_EQ(EDDY_FOREVER, eddy_timeout_deadline_ns());
+    EXPECT_OK(eddy_timeout_pop(0));
+}
