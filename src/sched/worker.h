@@ -93,7 +93,7 @@ struct ed_sched {
     void *exec_data;                                                   /* exec/, under its own rules */
     void *net_data;                                                    /* net/, under its own rules */
     void *runtime;                                                     /* runtime/ */
-    void *driver_data;                                                 /* the driver's, for all workers */
+    void *world;                                                       /* sim/: what is outside the workers */
 
     _Alignas(ED_LINE) _Atomic uint64_t idle;    /* (s) idle.c */
     _Alignas(ED_LINE) _Atomic uint64_t next_id; /* (s) task numbers, reserved in blocks */

@@ -6,12 +6,12 @@ int ed_sim_open(struct ed_sched *sched, uint64_t seed) {
     struct ed_sim_world *world = ed_calloc(sizeof *world);
     if (world == NULL) return EDDY_ENOMEM;
     ed_sim_events_init(&world->events, seed);
-    sched->driver_data = world;
+    sched->world = world;
     return 0;
 }
 
 void ed_sim_close(struct ed_sched *sched) {
-    struct ed_sim_world *world = sched->driver_data;
+    struct ed_sim_world *world = sched->world;
     ED_ASSERT(world->events.heap.count == 0);
     ed_free(world);
 }

@@ -1,4 +1,4 @@
-/* world.h: what a simulation keeps beside its workers: sched->driver_data. Inside sim/ only. */
+/* world.h: what a simulation keeps beside its workers: sched->world. Inside sim/ only. */
 #ifndef ED_SIM_WORLD_H
 #define ED_SIM_WORLD_H
 
@@ -8,6 +8,6 @@ struct ed_sim_world {
     struct ed_sim_events events;
 };
 
-static inline struct ed_sim_world *ed_sim_world(struct ed_sched *sched) { return sched->driver_data; }
+static inline struct ed_sim_world *ed_sim_world(struct ed_sched *sched) { return sched->world; }
 
 #endif
