@@ -78,10 +78,15 @@ pub fn build(b: *Build) void {
         demo.dependOn(&run.step);
     } else demo.dependOn(&b.addFail("examples/signup has no demo folder").step);
 
-    const bench = b.step("bench", "Run the benchmarks of bench/; arguments after --");
+    const bench = b.step("bench", "Measure eddy and its peers in turn; after --: --only NAMES, --quick, --help, ...");
     const programs = b.step("programs", "Build the programs of examples/ and bench/ into zig-out/bin");
     programs.dependOn(examples);
-    shipped.addBenchmarks(bench, programs);
+    shipped.addBenchmarks(&.{ bench, programs });
+    const measure = runPython(b, "bench/run.py");
+    for (bench.dependencies.items) |program| measure.step.dependOn(program);
+    bench.dependOn(&measure.step);
+    const plots = b.step("plots", "Draw what a benchmark run wrote with --json; after --: FILE FOLDER");
+    plots.dependOn(&runPython(b, "bench/plot.py").step);
 
     var tested = base;
     tested.optimize = optimize orelse .debug;
@@ -149,6 +154,15 @@ const Leg = struct {
     args: []const []const u8 = &.{},
     only: []const []const u8 = &.{},
 };
+
+fn runPython(b: *Build, script: []const u8) *Build.Step.Run {
+    const run = b.addSystemCommand(&.{ "/usr/bin/python3", "-B" });
+    run.addFileArg(b.path(script));
+    run.setCwd(b.path(""));
+    run.addPassthruArgs();
+    inherit(run);
+    return run;
+}
 
 /// A run that talks to the terminal; runs of this kind never overlap.
 fn inherit(run: *Build.Step.Run) void {
@@ -266,30 +280,26 @@ const Variant = struct {
             v.addFiles(module, folder, ".c");
             v.addProgram(name, module, &.{});
         }
-        for (v.list("examples", ".c", .file)) |file| v.addSingle("examples", file);
+        for (v.list("examples", ".c", .file)) |file| {
+            const module = v.createModule();
+            module.addCSourceFile(.{ .file = b.path(b.fmt("examples/{s}", .{file})), .flags = v.flags() });
+            v.addProgram(file[0 .. file.len - ".c".len], module, &.{});
+        }
         for (v.programs.items) |program| v.install(step, program.name);
     }
 
-    fn addBenchmarks(v: *Variant, step: *Build.Step, programs: *Build.Step) void {
+    /// A program of each file in bench/, by the name of bench-FILE.
+    fn addBenchmarks(v: *Variant, steps: []const *Build.Step) void {
         const b = v.b;
         for (v.list("bench", ".c", .file)) |file| {
-            v.addSingle("bench", file);
-            const program = v.programs.items[v.programs.items.len - 1];
-            v.install(programs, program.name);
-            const run = b.addRunFile(program.file);
-            run.addPassthruArgs();
-            inherit(run);
-            step.dependOn(&run.step);
+            const module = v.createModule();
+            module.addIncludePath(b.path("bench"));
+            v.addFiles(module, "bench/harness", ".c");
+            module.addCSourceFile(.{ .file = b.path(b.fmt("bench/{s}", .{file})), .flags = v.flags() });
+            const name = b.fmt("bench-{s}", .{file[0 .. file.len - ".c".len]});
+            v.addProgram(name, module, &.{});
+            for (steps) |step| v.install(step, name);
         }
-    }
-
-    fn addSingle(v: *Variant, folder: []const u8, file: []const u8) void {
-        const module = v.createModule();
-        module.addIncludePath(v.b.path(folder));
-        v.addFiles(module, v.b.fmt("{s}/harness", .{folder}), ".c"); // bench has one
-        const path = v.b.fmt("{s}/{s}", .{ folder, file });
-        module.addCSourceFile(.{ .file = v.b.path(path), .flags = v.flags() });
-        v.addProgram(file[0 .. file.len - ".c".len], module, &.{});
     }
 
     /// Links `module` with the library. Zig has no runtime for AddressSanitizer: there its objects are

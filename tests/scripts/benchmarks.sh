@@ -1,11 +1,43 @@
 #!/bin/sh
-# limit: 60 s
+# limit: 120 s
 # without: thread address
-# Each benchmark runs in small: it checks its own answers, and it must print a figure for each question.
+# Each benchmark runs in small: every question gets an answer, the right one, in the line of JSON that the plots read.
+# Planted: a program that gives a wrong answer, one that gives none and one that fails must each end the run.
 set -eu
-for source in "$EDDY_ROOT"/bench/*_bench.c; do
-    program=$EDDY_BUILD_DIR/$(basename "$source" .c)
-    "$program" --quick > "$EDDY_TMP/figures"
-    rows=$(grep -Ec '^[a-z_]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ ' "$EDDY_TMP/figures") || rows=0
-    [ "$rows" -ge 5 ] || { echo "$program printed $rows figures:"; cat "$EDDY_TMP/figures"; exit 1; }
+bench() { python3 -B "$EDDY_ROOT/bench/run.py" --small --peers none --work "$EDDY_TMP/peers" "$@"; }
+
+bench --bin "$EDDY_BUILD_DIR" --json "$EDDY_TMP/cells" > "$EDDY_TMP/figures" 2> "$EDDY_TMP/progress" ||
+    { cat "$EDDY_TMP/figures" "$EDDY_TMP/progress"; exit 1; }
+bench --list > "$EDDY_TMP/questions"
+[ "$(wc -l < "$EDDY_TMP/questions")" -ge 16 ] || { echo "few questions"; cat "$EDDY_TMP/questions"; exit 1; }
+while read -r question _; do
+    grep -Eq "\"question\": \"$question[\".]" "$EDDY_TMP/cells" || { echo "no figure for $question"; exit 1; }
+done < "$EDDY_TMP/questions"
+for source in "$EDDY_ROOT"/bench/*.c; do # no program that nobody asks
+    name=$(basename "$source" .c)
+    grep -Eq "(program=|Question\()\"$name\"" "$EDDY_ROOT/bench/questions.py" || { echo "$name is not asked"; exit 1; }
 done
+python3 - "$EDDY_TMP/cells" <<'END'
+import json, sys
+for line in map(json.loads, open(sys.argv[1])):
+    for field in "question runtime version workers unit median min max repetitions checksum".split():
+        assert field in line, (field, line)
+    assert line["min"] <= line["median"] <= line["max"] and line["repetitions"] >= 2, line
+END
+
+mkdir "$EDDY_TMP/planted"
+planted() { # words the program's body the message
+    printf '#!/bin/sh\n%s\n' "$2" > "$EDDY_TMP/planted/bench-fork_join"
+    chmod +x "$EDDY_TMP/planted/bench-fork_join"
+    if bench --bin "$EDDY_TMP/planted" --only fork_join > "$EDDY_TMP/output" 2>&1; then
+        echo "$1 was not found"; cat "$EDDY_TMP/output"; exit 1
+    fi
+    grep -q "$3" "$EDDY_TMP/output" || { echo "$1: no word of it"; cat "$EDDY_TMP/output"; exit 1; }
+}
+line='{"repetition": 1, "cell": "", "checksum": CHECKSUM, "resident_bytes": 1, "operations": 1, "wall_ns": 1, "cpu_ns": 1}'
+right=610 # fib(15)
+planted "a wrong answer" "echo '$line' | sed s/CHECKSUM/611/" "wrong answer 611"
+planted "a missing answer" ":" "no answer"
+planted "a program that fails" "exit 3" "ended with 3"
+printf "#!/bin/sh\necho '%s' | sed s/CHECKSUM/$right/\n" "$line" > "$EDDY_TMP/planted/bench-fork_join"
+bench --bin "$EDDY_TMP/planted" --only fork_join > "$EDDY_TMP/output" 2>&1 || { cat "$EDDY_TMP/output"; exit 1; }

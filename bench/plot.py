@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""plot.py: draws what `zig build bench -- --json FILE` wrote: FILE FOLDER.
+
+ratios.png     every question: how many times eddy's time a peer takes, with the 95 % interval of the pairs' median
+QUESTION.png   one question: the median of each runtime, from its least to its most
+
+The scale is logarithmic: the field lies between 2 and 20,000 ns."""
+import collections
+import json
+import os
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402 (after the backend is chosen)
+
+COLOURS = {
+    "eddy": "#0b5fa5", "tokio": "#c4572b", "go": "#2f9c95", "tbb": "#7a5195", "boost.fiber": "#8a8d3b",
+    "boost.context": "#444444", "libuv": "#d6a419", "epoll": "#777777", "asyncio": "#5b8c3a", "uvloop": "#9bbf65",
+}
+
+
+def colour(runtime):
+    return COLOURS.get(runtime.partition(":")[0], "#999999")
+
+
+def load(path):
+    """{(question, workers): [line]}, in the order of the file."""
+    cells = collections.OrderedDict()
+    with open(path, encoding="utf-8") as file:
+        for line in map(json.loads, file):
+            cells.setdefault((line["question"], line["workers"]), []).append(line)
+    return cells
+
+
+def title(question, workers):
+    return question.replace("_", " ") + (f", {workers} workers" if workers > 1 else "")
+
+
+def finish(figure, path):
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    plt.close(figure)
+    print(path)
+
+
+def plain(axis):
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    axis.tick_params(left=False)
+    axis.grid(axis="x", which="major", color="#dddddd", linewidth=0.8)
+    axis.set_axisbelow(True)
+
+
+def draw_ratios(cells, path):
+    """A dot for each peer of each question, left of the line where it is faster than eddy."""
+    rows = [(key, [line for line in lines if "ratio" in line and line["runtime"].partition(":")[0] != "eddy"
+                   and line["unit"] == "ns"]) for key, lines in cells.items()]
+    rows = [(key, lines) for key, lines in rows if lines]
+    figure, axis = plt.subplots(figsize=(9, 0.42 * len(rows) + 1.6))
+    seen = {}
+    for row, (key, lines) in enumerate(reversed(rows)):
+        axis.axhline(row, color="#eeeeee", linewidth=6, zorder=0)
+        for line in lines:
+            median, low, high = line["ratio"]
+            seen[line["runtime"]] = axis.errorbar(
+                median, row, xerr=[[max(median - low, 0)], [max(high - median, 0)]], fmt="o", markersize=6,
+                capsize=2.5, elinewidth=1.2, color=colour(line["runtime"]))
+    axis.set_xscale("log")
+    axis.axvline(1, color=COLOURS["eddy"], linewidth=1.5)
+    axis.text(1, len(rows) - 0.35, "eddy", color=COLOURS["eddy"], ha="center", va="bottom", fontweight="bold")
+    axis.set_yticks(range(len(rows)))
+    axis.set_yticklabels([title(*key) for key, _ in reversed(rows)])
+    axis.set_ylim(-0.6, len(rows) - 0.4)
+    axis.set_xlabel("time of the peer / time of eddy; right of the line eddy is faster")
+    axis.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    plain(axis)
+    axis.legend(seen.values(), seen.keys(), loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    finish(figure, path)
+
+
+def draw_question(question, workers, lines, path):
+    lines = sorted(lines, key=lambda line: line["median"], reverse=True)
+    figure, axis = plt.subplots(figsize=(7.5, 0.45 * len(lines) + 1.2))
+    unit = lines[0]["unit"]
+    for row, line in enumerate(lines):
+        low, high = line["median"] - line["min"], line["max"] - line["median"]
+        axis.barh(row, line["median"], height=0.62, color=colour(line["runtime"]),
+                  alpha=0.55 if ":" in line["runtime"] else 1, xerr=[[low], [high]],
+                  error_kw={"elinewidth": 1.2, "capsize": 3, "ecolor": "#222222"})
+        axis.annotate(f"{line['median']:,.3g}" if line["median"] < 100 else f"{line['median']:,.0f}",
+                      (line["max"], row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
+    medians = [line["median"] for line in lines]
+    if min(medians) > 0 and max(medians) > 20 * min(medians):
+        axis.set_xscale("log")
+        axis.set_xlim(left=min(line["min"] for line in lines) / 3)
+    axis.set_yticks(range(len(lines)))
+    axis.set_yticklabels([line["runtime"].replace(":", ", ") for line in lines])
+    axis.set_xlabel(f"{unit} for one" if unit == "ns" else f"{unit}")
+    axis.set_title(title(question, workers), loc="left", fontweight="bold")
+    axis.margins(x=0.18)
+    axis.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+    plain(axis)
+    finish(figure, path)
+
+
+def main(arguments):
+    if len(arguments) != 2:
+        print("zig build plots -- FILE FOLDER", file=sys.stderr)
+        return 2
+    cells = load(arguments[0])
+    if not cells:
+        print(f"{arguments[0]} holds no measured cell", file=sys.stderr)
+        return 1
+    folder = arguments[1]
+    os.makedirs(folder, exist_ok=True)
+    draw_ratios(cells, os.path.join(folder, "ratios.png"))
+    for (question, workers), lines in cells.items():
+        if len({line["runtime"] for line in lines}) > 1:
+            name = question + (f"_{workers}" if workers > 1 else "")
+            draw_question(question, workers, lines, os.path.join(folder, name + ".png"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

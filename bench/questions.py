@@ -1,0 +1,120 @@
+"""questions.py: what is asked, of whom, how much of it, what the right answer is, and what eddy must reach.
+
+A question is one program of eddy's (bench/NAME.c), or one form of it, and the same work done by its peers (bench/peers/).
+Slow runtimes do less of the same work: figures are for one operation. Ratios are peer / eddy: above 1, eddy is faster."""
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Target:
+    """The ratio to `peer` must be at least this; or, without a peer, eddy's own figure at most `at_most`."""
+    peer: str = ""
+    at_least: float = 0
+    cell: str = ""
+    at_most: float = 0
+
+
+@dataclass
+class Question:
+    name: str
+    text: str
+    unit: str  # what one operation is
+    size: int
+    answer: object  # size -> checksum
+    quick: int  # --quick does this much
+    small: int  # the tests do this much
+    peers: tuple
+    program: str = ""
+    form: str = ""
+    workers: tuple = (1,)
+    sizes: dict = field(default_factory=dict)  # runtime -> (size, quick) where it differs
+    slack: dict = field(default_factory=dict)  # runtime -> share of the checksum that is enough
+    targets: tuple = ()
+
+    def __post_init__(self):
+        self.program = self.program or self.name
+
+    def size_for(self, runtime, scale):
+        if scale == "small":
+            return self.small
+        size, quick = self.sizes.get(runtime, (self.size, self.quick))
+        return quick if scale == "quick" else size
+
+    def right(self, runtime, size, checksum):
+        answer = self.answer(size)
+        return answer * self.slack.get(runtime, 1) <= checksum <= answer
+
+
+def fib(n):
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    return a
+
+
+def below(n):  # 0 + 1 + ... + n - 1
+    return n * (n - 1) // 2
+
+
+def upto(n):
+    return n * (n + 1) // 2
+
+
+PYTHON = ("asyncio", "uvloop")
+
+
+def slower(size, quick, runtimes=PYTHON):
+    return {runtime: (size, quick) for runtime in runtimes}
+
+
+QUESTIONS = [
+    Question("fork_join", "fib(n), each call a task", "call", 33, fib, 28, 15,
+             ("tbb", "tokio", "go", "boost.fiber", "asyncio"), workers=(1, 2),
+             sizes={"go": (28, 25), "boost.fiber": (22, 20), "asyncio": (22, 19)},
+             targets=(Target("tbb", 4.5), Target("tokio", 10), Target("go", 40))),
+    Question("fan_out", "spawn ten, await them in that order", "task", 200000, lambda n: 45 * n, 50000, 1000,
+             ("eddy:reverse", "tokio", "go", *PYTHON), sizes=slower(5000, 1000),
+             targets=(Target("eddy:reverse", 1 / 1.5), Target("tokio", 4))),
+    Question("skynet", "a tree of tasks, ten children each", "leaf", 1000000, below, 100000, 1000,
+             ("tbb", "tokio", "go", "asyncio"), workers=(1, 2), sizes={"asyncio": (100000, 10000)},
+             targets=(Target("tbb", 2.2), Target("tokio", 20))),
+    Question("spawn_await", "one task, awaited at once", "task", 2000000, below, 400000, 1000,
+             ("tokio", "go", "boost.fiber", *PYTHON), sizes=slower(50000, 10000),
+             targets=(Target("tokio", 6), Target("go", 15), Target("asyncio", 50))),
+    Question("spawn_suspend", "the same, and the task suspends once", "task", 1000000, below, 200000, 1000,
+             ("tokio", "go", "boost.fiber", *PYTHON), program="spawn_await", form="suspends",
+             sizes=slower(50000, 10000), targets=(Target("tokio", 2), Target("go", 6))),
+    Question("yield", "two tasks take turns", "yield", 2000000, lambda n: 2 * n, 500000, 1000,
+             ("boost.context", "tokio", "go", "boost.fiber", *PYTHON), sizes=slower(50000, 10000),
+             slack={"go": 0.9, "tokio": 0.4},  # Go preempts; Tokio lets a yielder go first every other time
+             targets=(Target("boost.context", 1 / 1.8), Target("go", 4), Target("tokio", 7), Target("asyncio", 50))),
+    Question("ping_pong", "a value to another task and back", "round trip", 500000, upto, 100000, 1000,
+             ("tokio", "go", "boost.fiber", *PYTHON), sizes=slower(20000, 5000),
+             targets=(Target("tokio", 3), Target("go", 5))),
+    Question("wake", "two sleeping workers wake each other", "round trip", 20000, lambda n: n, 5000, 100,
+             ("epoll", "libuv", "go"), workers=(2,), sizes={"libuv": (2000, 1000)},
+             targets=(Target("epoll", 1 / 1.15),)),
+    Question("wake_thread", "a plain thread wakes a sleeping worker", "round trip", 20000, lambda n: n, 5000, 100,
+             ("epoll",), program="wake", form="thread", workers=(2,), targets=(Target("epoll", 1 / 1.15),)),
+    Question("alive", "tasks that have run and wait", "task", 1000000, below, 100000, 1000,
+             ("go", "tokio", "asyncio"), sizes={"asyncio": (50000, 10000)},
+             targets=(Target(cell="resident", at_most=4700), Target("go", 1 / 0.6))),
+    Question("alive_snprintf", "the same, each after one snprintf", "task", 1000000, below, 100000, 1000,
+             ("go", "tokio"), program="alive", form="snprintf",
+             targets=(Target(cell="resident", at_most=8900), Target("go", 1 / 0.6))),
+    Question("channel", "a channel of 128, one sender, one receiver", "message", 2000000, upto, 500000, 1000,
+             ("go", "tokio", "boost.fiber", *PYTHON), sizes=slower(100000, 20000),
+             targets=(Target("go", 3.5), Target("asyncio", 50))),
+    Question("channel_4_4", "the same, four to four (Tokio: four to one)", "message", 2000000,
+             lambda n: 4 * upto(n // 4), 500000, 1000, ("go", "tokio", "boost.fiber", "asyncio"), program="channel",
+             form="4:4", sizes=slower(100000, 20000), targets=(Target("go", 3.5),)),
+    Question("timers", "start and stop one; create and cancel many", "timer", 1000000, lambda n: n, 200000, 1000,
+             ("libuv", "tokio", "go", *PYTHON), sizes=slower(50000, 10000),
+             targets=(Target("libuv", 2, "create"), Target("libuv", 2, "cancel"), Target("asyncio", 50, "create"))),
+    Question("sleepers", "tasks that sleep one second", "sleeper", 1000000, lambda n: n, 200000, 1000,
+             ("go", "tokio", "libuv", "asyncio"), sizes={"asyncio": (100000, 20000)},
+             targets=(Target(cell="late", at_most=100), Target("go", 1.2))),
+    Question("to_thread", "two threads, 1,024 jobs in flight", "job", 500000, upto, 100000, 2000,
+             ("libuv", "tokio", "go", *PYTHON), sizes=slower(10000, 3000),
+             targets=(Target("libuv", 1.3), Target("tokio", 2), Target("asyncio", 100))),
+]
