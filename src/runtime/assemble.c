@@ -65,7 +65,7 @@ static int workers_create(struct ed_runtime *runtime, unsigned count, uint64_t s
 }
 
 int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *driver, const eddy_run_options *options,
-                    unsigned workers, uint64_t seed) {
+                    unsigned workers, uint64_t seed, const struct ed_stack_options *stacks) {
     struct ed_runtime *runtime = ed_alloc_aligned(_Alignof(struct ed_runtime), sizeof *runtime);
     if (runtime == NULL) return EDDY_ENOMEM;
     memset(runtime, 0, sizeof *runtime);
@@ -78,7 +78,7 @@ int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *dri
     sched->no_stack = ed_task_no_stack;
     sched->runtime = runtime;
 
-    int status = ed_stack_arena_open(&sched->arena, sizeof(struct ed_strand), NULL);
+    int status = ed_stack_arena_open(&sched->arena, sizeof(struct ed_strand), stacks);
     if (status < 0) goto free_runtime;
     ed_overflow_describe_with(describe);
     status = ed_overflow_install();

@@ -43,9 +43,10 @@ struct ed_runtime {
     bool tick_stop;
 };
 
-/* Everything but threads: workers, arena, rooms. 0 or a status; on failure nothing is left. */
+/* Everything but threads: workers, arena, rooms. 0 or a status; on failure nothing is left. `stacks`: NULL for the
+ * defaults. */
 int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *driver, const eddy_run_options *options,
-                    unsigned workers, uint64_t seed);
+                    unsigned workers, uint64_t seed, const struct ed_stack_options *stacks);
 void ed_runtime_close(struct ed_runtime *runtime);
 
 /* Spawns the supervisor on worker 0: it runs `fn` as the main task, then ends all others. */

@@ -254,7 +254,7 @@ int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_o
     int status = fill_standard_descriptors();
     if (status < 0) return status;
     struct ed_runtime *runtime;
-    status = ed_runtime_open(&runtime, &ed_uv_driver, &filled, filled.workers, (uint64_t)clock_ns());
+    status = ed_runtime_open(&runtime, &ed_uv_driver, &filled, filled.workers, (uint64_t)clock_ns(), NULL);
     if (status < 0) return status;
     pthread_mutex_init(&runtime->mutex, NULL);
     pthread_cond_init(&runtime->changed, NULL);

@@ -10,7 +10,8 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
     filled.no_direct_await = options->no_direct_await;
     filled.on_exception = options->on_exception;
     filled.on_exception_arg = options->on_exception_arg;
-    int status = ed_runtime_open(&runtime, &ed_sim_driver, &filled, workers, options->seed);
+    const struct ed_stack_options stacks = {.cap = options->stacks_max};
+    int status = ed_runtime_open(&runtime, &ed_sim_driver, &filled, workers, options->seed, &stacks);
     if (status < 0) return status;
     struct ed_sched *sched = &runtime->sched;
     status = ed_sim_open(sched, options->seed);
@@ -20,12 +21,17 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
         status = sched->driver->open(sched->workers[i]);
         ED_ASSERT(status == 0);
     }
+    ed_sim_trace_to(sched, options->trace);
     void *overflow;
     status = ed_overflow_thread_enter(&overflow);
     ED_ASSERT(status == 0);
     status = ed_runtime_start(runtime, fn, arg);
     ED_ASSERT(status == 0);
-    ed_sim_turn(sched, options->seed, options->clock_step_ns, &runtime->ended);
+    const struct ed_sim_plan plan = {.seed = options->seed,
+                                     .clock_step_ns = options->clock_step_ns,
+                                     .disturbances = ED_SIM_ALL & ~options->undisturbed,
+                                     .steps_max = options->steps_max};
+    ed_sim_turn(sched, &plan, &runtime->ended);
     ed_exec_shutdown(sched, runtime->deadline_ns);
     ED_STORE_SEQCST(&sched->stopping, true);
     sched->max_slices = ED_SLICES_PER_POLL;

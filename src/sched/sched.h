@@ -11,6 +11,7 @@
 #include "sched/start.h"
 #include "sched/steal.h"
 #include "sched/timers.h"
+#include "sched/trace.h"
 #include "sched/worker.h"
 
 #endif

@@ -26,6 +26,7 @@ void ed_publish(struct ed_worker *worker, uint64_t keep) {
             ed_deque_drop_oldest(deque);
         }
         ed_deque_publish(deque);
+        ed_tell(worker, ED_EVENT_PUBLISH, NULL, (int64_t)ed_deque_shared_count(deque), NULL);
     }
     if (ed_deque_shared_count(deque) > 0) ed_idle_notify(worker); /* also for what was left from before */
     if (!ed_idle_any(worker->sched)) ED_AND(&worker->attention, ~(uint32_t)ED_WANT);
@@ -44,6 +45,7 @@ struct ed_start *ed_steal(struct ed_worker *worker) {
                 ed_start_claim(start, worker->index)) {
                 ed_count_add(&worker->counts.steals, 1);
                 ed_count_add(&worker->counts.stolen, 1);
+                ed_tell(worker, ED_EVENT_STEAL, start, victim->index, NULL);
                 return start;
             }
             if (start != NULL) lost = true; /* a stale hint: look at the next one */

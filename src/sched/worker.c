@@ -42,6 +42,7 @@ int ed_post(struct ed_worker *to, struct ed_message *message) {
     bool visits = here == NULL || here->sched != to->sched; /* the run does not wait for such a thread otherwise */
     if (visits) ED_ADD(&to->visitors, 1);
     int status = ed_inbox_push(&to->inbox, message);
+    if (!visits) ed_tell(here, ED_EVENT_POST, NULL, to->index, NULL);
     if (status == 0) ed_idle_wake(to);
     if (visits) ED_SUB(&to->visitors, 1); /* the last touch */
     return status;
@@ -221,6 +222,7 @@ void ed_fiber_suspend(struct ed_fiber *fiber) {
 }
 
 void ed_fiber_preempt(struct ed_fiber *fiber) {
+    ed_tell(fiber->worker, ED_EVENT_PREEMPT, fiber->task, 0, NULL);
     fiber->preempted = true;
     fiber->worker->preempted++;
     ed_fiber_ready(fiber);

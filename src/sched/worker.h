@@ -85,6 +85,7 @@ struct ed_sched {
     struct ed_worker **workers;     /* (c) */
     unsigned workers_count;         /* (c) */
     bool direct_await;              /* (c) */
+    struct ed_listener *listener;   /* (c) trace.h; NULL: nobody listens */
     int max_slices;                 /* (c) slices of a turn; the simulator takes fewer */
     struct ed_stack_arena *arena;   /* (c) */
     void (*run_start)(struct ed_start *start, struct ed_fiber *fiber); /* (c) task/: runs a claimed task to its end */

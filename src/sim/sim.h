@@ -4,15 +4,36 @@
 
 #include "sched/sched.h"
 
+#include <stdio.h>
+
 extern const struct ed_driver ed_sim_driver;
 
 /* What is outside the workers: before the first driver is opened, after the last is closed. 0 or EDDY_ENOMEM. */
 int ed_sim_open(struct ed_sched *sched, uint64_t seed);
 void ed_sim_close(struct ed_sched *sched);
 
-/* Turns the workers of `sched`, in an order that `seed` chooses, until *until. Panics when all sleep without a timer: a
- * lost wake-up or a deadlock of the program. clock_step_ns > 0: the clock moves only while all sleep, to a multiple of
- * it, and a turn is not cut short. */
-void ed_sim_turn(struct ed_sched *sched, uint64_t seed, int64_t clock_step_ns, _Atomic bool *until);
+/* What a schedule may do beside choosing who runs. */
+enum {
+    ED_SIM_SLOW_WAKES = 1, /* a woken worker comes late */
+    ED_SIM_STALLS = 2,     /* a worker stands still for a while */
+    ED_SIM_TICKS = 4,      /* slices end early, tasks are put off */
+    ED_SIM_CLOCK = 8,      /* the clock jumps while there is work */
+    ED_SIM_SLICES = 16,    /* turns of one to four slices */
+    ED_SIM_ALL = 31
+};
+
+struct ed_sim_plan {
+    uint64_t seed;
+    int64_t clock_step_ns; /* > 0: the clock moves only while all sleep, to a multiple of it; nothing else disturbs */
+    unsigned disturbances; /* of ED_SIM_ALL */
+    uint64_t steps_max;    /* more turns are a panic: the program does not end. 0: no bound */
+};
+
+/* Turns the workers of `sched`, in an order that the plan chooses, until *until, and looks at the core's invariants
+ * after each turn (check.c). Panics when all sleep without a timer: a lost wake-up, or a deadlock of the program. */
+void ed_sim_turn(struct ed_sched *sched, const struct ed_sim_plan *plan, _Atomic bool *until);
+
+/* Writes a line for each event to `file` from now on. NULL: no more. */
+void ed_sim_trace_to(struct ed_sched *sched, FILE *file);
 
 #endif

@@ -63,6 +63,8 @@ static bool count(eddy_task *task) {
         if (word & ED_DONE) return false;
     } while (
         !ED_CAS_WEAK(&task->future.word, &word, (word | ED_CANCEL) + (ed_count_of(word) < 0xffff ? ED_COUNT_ONE : 0)));
+    struct ed_worker *here = ed_worker_current();
+    if (here != NULL) ed_tell(here, ED_EVENT_CANCEL, task, ed_count_of(word) + 1, NULL);
     return true;
 }
 

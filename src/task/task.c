@@ -49,6 +49,7 @@ static void end(eddy_task *task, int status, eddy_value value) {
         group == NULL ? ED_FINISH_RELEASE : 0; /* nothing is left to do: the last reference may go with it */
     struct ed_worker *worker = ed_worker_current();
     ed_count_add(&worker->counts.ended, 1);
+    ed_tell(worker, ED_EVENT_END, task, status, NULL);
     if (status < 0) {
         ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, how);
     } else if (!ed_future_finish(future, 0, 0,
@@ -76,6 +77,7 @@ void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
     fiber->task = task;
     task->fiber = fiber;
     ed_count_add(&fiber->worker->counts.started, 1);
+    ed_tell(fiber->worker, awaiter != NULL ? ED_EVENT_DIRECT : ED_EVENT_START, task, 0, NULL);
 
     eddy_value value = EDDY_NONE;
     int status;

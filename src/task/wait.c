@@ -43,6 +43,7 @@ void ed_wake(struct ed_fiber *fiber, int status) {
     ED_ASSERT(!strand->woken);
     strand->woken = true;
     strand->status = status;
+    ed_tell(fiber->worker, ED_EVENT_WAKE, fiber->task, status, NULL);
     queue(strand);
 }
 
@@ -53,6 +54,7 @@ static void deadline_called(struct ed_call *call) { queue(ED_CONTAINER(call, str
 static void deadline_passed(struct ed_timer *timer) {
     struct ed_strand *strand = ED_CONTAINER(timer, struct ed_strand, timer);
     strand->timed_out = true;
+    ed_tell(strand->fiber.worker, ED_EVENT_DUE, strand->fiber.task, 0, NULL);
     if (strand->fiber.queued) return;
     if (((eddy_task *)strand->fiber.task)->future.loop == NULL) {
         queue(strand);
@@ -77,8 +79,9 @@ void ed_cancel_deliver(eddy_task *task) {
      * is left to deliver. */
     if (!(ED_AND(&task->future.word, ~ED_CANCEL) & ED_CANCEL)) return;
     struct ed_strand *strand = ed_strand_of(task->fiber);
+    struct ed_worker *worker = task->fiber->worker;
+    ed_tell(worker, ED_EVENT_DELIVER, task, 0, NULL);
     if (task->on_cancel != NULL) {
-        struct ed_worker *worker = task->fiber->worker;
         uint64_t outer = worker->request;
         worker->request = ED_LOAD_RELAXED(&task->request);
         bool passed_on = task->on_cancel(task->on_cancel_arg);
@@ -130,7 +133,9 @@ int ed_park(const struct ed_park *park) {
         ed_timer_start(fiber->worker, &strand->timer, park->deadline_ns);
     }
 
+    ed_tell(fiber->worker, ED_EVENT_PARK, task, 0, park->reason);
     ed_fiber_suspend(fiber);
+    ed_tell(fiber->worker, ED_EVENT_RESUME, task, 0, park->reason);
 
     ed_timer_stop(&strand->timer);
     strand->parked = false;
