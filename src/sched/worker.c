@@ -293,15 +293,13 @@ bool ed_worker_turn(struct ed_worker *worker) {
     bool ready = anything_ready(worker);
     bool pass_open = worker->domains > 0 && worker->ready.head != NULL && worker->ready.head->seq < worker->mark;
     if (!pass_open) begin_pass(worker, ready);
+    /* Woken with a searcher's token, and there is work here: it may last, and nobody searches who sees a token taken. */
+    if (worker->searching && anything_ready(worker) && ed_idle_search_end(worker)) ed_idle_notify(worker);
     worker->slices = (unsigned)worker->sched->max_slices;
     void *what;
     uint8_t kind;
     while ((kind = choose(worker, &what)) != NONE) run(worker, kind, what);
-    if (ED_LOAD_RELAXED(&worker->counts.slices) != ran || anything_ready(worker)) {
-        /* A searcher's token given by a notifier: what it was given for is being done. */
-        if (worker->searching && ed_idle_search_end(worker)) ed_idle_notify(worker);
-        return true;
-    }
+    if (ED_LOAD_RELAXED(&worker->counts.slices) != ran || anything_ready(worker)) return true;
 
     if (worker->sched->workers_count == 1) return false;
     ed_want_work(worker);

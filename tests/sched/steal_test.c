@@ -1,6 +1,7 @@
 /* Offering and taking: thieves help with work that computes, direct awaits are the rule where nobody helps,
  * hints that outlived their task do no harm. */
 #include "task/core_testing.h"
+#include "task/task.h"
 
 #include <sched.h>
 
@@ -130,6 +131,41 @@ TEST(steal, share_offers_the_last_task) {
         eddy_share();
         while (!atomic_load(&flag)) sched_yield(); /* this worker never comes to it */
         EXPECT_OK(end_of(task));
+    }
+}
+
+/* A worker that was woken to search, and finds work of its own, lets others search while that lasts. Method: worker 1 sees
+ * worker 0 asleep, shares a task, which wakes it as a searcher, and in the next step wakes what waits there; that offers a
+ * task and holds worker 0 until somebody else has run it. (Found by delays, seed 30.) */
+struct call_up {
+    eddy_future *future;
+    struct ed_worker *sleeper;
+};
+static int call_up(void *arg, eddy_value *out) {
+    (void)out;
+    struct call_up *call = arg;
+    while (ED_LOAD_SEQCST(&call->sleeper->sleep) != ED_SLEEPING) sched_yield();
+    eddy_task *task = spawn(give_nothing, NULL);
+    eddy_share();
+    EXPECT_OK(eddy_future_set(call->future, EDDY_NONE));
+    return end_of(task);
+}
+
+TEST(steal, who_was_woken_to_search_and_has_work_lets_others_search) {
+    if (test_workers() == 1) return;
+    for (int i = 0; i < 50; i++) {
+        struct ed_worker *here = ed_worker_current();
+        struct call_up call = {eddy_future_create(), here};
+        eddy_task *caller;
+        EXPECT_OK(ed_spawn_on(here->sched->workers[1], &caller, call_up, &call, NULL, 0));
+        EXPECT_OK(eddy_await(call.future, NULL));
+        _Atomic bool flag = false;
+        eddy_task *task = spawn(set_flag, (void *)&flag);
+        eddy_share();
+        while (!atomic_load(&flag)) sched_yield(); /* holds this worker */
+        EXPECT_OK(end_of(task));
+        EXPECT_OK(end_of(caller));
+        eddy_future_release(call.future);
     }
 }
 
