@@ -119,11 +119,26 @@ pub fn build(b: *Build) void {
         .passthru = true,
     });
 
+    // Delays where threads meet; what is shipped has none. tests/checks/chaos.sh links planted faults with the library.
+    const chaos = b.step("chaos", "Run small programs under injected delays; after --: --seeds N, --seed S, --workers N,N");
+    var delayed = base;
+    delayed.name = "chaos";
+    delayed.addLibrary();
+    delayed.addTool("eddy-chaos", "tests/chaos");
+    delayed.runTool(chaos, "eddy-chaos");
+
+    const stress = b.step("stress", "Run 10^8 items through the core's queues; after --: --items N, --threads N,N");
+    shipped.addTool("eddy-stress", "tests/stress");
+    shipped.runTool(stress, "eddy-stress");
+
     // Everything is compiled before the first leg runs, so that no compiler competes with a test.
     const all = b.step("build", "Compile everything: library, examples, benchmarks, tests, sanitized tests");
     all.dependOn(b.getInstallStep());
     all.dependOn(programs);
     tested.install(all, "eddy-tests");
+    shipped.install(all, "eddy-stress");
+    delayed.install(all, "eddy-chaos");
+    all.dependOn(&b.addInstallFileWithDir(delayed.library.getEmittedBin(), .lib, "chaos/libeddy.a").step);
     const check = b.step("check", "Run the tests optimised, under TSan, ASan + UBSan and valgrind, and the rules");
     for ([_]Leg{
         .{ .name = "optimised", .optimize = .fast },
@@ -259,6 +274,20 @@ const Variant = struct {
         step.dependOn(&run.step);
     }
 
+    /// A program of the C files of a folder under tests/.
+    fn addTool(v: *Variant, name: []const u8, folder: []const u8) void {
+        const module = v.createModule();
+        v.addFiles(module, folder, ".c");
+        v.addProgram(name, module, &.{});
+    }
+
+    fn runTool(v: *Variant, step: *Build.Step, name: []const u8) void {
+        const run = v.b.addRunFile(v.find(name).?);
+        run.addPassthruArgs();
+        inherit(run);
+        step.dependOn(&run.step);
+    }
+
     fn addExamples(v: *Variant, step: *Build.Step) void {
         const b = v.b;
         for (v.list("examples", "", .directory)) |name| {
@@ -353,6 +382,7 @@ const Variant = struct {
         });
         if (v.sanitize == .thread) module.addIncludePath(b.path("src/lockfree/tsan"));
         if (std.mem.eql(u8, v.name, "valgrind")) module.addCMacro("ED_VALGRIND", "1");
+        if (std.mem.eql(u8, v.name, "chaos")) module.addCMacro("ED_CHAOS_ON", "1");
         module.addIncludePath(b.path("src"));
         module.addIncludePath(b.path("include"));
         if (v.deps_root) |root| {

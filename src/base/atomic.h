@@ -9,10 +9,12 @@
 #ifndef ED_BASE_ATOMIC_H
 #define ED_BASE_ATOMIC_H
 
+#include "base/chaos.h"
+
 #include <stdatomic.h>
 
 #ifndef ED_ATOMIC_POINT
-#define ED_ATOMIC_POINT() ((void)0)
+#define ED_ATOMIC_POINT() ED_CHAOS(ATOMIC)
 #endif
 
 #define ED_LOAD_RELAXED(p) (ED_ATOMIC_POINT(), atomic_load_explicit((p), memory_order_relaxed))

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/chaos.h"
 #include "base/heap.h"
 #include "base/limits.h"
 #include "base/list.h"

@@ -94,6 +94,7 @@ void *ed_deque_take(struct ed_deque *deque, bool *lost_out) {
     if (head >= tail) return NULL;
     struct ed_deque_ring *ring = ED_LOAD_ACQUIRE(&deque->ring);
     void *hint = ED_LOAD_RELAXED(&ring->slots[head & ring->mask].hint);
+    ED_CHAOS(STEAL);
     if (ED_CAS(&deque->head, &head, head + 1)) return hint;
     *lost_out = true;
     return NULL;

@@ -34,6 +34,7 @@ static inline int ed_inbox_push(struct ed_inbox *inbox, struct ed_message *messa
     do {
         if (head == ED_INBOX_CLOSED) return EDDY_ECLOSED;
         message->next = head;
+        ED_CHAOS(PUSH);
     } while (!ED_CAS_WEAK(&inbox->head, &head, message));
     return 0;
 }

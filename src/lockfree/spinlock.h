@@ -5,6 +5,8 @@
 #ifndef ED_LOCKFREE_SPINLOCK_H
 #define ED_LOCKFREE_SPINLOCK_H
 
+#include "base/base.h"
+
 #include <ck_spinlock.h>
 
 struct ed_spinlock {
@@ -12,7 +14,11 @@ struct ed_spinlock {
 };
 
 static inline void ed_spinlock_init(struct ed_spinlock *lock) { ck_spinlock_fas_init(&lock->fas); }
-static inline void ed_spinlock_lock(struct ed_spinlock *lock) { ck_spinlock_fas_lock(&lock->fas); }
+static inline void ed_spinlock_lock(struct ed_spinlock *lock) {
+    ED_CHAOS(LOCK);
+    ck_spinlock_fas_lock(&lock->fas);
+    ED_CHAOS(LOCK);
+}
 static inline void ed_spinlock_unlock(struct ed_spinlock *lock) { ck_spinlock_fas_unlock(&lock->fas); }
 
 #endif

@@ -11,7 +11,10 @@
  *            (worker->searching is then set by the owner when it finds IDLE_TOKEN, below).
  *            The hand-over travels in the state itself: SLEEPING -> AWAKE | TOKEN.
  * Invariants (I1) ready work exists => its holder is awake, or a wake-up is in flight to somebody who will look.
- *            (I2) searching, sleeping <= workers: ed_idle_check.
+ *            (I2) searching, sleeping <= workers: ed_idle_check, when nobody is on the way to sleep. A worker says SLEEPING
+ *            before it counts itself; who wakes it in between subtracts first, and for a moment the count is one low,
+ *            or borrows from searching. Whoever is misled by that did its own access before the worker's addition, and
+ *            the worker's last look, which follows it, sees what that one had published.
  * Ordering   Two pairs of store buffering, all four sides seq_cst:
  *              push message (RMW inbox.head), load sleep   against   store sleep, load inbox.head
  *              store tail, load idle                       against   RMW idle, load every tail
@@ -52,6 +55,7 @@ void ed_idle_notify(struct ed_worker *worker) {
             if (ED_LOAD_RELAXED(&other->sleep) != ED_SLEEPING) continue;
             if (!ED_CAS(&other->sleep, &sleeping, ED_AWAKE | TOKEN)) continue;
             ED_SUB(&sched->idle, ED_IDLE_SLEEPER);
+            ED_CHAOS(WAKE);
             sched->driver->wake(other);
             return;
         }
@@ -88,9 +92,12 @@ static bool anything_came(struct ed_worker *worker) {
 bool ed_idle_prepare(struct ed_worker *worker) {
     struct ed_sched *sched = worker->sched;
     ed_count_add(&worker->counts.parks, 1); /* first: who sees it asleep again also sees that it has been awake */
+    ED_CHAOS(PARK);
     ED_STORE_SEQCST(&worker->sleep, ED_SLEEPING);
+    ED_CHAOS(PARK);
     ED_ADD(&sched->idle, ED_IDLE_SLEEPER - (worker->searching ? ED_IDLE_SEARCHER : 0));
     worker->searching = false;
+    ED_CHAOS(PARK);
     if (!anything_came(worker)) return true;
     ed_idle_awake(worker);
     return false;
@@ -110,6 +117,7 @@ void ed_idle_wake(struct ed_worker *worker) {
     if (ED_LOAD_SEQCST(&worker->sleep) != ED_SLEEPING) return; /* partner: ed_idle_prepare */
     if (!ED_CAS(&worker->sleep, &sleeping, ED_AWAKE)) return;
     ED_SUB(&worker->sched->idle, ED_IDLE_SLEEPER);
+    ED_CHAOS(WAKE);
     worker->sched->driver->wake(worker);
 }
 

@@ -56,6 +56,7 @@ static inline void ed_start_free(struct ed_start *start) {
  * not claimed so: a stale hint may find one in its record, and that one's entry is in `ready`. */
 static inline bool ed_start_claim(struct ed_start *start, unsigned worker) {
     uint64_t word = ED_LOAD_ACQUIRE(&start->word);
+    ED_CHAOS(START);
     switch (ed_start_state(word)) {
     case ED_START_NEW_OWN:
         if (ed_start_worker(word) != worker) return false;

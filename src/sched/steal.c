@@ -41,6 +41,7 @@ struct ed_start *ed_steal(struct ed_worker *worker) {
         bool lost;
         do {
             struct ed_start *start = ed_deque_take(&victim->deque, &lost);
+            ED_CHAOS(STEAL);
             if (start != NULL && ed_start_state(ED_LOAD_ACQUIRE(&start->word)) == ED_START_NEW_SHARED &&
                 ed_start_claim(start, worker->index)) {
                 ed_count_add(&worker->counts.steals, 1);

@@ -43,6 +43,7 @@ int ed_post(struct ed_worker *to, struct ed_message *message) {
     if (visits) ED_ADD(&to->visitors, 1);
     int status = ed_inbox_push(&to->inbox, message);
     if (!visits) ed_tell(here, ED_EVENT_POST, NULL, to->index, NULL);
+    ED_CHAOS(WAKE);
     if (status == 0) ed_idle_wake(to);
     if (visits) ED_SUB(&to->visitors, 1); /* the last touch */
     return status;

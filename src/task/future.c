@@ -12,6 +12,7 @@ uint64_t ed_future_lock(eddy_future *future) {
             ed_cpu_relax();
             word = ED_LOAD_RELAXED(&future->word);
         } else if (ED_CAS_WEAK(&future->word, &word, word | ED_LOCK)) {
+            ED_CHAOS(LOCK);
             return word | ED_LOCK;
         }
     }
@@ -102,6 +103,7 @@ bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int h
     while (!(word & (ED_LOCK | ED_WAITED))) { /* nobody waits: one compare-and-swap */
         if ((how & ED_FINISH_CHECK) && (word & ED_CANCEL)) return false;
         next = finished(word, flags, clear, how);
+        ED_CHAOS(DONE);
         if (ED_CAS_WEAK(&future->word, &word, next)) {
             if (ed_refs_of(next) == 0) future_last(future, next);
             return true;
@@ -123,7 +125,9 @@ bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int h
             return false;
         }
         next = finished(word & ~ED_LOCK, flags, clear | ED_WAITED, how);
+        ED_CHAOS(DONE);
     } while (!ED_CAS_WEAK(&future->word, &word, next));
+    ED_CHAOS(WAKE);
     ed_waiters_send(&taken);
     if (ed_refs_of(next) == 0) future_last(future, next);
     return true;

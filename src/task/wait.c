@@ -134,6 +134,7 @@ int ed_park(const struct ed_park *park) {
     }
 
     ed_tell(fiber->worker, ED_EVENT_PARK, task, 0, park->reason);
+    ED_CHAOS(PARK);
     ed_fiber_suspend(fiber);
     ed_tell(fiber->worker, ED_EVENT_RESUME, task, 0, park->reason);
 
