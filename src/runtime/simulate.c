@@ -8,6 +8,7 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
     unsigned workers = options->workers > 0 ? options->workers : 3;
     struct ed_runtime *runtime;
     filled.no_direct_await = options->no_direct_await;
+    filled.serial = options->serial;
     filled.on_exception = options->on_exception;
     filled.on_exception_arg = options->on_exception_arg;
     const struct ed_stack_options stacks = {.cap = options->stacks_max};

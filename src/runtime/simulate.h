@@ -11,6 +11,7 @@ struct ed_sim_options {
     uint64_t seed;
     unsigned workers; /* virtual ones; 0: 3 */
     bool no_direct_await;
+    bool serial;           /* main runs in a serial domain */
     int64_t clock_step_ns; /* > 0: the clock stands while anybody can run, then goes on to the first multiple of this at
                             * or past the next deadline; turns are whole. 0: it steps a little at each turn, by the seed */
     unsigned undisturbed;  /* kinds of disturbances to leave out: ED_SIM_... in sim/sim.h */

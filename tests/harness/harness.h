@@ -11,6 +11,7 @@ struct test_how {
     int workers; /* 0 in a UNIT */
     uint64_t seed;
     bool simulated;
+    bool serial; /* in a serial domain */
 };
 
 /* All tests, in no order. */

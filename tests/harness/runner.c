@@ -31,6 +31,7 @@
 enum {
     LIMIT_S_DEFAULT = 20,
     SEEDS_DEFAULT = 10,
+    SEEDS_SERIAL = 3, /* in a domain the order is fixed: seeds change what runs beside it */
     JOBS_DEFAULT = 3,
     JOBS_MAX = 64,
     DUMP_NS = 2000000000,       /* between SIGABRT and SIGKILL   */
@@ -65,7 +66,7 @@ static struct {
     int workers;   /* 0: 1, 2 and 8                */
     uint64_t seed; /* 0: the default ones          */
     int seeds, repeat, jobs;
-    bool planted, units, list, times, simulated_only, verbose;
+    bool planted, units, list, times, simulated_only, serial_only, verbose;
     const char *scripts, *bin, *variant, *under, *exact, *program;
 } options = {.seeds = SEEDS_DEFAULT, .repeat = 1, .jobs = JOBS_DEFAULT, .units = true, .variant = "plain"};
 
@@ -103,33 +104,44 @@ static void add_run(struct run run) {
     runs[runs_count++] = run;
 }
 
+/* Of one test: on the first so many numbers of workers, and on the simulator with so many seeds. */
+static void add_runs(const struct run *from, int sizes, int seeds) {
+    static const int workers[] = {1, 2, 8};
+    for (int i = 0; i < sizes && !options.simulated_only; i++) {
+        if (options.workers != 0 && i > 0) break;
+        struct run run = *from;
+        run.how.workers = options.workers ? options.workers : workers[i];
+        run.name = need(strdup(from->name));
+        add_run(run);
+    }
+    if (!test_has_simulator() || from->test->real || options.workers != 0) return;
+    for (int i = 1; i <= seeds; i++) {
+        struct run run = *from;
+        run.how.workers = 1;
+        run.how.simulated = true;
+        if (options.seed == 0) run.how.seed = (uint64_t)i;
+        run.name = need(strdup(from->name));
+        add_run(run);
+        if (options.seed != 0) break;
+    }
+}
+
 static void add_test(const struct test_case *test) {
     char name[256];
     snprintf(name, sizeof name, "%s.%s", test->suite, test->name);
     if (test->planted != options.planted || !chosen(name)) return;
-    struct run run = {.test = test, .limit_s = test->limit_s ? test->limit_s : LIMIT_S_DEFAULT};
+    struct run run = {.test = test, .name = name, .limit_s = test->limit_s ? test->limit_s : LIMIT_S_DEFAULT};
     run.how.seed = options.seed ? options.seed : 1;
     if (test->kind == TEST_KIND_UNIT) {
         run.name = need(strdup(name));
         add_run(run);
         return;
     }
-    static const int workers[] = {1, 2, 8};
-    for (int i = 0; i < 3 && !options.simulated_only; i++) {
-        if (options.workers != 0 && i > 0) break;
-        run.how.workers = options.workers ? options.workers : workers[i];
-        run.name = need(strdup(name));
-        add_run(run);
-    }
-    if (test->kind != TEST_KIND_CORE || !test_has_simulator() || options.workers != 0) return;
-    run.how.workers = 1;
-    run.how.simulated = true;
-    for (int i = 1; i <= options.seeds; i++) {
-        if (options.seed == 0) run.how.seed = (uint64_t)i;
-        run.name = need(strdup(name));
-        add_run(run);
-        if (options.seed != 0) break;
-    }
+    const bool serial = test->kind == TEST_KIND_SERIAL || test->kind == TEST_KIND_CONTRACT;
+    if (test->kind != TEST_KIND_SERIAL && !options.serial_only)
+        add_runs(&run, 3, test->kind == TEST_KIND_CORE ? options.seeds : serial ? (options.seeds + 1) / 2 : 0);
+    run.how.serial = true;
+    if (serial) add_runs(&run, 2, options.seeds < SEEDS_SERIAL ? options.seeds : SEEDS_SERIAL);
 }
 
 /* A script says what it needs in comments: "# limit: 60 s", "# without: thread address". */
@@ -188,10 +200,11 @@ static void choose(void) {
 /* ------------------------------------------------------------------ telling */
 
 static void describe(const struct run *run, char *text, size_t bytes) {
+    const char *serial = run->how.serial ? "serial, " : "";
     if (run->how.simulated)
-        snprintf(text, bytes, "%s [simulated, seed %llu]", run->name, (unsigned long long)run->how.seed);
+        snprintf(text, bytes, "%s [%ssimulated, seed %llu]", run->name, serial, (unsigned long long)run->how.seed);
     else if (run->how.workers > 0)
-        snprintf(text, bytes, "%s [workers %d]", run->name, run->how.workers);
+        snprintf(text, bytes, "%s [%sworkers %d]", run->name, serial, run->how.workers);
     else
         snprintf(text, bytes, "%s", run->name);
 }
@@ -231,6 +244,7 @@ static void tell_failure(const struct run *run, const char *why) {
     if (options.under != NULL && options.program == NULL) printf(" --under '%s'", options.under);
     if (run->how.workers > 0 && !run->how.simulated) printf(" --workers %d", run->how.workers);
     if (run->how.simulated) printf(" --simulated");
+    if (run->how.serial) printf(" --serial");
     if (run->test != NULL && run->test->kind != TEST_KIND_UNIT)
         printf(" --seed %llu", (unsigned long long)run->how.seed);
     printf("\n\n");
@@ -271,6 +285,7 @@ static void start(struct run *run) {
         argv[argc++] = "--seed";
         argv[argc++] = seed;
         if (run->how.simulated) argv[argc++] = "--simulated";
+        if (run->how.serial) argv[argc++] = "--serial";
     }
     argv[argc] = NULL;
     environment(run);
@@ -506,6 +521,7 @@ static const char usage[] =
     "  --workers N      on N workers instead of 1, 2 and 8\n"
     "  --seed S         this seed only;  --seeds N: seeds 1 to N on the simulator (10)\n"
     "  --simulated      on the simulator only\n"
+    "  --serial         in serial domains only\n"
     "  --repeat K       all of it K times\n"
     "  --jobs N         N at a time (3)\n"
     "  --times          list the slowest\n"
@@ -569,6 +585,8 @@ static void read_arguments(int argc, char **argv) {
             options.list = true;
         else if (strcmp(word, "--simulated") == 0)
             options.simulated_only = true;
+        else if (strcmp(word, "--serial") == 0)
+            options.serial_only = true;
         else if (strcmp(word, "--verbose") == 0)
             options.verbose = true;
         else if (strcmp(word, "--help") == 0) {
@@ -591,6 +609,7 @@ static int run_exact(void) {
         if (strcmp(name, options.exact) != 0) continue;
         struct test_how how = {.workers = options.workers, .seed = options.seed ? options.seed : 1};
         how.simulated = options.simulated_only;
+        how.serial = options.serial_only;
         if (test->kind == TEST_KIND_UNIT)
             how.workers = 0;
         else if (how.workers == 0)

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -58,6 +59,7 @@ void test_add(struct test_case *test) {
 int test_workers(void) { return how_now.workers; }
 uint64_t test_seed(void) { return how_now.seed; }
 bool test_simulated(void) { return how_now.simulated; }
+bool test_serial(void) { return how_now.serial; }
 const char *test_status(int status) { return eddy_status_name(status); }
 
 #if defined(__has_feature)
@@ -109,6 +111,7 @@ int64_t test_now_ns(void) {
 static void print_where(void) {
     if (current == NULL) return;
     fprintf(stderr, "  test   %s.%s", current->suite, current->name);
+    if (how_now.serial) fprintf(stderr, ", serial");
     if (how_now.simulated)
         fprintf(stderr, ", simulated, seed %llu\n", (unsigned long long)how_now.seed);
     else if (how_now.workers > 0)
@@ -165,6 +168,45 @@ void test_until_all_parked(void) {
 #else
     test_skip("this build has no runtime");
 #endif
+}
+
+/* ------------------------------------------------------------------ reports */
+
+static struct {
+    pthread_mutex_t mutex;
+    int count, taken;
+    struct test_report all[64];
+} reports = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+#ifdef HAS_RUNTIME
+static void note_report(const eddy_report *from, void *arg) {
+    (void)arg;
+    pthread_mutex_lock(&reports.mutex);
+    EXPECT(reports.count < (int)(sizeof reports.all / sizeof reports.all[0]));
+    struct test_report *report = &reports.all[reports.count++];
+    report->kind = from->kind;
+    report->status = from->status;
+    snprintf(report->task, sizeof report->task, "%s", from->task);
+    snprintf(report->message, sizeof report->message, "%s", from->message);
+    snprintf(report->text, sizeof report->text, "%s", eddy_error_text(from->error));
+    pthread_mutex_unlock(&reports.mutex);
+}
+#endif
+
+int test_reports_left(void) {
+    pthread_mutex_lock(&reports.mutex);
+    const int left = reports.count - reports.taken;
+    pthread_mutex_unlock(&reports.mutex);
+    return left;
+}
+
+const struct test_report *test_report_take(const char *file, int line, int kind, int status) {
+    if (test_reports_left() == 0) test_fail(file, line, "no report came, want kind %d, status %d", kind, status);
+    const struct test_report *report = &reports.all[reports.taken++];
+    if (report->kind != kind || report->status != status)
+        test_fail(file, line, "report: want kind %d, status %d, got kind %d, status %d: %s", kind, status, report->kind,
+                  report->status, report->message);
+    return report;
 }
 
 /* ------------------------------------------------------------------ what is left */
@@ -230,6 +272,12 @@ static int run_body(void *arg, eddy_value *out) {
 }
 #endif
 
+#if defined(HAS_RUNTIME) || defined(HAS_SIMULATOR)
+static bool notes_reports(const struct test_case *test) {
+    return test->kind == TEST_KIND_SERIAL || test->kind == TEST_KIND_CONTRACT;
+}
+#endif
+
 bool test_has_simulator(void) {
 #ifdef HAS_SIMULATOR
     return true;
@@ -240,7 +288,8 @@ bool test_has_simulator(void) {
 
 static int run_simulated(const struct test_case *test) {
 #ifdef HAS_SIMULATOR
-    const struct ed_sim_options options = {.seed = how_now.seed};
+    struct ed_sim_options options = {.seed = how_now.seed, .serial = how_now.serial};
+    if (notes_reports(test)) options.on_exception = note_report;
     return ed_sim_run(run_body, (void *)test, &options);
 #else
     (void)test;
@@ -251,7 +300,9 @@ static int run_simulated(const struct test_case *test) {
 static int run_parallel(const struct test_case *test) {
 #ifdef HAS_RUNTIME
     const unsigned workers = (unsigned)how_now.workers;
-    return eddy_run(run_body, (void *)test, NULL, EDDY_RUN(.workers = workers));
+    eddy_run_options *options = EDDY_RUN(.workers = workers, .serial = how_now.serial);
+    if (notes_reports(test)) options->on_exception = note_report;
+    return eddy_run(run_body, (void *)test, NULL, options);
 #else
     (void)test;
     test_skip("this build has no runtime");
@@ -280,6 +331,8 @@ int test_run_here(const struct test_case *test, struct test_how how) {
         status = run_parallel(test);
     if (status < 0) test_fail(test->suite, 0, "the run ended with %d (%s)", status, test_status(status));
 
+    if (test_reports_left() > 0)
+        test_fail(test->suite, 0, "a report that the test did not take: %s", reports.all[reports.taken].message);
     const int64_t bytes = ed_alloc_live_bytes();
     if (bytes != 0) test_fail(test->suite, 0, "%lld bytes left", (long long)bytes);
 #ifdef HAS_RUNTIME

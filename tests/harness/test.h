@@ -7,6 +7,9 @@
  *            and prints the command that repeats it.
  * Kinds      TEST       the body is the main task of a runtime                  runs on 1, 2, 8 workers
  *            CORE_TEST  as TEST, and on the single-threaded driver as well      plus 10 seeds
+ *            SERIAL_TEST   the body is the main task of a serial domain         runs on 1 and 2 workers, 3 seeds
+ *            CONTRACT_TEST as SERIAL_TEST, and outside domains                  plus 1, 2, 8 workers, 5 seeds
+ *                       Both note what the exception handler gets; what the body has not taken by its end fails it
  *            UNIT       a plain function, no runtime                            runs once
  *            PLANTED    a fault that the harness or a sanitizer must find       runs only when asked for
  *            Options follow the name: TEST(future, wakes, TEST_LIMIT(60)) { ... }
@@ -19,13 +22,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum test_kind { TEST_KIND_TASK, TEST_KIND_CORE, TEST_KIND_UNIT };
+enum test_kind { TEST_KIND_TASK, TEST_KIND_CORE, TEST_KIND_SERIAL, TEST_KIND_CONTRACT, TEST_KIND_UNIT };
 
 struct test_case {
     const char *suite, *name;
     void (*body)(void);
     enum test_kind kind;
     bool planted;           /* left out unless asked for by --planted                */
+    bool real;              /* never on the single-threaded driver: threads, I/O         */
     int limit_s;            /* 0: 20 s                                               */
     const char *without;    /* sanitizers and tools it cannot run under; "" for none */
     struct test_case *next; /* the list of all tests; written before main            */
@@ -33,12 +37,15 @@ struct test_case {
 
 #define TEST(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_TASK, __VA_ARGS__)
 #define CORE_TEST(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_CORE, __VA_ARGS__)
+#define SERIAL_TEST(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_SERIAL, __VA_ARGS__)
+#define CONTRACT_TEST(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_CONTRACT, __VA_ARGS__)
 #define UNIT(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_UNIT, __VA_ARGS__)
 #define PLANTED(suite_, name_, ...) TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_UNIT, .planted = true, __VA_ARGS__)
 #define PLANTED_TASK(suite_, name_, ...) \
     TEST_DEFINE_(suite_, name_, .kind = TEST_KIND_TASK, .planted = true, __VA_ARGS__)
 
 #define TEST_LIMIT(seconds) .limit_s = (seconds)
+#define TEST_REAL .real = true
 #define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu; the run is skipped */
 
 #define TEST_DEFINE_(suite_, name_, ...)                                                     \
@@ -87,6 +94,7 @@ _Noreturn void test_skip(const char *format, ...) __attribute__((format(printf, 
 int test_workers(void);    /* workers of the runtime; 1 on the single-threaded driver, 0 in a UNIT */
 uint64_t test_seed(void);  /* same seed, same random choices; 1 unless asked otherwise             */
 bool test_simulated(void); /* on the single-threaded driver                                        */
+bool test_serial(void);    /* in a serial domain                                                   */
 /* Built with or run under: "thread", "address", "valgrind", "qemu". */
 bool test_under(const char *tool);
 /* `n` for plain runs; a tenth of it, at least 1, where a tool makes everything ten times slower. */
@@ -95,6 +103,16 @@ int64_t test_scaled(int64_t n);
 /* Suspends until nothing but the caller can run: every other task is parked, every inbox is empty. The
  * runtime knows; nobody sleeps. */
 void test_until_all_parked(void);
+
+/* SERIAL_TEST and CONTRACT_TEST: takes the oldest report that the exception handler got; it must be of this kind and
+ * status. Its texts are valid to the end of the test. */
+struct test_report {
+    int kind, status; /* enum eddy_report_kind */
+    char task[64], message[256], text[256];
+};
+#define TAKE_REPORT(kind, status) test_report_take(__FILE__, __LINE__, (kind), (status))
+const struct test_report *test_report_take(const char *file, int line, int kind, int status);
+int test_reports_left(void); /* not taken yet */
 
 /* ------------------------------------------------------------------ helpers */
 
