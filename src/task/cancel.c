@@ -9,7 +9,7 @@
  *            request from elsewhere always sends to the holder. ED_MESSAGE is cleared before CANCEL is read again, so a
  *            request that relied on a message in flight is seen by it.
  * Threads    eddy_cancel, eddy_task_cancelling: any. uncancel: any, meaningful in the task.
- * Tests      tests/task/cancel_test.c. */
+ * Tests      tests/task/cancel_test.c, tests/contract/task_test.c. */
 #include "task/task.h"
 
 static void message_arrives(struct ed_message *message, struct ed_worker *worker) {

@@ -23,7 +23,7 @@
  *            protocol against start words: sched/start.h.
  * References The last one frees. A sole owner (count 1) needs no read-modify-write: nobody else can raise it.
  * Threads    As said in include/eddy/task.h.
- * Tests      tests/task/future_test.c. */
+ * Tests      tests/task/future_test.c, tests/contract/future_test.c. */
 #ifndef ED_TASK_FUTURE_H
 #define ED_TASK_FUTURE_H
 

@@ -5,7 +5,7 @@
  *            under way. The caller waits for a bare future (gather), or is woken by the callback (wait).
  * Life       record: counted by the caller and by each callback; all on the caller's worker.
  * Threads    The caller's worker. shield's callback runs on the worker that made the outer.
- * Tests      tests/task/gather_test.c. */
+ * Tests      tests/task/gather_test.c, tests/contract/gather_test.c. */
 #include "task/callback.h"
 
 /* ---- the common part: one callback per future ----------------------------------------------------- */

@@ -12,7 +12,7 @@
  * Children   fresh: not looked at; rest: looked at by the exit (it cannot run them itself); asked: were cancelled. In
  *            rest, then fresh, they stand in the order added.
  * Threads    add, done, cancel: any worker. enter, exit: the parent.
- * Tests      tests/task/group_test.c. */
+ * Tests      tests/task/group_test.c, tests/contract/group_test.c. */
 #include "task/task.h"
 
 enum state { BODY, EXITING, ENDED };

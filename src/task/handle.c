@@ -3,7 +3,7 @@
  * Life       A handle is counted: the queue it is in (ready, timer, or a message on its way), and the caller if it asked.
  *            The callback runs once, or never once it was cancelled.
  * Threads    call_soon, call_later, call_at, cancel: the loop's worker. call_soon_threadsafe, release: any.
- * Tests      tests/task/handle_test.c. */
+ * Tests      tests/task/handle_test.c, tests/contract/loop_test.c. */
 #include "task/task.h"
 
 struct eddy_handle {

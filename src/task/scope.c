@@ -6,7 +6,7 @@
  * Place      The first ED_SCOPES_INLINE lie in the strand, deeper ones on the heap. Tasks that run on one stack (direct
  *            awaits) share the strand's stack of scopes: the innermost belongs to the innermost task that has one.
  * Threads    The host only.
- * Tests      tests/task/scope_test.c. */
+ * Tests      tests/task/scope_test.c, tests/contract/timeout_test.c. */
 #include "task/task.h"
 
 static void expire(struct ed_scope *scope) {

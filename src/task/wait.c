@@ -12,7 +12,7 @@
  *            and is delivered as if it came then: what is awaited is cancelled, or the fiber is queued behind what is
  *            ready, as CPython does.
  * Threads    The host only, but for reads of the word.
- * Tests      tests/task/wait_test.c, cancel_test.c; all others. */
+ * Tests      tests/contract/task_test.c, loop_test.c, tests/task/wait_test.c, cancel_test.c; all others. */
 #include "task/task.h"
 
 #include <time.h>

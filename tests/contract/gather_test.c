@@ -185,7 +185,9 @@ static void cancel_a_gather(enum ends third, bool all, bool at_once, int want) {
     struct set set;
     set.tasks[0] = spawn(swallow, NULL);
     set.tasks[1] = spawn(swallow, &slow);
-    set.tasks[2] = spawn(third == ALL_SWALLOW ? swallow : third == ONE_FAILS ? swallow : sleep_forever,
+    set.tasks[2] = spawn(third == ALL_SWALLOW ? swallow
+                         : third == ONE_FAILS ? swallow
+                                              : sleep_forever,
                          third == ONE_FAILS ? &fails : NULL);
     for (int i = 0; i < MANY; i++) set.futures[i] = EDDY_FUTURE(set.tasks[i]);
     test_until_all_parked();
@@ -208,9 +210,7 @@ static void cancel_a_gather(enum ends third, bool all, bool at_once, int want) {
 
 RULE(G3_children_that_swallow_the_cancel_do_not_end_it) { cancel_a_gather(ALL_SWALLOW, false, false, EDDY_ECANCELED); }
 
-RULE(G3_the_first_child_that_ends_cancelled_ends_it) {
-    cancel_a_gather(ONE_IS_CANCELLED, false, true, EDDY_ECANCELED);
-}
+RULE(G3_the_first_child_that_ends_cancelled_ends_it) { cancel_a_gather(ONE_IS_CANCELLED, false, true, EDDY_ECANCELED); }
 
 RULE(G3_the_first_child_that_fails_ends_it) { cancel_a_gather(ONE_FAILS, false, true, -25); }
 
@@ -222,9 +222,7 @@ RULE(G3_with_return_exceptions_it_waits_for_all) {
 
 /* ---- G4: wait -------------------------------------------------------------------------------------------- */
 
-RULE(G4_the_set_must_not_be_empty) {
-    EXPECT_EQ(EDDY_EINVAL, eddy_wait(NULL, 0, 0, EDDY_ALL_COMPLETED, NULL));
-}
+RULE(G4_the_set_must_not_be_empty) { EXPECT_EQ(EDDY_EINVAL, eddy_wait(NULL, 0, 0, EDDY_ALL_COMPLETED, NULL)); }
 
 RULE(G4_gives_done_and_pending) {
     struct set set;
@@ -323,7 +321,7 @@ RULE(G6_the_outer_follows_the_inner) {
         if (end == 0) EXPECT_OK(eddy_future_set(inner, EDDY_I64(4)));
         if (end == -17) EXPECT_OK(eddy_future_fail(inner, -17, "inside"));
         if (end == EDDY_ECANCELED) EXPECT(eddy_cancel(inner)); /* a cancelled inner cancels the outer */
-        if (i >= 3) EXPECT_OK(eddy_shield(&outer, inner)); /* of one that is done */
+        if (i >= 3) EXPECT_OK(eddy_shield(&outer, inner));     /* of one that is done */
         EXPECT_EQ(end, eddy_await(outer, &value));
         EXPECT_EQ(end == 0 ? 4 : 0, value.i64);
         if (end == -17) EXPECT_STR("inside", eddy_error_text(eddy_error_current(-17)));

@@ -4,6 +4,7 @@
 #include "harness/test.h"
 
 #include "base/base.h"
+#include "eddy/eddy.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -87,6 +88,22 @@ PLANTED(planted, overflows) {
     volatile int most = 0x7fffffff;
     most = most + 1;
 }
+
+#ifdef HARNESS_HAS_runtime
+/* A rule's test that does not look at what it made the exception handler get. */
+TEST_DEFINE_(planted, leaves_a_report, .kind = TEST_KIND_SERIAL, .planted = true) {
+    eddy_coro_release(eddy_coro_create(NULL, NULL, "forgotten"));
+}
+
+UNIT(harness, finds_a_report_that_nobody_took) {
+    const struct test_child child =
+        test_program_run((const char *[]){"--planted", "--only", "planted.leaves_a_report", "--workers", "2", NULL});
+    EXPECT_HAS(child.stderr_text, "a report that the test did not take: coroutine 'forgotten' was never awaited");
+    EXPECT_HAS(child.stderr_text, "FAIL planted.leaves_a_report [serial, workers 2]");
+    EXPECT_HAS(child.stderr_text, "--workers 2 --serial");
+    EXPECT_EQ(1, child.exit_code);
+}
+#endif
 
 static struct test_child planted(const char *name) {
     return test_program_run((const char *[]){"--planted", "--only", name, NULL});

@@ -1,4 +1,4 @@
-/* call_soon, call_later, handles; call_soon_threadsafe from plain threads: in order, none lost (L2, L3, L4, L6). */
+/* Callbacks that queue and spawn; calls and tasks from plain threads. The rules, L1 to L7: tests/contract/loop_test.c. */
 #include "task/core_testing.h"
 
 #include <sched.h>
@@ -18,80 +18,6 @@ static int note(void *arg) {
     return 0;
 }
 
-/* On this worker, between two suspensions of main: no lock is needed. */
-CORE_TEST(handle, call_soon_is_fifo_and_never_inline) {
-    struct log log = {0};
-    struct entry entries[10];
-    for (int i = 0; i < 10; i++) {
-        entries[i] = (struct entry){&log, i};
-        EXPECT_OK(eddy_call_soon(NULL, note, &entries[i], NULL));
-    }
-    EXPECT_EQ(0, log.count);
-    test_until_all_parked();
-    EXPECT_EQ(10, log.count);
-    for (int i = 0; i < 10; i++) EXPECT_EQ(i, log.seen[i]);
-}
-
-CORE_TEST(handle, call_later_is_in_order_and_never_early) {
-    struct log log = {0};
-    static const int64_t delays[] = {EDDY_MS(3), EDDY_MS(1), EDDY_MS(2), EDDY_MS(1), 0, -5};
-    struct entry entries[6];
-    int64_t now_ns = eddy_time_ns();
-    for (int i = 0; i < 6; i++) {
-        entries[i] = (struct entry){&log, i};
-        EXPECT_OK(eddy_call_at(NULL, now_ns + delays[i], note, &entries[i], NULL));
-    }
-    EXPECT_OK(eddy_sleep_until(now_ns + EDDY_MS(4)));
-    EXPECT_EQ(6, log.count);
-    static const int64_t want[] = {5, 4, 1, 3, 2, 0};
-    for (int i = 0; i < 6; i++) EXPECT_EQ(want[i], log.seen[i]);
-    struct entry last = {&log, 9};
-    EXPECT_OK(eddy_call_later(NULL, EDDY_MS(1), note, &last, NULL));
-    EXPECT_EQ(6, log.count);
-    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
-    EXPECT_EQ(7, log.count);
-}
-
-CORE_TEST(handle, cancelled_ones_do_not_run) {
-    struct log log = {0};
-    struct entry entry = {&log, 1};
-    eddy_handle *soon, *later, *both;
-    EXPECT_OK(eddy_call_soon(NULL, note, &entry, &soon));
-    EXPECT_OK(eddy_call_later(NULL, EDDY_US(100), note, &entry, &later));
-    EXPECT_OK(eddy_call_soon(NULL, note, &entry, &both));
-    EXPECT(!eddy_handle_cancelled(soon));
-    eddy_handle_cancel(soon);
-    eddy_handle_cancel(soon);
-    eddy_handle_cancel(later);
-    EXPECT(eddy_handle_cancelled(soon) && eddy_handle_cancelled(later));
-    eddy_handle_release(soon);
-    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
-    EXPECT_EQ(1, log.count);
-    eddy_handle_cancel(both); /* it has run: nothing */
-    EXPECT(!eddy_handle_cancelled(both));
-    eddy_handle_release(later);
-    eddy_handle_release(both);
-    eddy_handle_release(NULL);
-}
-
-/* Cancelled timers leave at once: memory is bounded when most are cancelled (L3). */
-CORE_TEST(handle, cancelled_timers_keep_no_memory) {
-    struct log log = {0};
-    struct entry entry = {&log, 1};
-    eddy_handle *warm;
-    EXPECT_OK(eddy_call_later(NULL, EDDY_SECONDS(1000), note, &entry, &warm));
-    int64_t before = ed_alloc_live_bytes();
-    for (int i = 0; i < 10000; i++) {
-        eddy_handle *handle;
-        EXPECT_OK(eddy_call_later(NULL, EDDY_SECONDS(1000) + i, note, &entry, &handle));
-        eddy_handle_cancel(handle);
-        eddy_handle_release(handle);
-    }
-    if (test_workers() == 1) EXPECT_EQ(before, ed_alloc_live_bytes());
-    eddy_handle_cancel(warm);
-    eddy_handle_release(warm);
-}
-
 static int note_and_queue(void *arg) {
     struct entry *entry = arg;
     entry->log->seen[entry->log->count++] = entry->tag;
@@ -108,34 +34,6 @@ CORE_TEST(handle, callbacks_may_queue_and_spawn_but_not_suspend) {
     EXPECT_OK(eddy_call_soon(NULL, note_and_queue, &entry, NULL));
     test_until_all_parked();
     EXPECT_EQ(6, log.count);
-}
-
-CORE_TEST(handle, belong_to_their_worker) {
-    struct log log = {0};
-    struct entry entry = {&log, 1};
-    eddy_loop *loop;
-    int wrong = 0;
-    for (int i = 0; i < 8; i++) {
-        EXPECT_OK(eddy_domain_open(&loop));
-        int status = eddy_call_later(loop, EDDY_SECONDS(100), note, &entry, NULL);
-        EXPECT(status == 0 || status == EDDY_EWRONGTHREAD);
-        wrong += status < 0;
-    }
-    EXPECT_EQ(test_workers() > 1 || test_simulated(), wrong > 0);
-    EXPECT_EQ(EDDY_EINVAL, eddy_call_soon_threadsafe(NULL, note, &entry, NULL));
-}
-
-static void *call_without_runtime(void *arg) {
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_call_soon(arg, note, NULL, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_call_later(arg, 0, note, NULL, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_call_soon(NULL, note, NULL, NULL));
-    return NULL;
-}
-
-TEST(handle, calls_from_a_plain_thread_are_refused) {
-    pthread_t thread;
-    EXPECT_EQ(0, pthread_create(&thread, NULL, call_without_runtime, eddy_loop_current()));
-    pthread_join(thread, NULL);
 }
 
 /* ---- from plain threads ---------------------------------------------------------------------------------- */
@@ -194,38 +92,11 @@ static void hundred_thousand_calls(eddy_loop *loop) {
     }
 }
 
-TEST(handle, calls_from_threads_come_in_order_and_all) { hundred_thousand_calls(eddy_loop_current()); }
-
 TEST(handle, calls_from_threads_into_a_domain) {
     eddy_loop *loop;
     EXPECT_OK(eddy_domain_open(&loop));
     EXPECT_OK(eddy_domain_open(&loop)); /* the second: on worker 1, if there is one */
     hundred_thousand_calls(loop);
-}
-
-/* One call at a time into a sleeping loop: no wake-up is lost. */
-static int set_done(void *arg) { return eddy_future_set(arg, EDDY_NONE); }
-struct single {
-    eddy_loop *loop;
-    eddy_future *futures[200];
-};
-static void *call_singly(void *arg) {
-    struct single *single = arg;
-    for (int i = 0; i < 200; i++) {
-        EXPECT_OK(eddy_call_soon_threadsafe(single->loop, set_done, single->futures[i], NULL));
-        while (!eddy_future_done(single->futures[i])) sched_yield();
-    }
-    return NULL;
-}
-
-TEST(handle, call_from_a_thread_wakes_a_sleeping_loop) {
-    struct single single = {.loop = eddy_loop_current()};
-    for (int i = 0; i < 200; i++) single.futures[i] = eddy_future_create();
-    pthread_t thread;
-    EXPECT_EQ(0, pthread_create(&thread, NULL, call_singly, &single));
-    for (int i = 0; i < 200; i++) EXPECT_OK(eddy_await(single.futures[i], NULL));
-    pthread_join(thread, NULL);
-    for (int i = 0; i < 200; i++) eddy_future_release(single.futures[i]);
 }
 
 CORE_TEST(handle, tells_when_it_runs) {

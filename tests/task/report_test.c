@@ -46,79 +46,6 @@ static int leaves_failures(void *arg, eddy_value *out) {
     return 0;
 }
 
-UNIT(report, failures_that_nobody_looked_at) {
-    struct reports reports = REPORTS_INIT;
-    for (int workers = 1; workers <= 8; workers *= 2) {
-        run_reporting(leaves_failures, NULL, &reports, workers);
-        EXPECT_EQ(3, reports.count);
-        int named = 0;
-        for (int i = 0; i < 3; i++) {
-            EXPECT_EQ(EDDY_REPORT_NEVER_RETRIEVED, reports.all[i].kind);
-            EXPECT_HAS(reports.all[i].message, "never retrieved");
-            EXPECT_HAS(reports.all[i].text, "nobody looks");
-            named += strcmp(reports.all[i].task, "lost") == 0 || strcmp(reports.all[i].task, "dropped") == 0;
-        }
-        EXPECT_EQ(2, named);
-    }
-}
-
-/* Failures behind gather's first one, of group children, of shielded ones count as retrieved (G2). */
-static int fails_later(void *arg, eddy_value *out) {
-    EXPECT_OK(eddy_sleep(EDDY_US(300)));
-    return fails(arg, out);
-}
-static int gathers_failures(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    eddy_task *tasks[3] = {spawn(fails_later, NULL), spawn(fails, NULL), spawn(fails_later, NULL)};
-    eddy_future *futures[3];
-    for (int i = 0; i < 3; i++) futures[i] = EDDY_FUTURE(tasks[i]);
-    EXPECT_EQ(-31, eddy_gather(futures, 3, NULL));
-    for (int i = 0; i < 3; i++) eddy_task_release(tasks[i]);
-    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
-
-    eddy_group group;
-    EXPECT_OK(eddy_group_enter(&group));
-    EXPECT_OK(eddy_group_spawn(&group, NULL, fails, NULL, NULL));
-    EXPECT_EQ(EDDY_EGROUP, eddy_group_exit(&group, 0));
-    eddy_handled();
-
-    eddy_task *inner = spawn(fails_later, NULL);
-    EXPECT_EQ(-31, await_shielded(EDDY_FUTURE(inner), out));
-    eddy_task_release(inner);
-    return 0;
-}
-
-UNIT(report, failures_that_were_gathered_are_not_reported) {
-    struct reports reports = REPORTS_INIT;
-    for (int workers = 1; workers <= 8; workers *= 2) {
-        run_reporting(gathers_failures, NULL, &reports, workers);
-        EXPECT_EQ(0, reports.count);
-    }
-}
-
-static int shield_and_give_up(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    eddy_future *inner = eddy_future_create(), *outer;
-    EXPECT_OK(eddy_shield(&outer, inner));
-    EXPECT(eddy_cancel(outer));
-    eddy_future_release(outer);
-    EXPECT_OK(eddy_future_fail(inner, -33, "behind the shield"));
-    eddy_future_release(inner);
-    test_until_all_parked();
-    return 0;
-}
-
-UNIT(report, shielded_failure_after_the_outer_was_cancelled) {
-    struct reports reports = REPORTS_INIT;
-    for (int workers = 1; workers <= 8; workers *= 2) {
-        run_reporting(shield_and_give_up, NULL, &reports, workers);
-        EXPECT_EQ(1, reports.count);
-        EXPECT_EQ(EDDY_REPORT_SHIELD, reports.all[0].kind);
-        EXPECT_EQ(-33, reports.all[0].status);
-        EXPECT_STR("behind the shield", reports.all[0].text);
-    }
-}
-
 /* ---- callbacks ------------------------------------------------------------------------------------------- */
 
 static int bad_callback(void *arg) {
@@ -145,20 +72,6 @@ static int calls_back(void *arg, eddy_value *out) {
     eddy_future_release(future);
     test_until_all_parked();
     return 0;
-}
-
-UNIT(report, callbacks_that_failed) {
-    struct reports reports = REPORTS_INIT;
-    for (int workers = 1; workers <= 8; workers *= 2) {
-        int good = 0;
-        run_reporting(calls_back, &good, &reports, workers);
-        EXPECT_EQ(2, reports.count);
-        EXPECT_EQ(EDDY_REPORT_CALLBACK_FAILED, reports.all[0].kind);
-        EXPECT_EQ(-41, reports.all[0].status);
-        EXPECT_EQ(EDDY_REPORT_CALLBACK_FAILED, reports.all[1].kind);
-        EXPECT_EQ(-42, reports.all[1].status);
-        EXPECT_EQ(2, good);
-    }
 }
 
 /* ---- coroutine objects ----------------------------------------------------------------------------------- */

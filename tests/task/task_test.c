@@ -113,16 +113,6 @@ CORE_TEST(task, is_awaited_by_eight) {
     eddy_future_release(future);
 }
 
-static int await_current(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    return eddy_await(EDDY_FUTURE(eddy_current_task()), NULL);
-}
-
-CORE_TEST(task, that_awaits_itself_gets_estate) {
-    EXPECT_EQ(EDDY_ESTATE, end_of(spawn(await_current, NULL)));
-    EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_ESTATE)), "await itself");
-}
-
 /* ---- failures -------------------------------------------------------------------------------------------- */
 
 static int fail_deep(void *arg, eddy_value *out) {
@@ -380,28 +370,6 @@ CORE_TEST(task, names_and_prints) {
     EXPECT_OK(end_of(task));
     eddy_task_name(eddy_current_task(), text, sizeof text);
     EXPECT_STR("main", text);
-}
-
-/* ---- all tasks ------------------------------------------------------------------------------------------- */
-
-CORE_TEST(task, all_tasks_gives_those_not_done_in_order) {
-    enum { COUNT = 100 };
-    eddy_future *future = eddy_future_create();
-    eddy_task *tasks[COUNT], *found[COUNT + 8];
-    for (int i = 0; i < COUNT; i++) tasks[i] = spawn(await_shielded, future);
-    EXPECT_OK(end_of(spawn(give_nothing, NULL)));
-    test_until_all_parked();
-    EXPECT_EQ(COUNT + 1, eddy_all_tasks(NULL, 0));
-    EXPECT_EQ(COUNT + 1, eddy_all_tasks(found, COUNT + 8));
-    EXPECT(found[0] == eddy_current_task());
-    for (int i = 0; i < COUNT; i++) EXPECT(found[i + 1] == tasks[i]);
-    for (int i = 0; i <= COUNT; i++) eddy_task_release(found[i]);
-    EXPECT_OK(eddy_future_set(future, EDDY_NONE));
-    for (int i = 0; i < COUNT; i++) EXPECT_OK(end_of(tasks[i]));
-    test_until_all_parked();
-    EXPECT_EQ(1, eddy_all_tasks(found, 1));
-    eddy_task_release(found[0]);
-    eddy_future_release(future);
 }
 
 /* ---- outside --------------------------------------------------------------------------------------------- */
