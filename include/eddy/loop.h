@@ -36,8 +36,8 @@ EDDY_API int eddy_call_later(eddy_loop *loop, int64_t delay_ns, eddy_call_fn fn,
 /** At `when_ns` of eddy_time_ns(). Source: loop.call_at. */
 EDDY_API int eddy_call_at(eddy_loop *loop, int64_t when_ns, eddy_call_fn fn, void *arg, eddy_handle **handle_out);
 
-/** Takes the callback back unless it has begun. Threads: the loop's own. Source: Handle.cancel. */
-EDDY_API void eddy_handle_cancel(eddy_handle *handle);
+/** Takes the callback back unless it has begun: it never runs then. Any thread. Source: Handle.cancel. */
+EDDY_API void eddy_handle_cancel(eddy_handle *handle) EDDY_ANY_THREAD;
 EDDY_API bool eddy_handle_cancelled(const eddy_handle *handle);
 /** When a handle of eddy_call_later or eddy_call_at runs, on eddy_time_ns(); 0 for the others. Source: TimerHandle.when. */
 EDDY_API int64_t eddy_handle_when_ns(const eddy_handle *handle);

@@ -17,10 +17,12 @@ typedef struct eddy_run_options {
     int64_t shutdown_ns;                 /**< report tasks still alive after this; 0: 300 s */
     eddy_exception_handler on_exception; /**< NULL: standard error */
     void *on_exception_arg;              /**< borrowed until eddy_run returns */
+    bool migrate; /**< started tasks may change workers unless they say EDDY_STAY; main too, except in a domain:
+                   *   read enum eddy_migration (task.h) first */
 } eddy_run_options;
 
 static inline eddy_run_options eddy_run_options_init(void) {
-    eddy_run_options options = {sizeof(eddy_run_options), 0, false, false, false, NULL, 0, NULL, NULL};
+    eddy_run_options options = {sizeof(eddy_run_options), 0, false, false, false, NULL, 0, NULL, NULL, false};
     return options;
 }
 #ifndef __cplusplus
@@ -49,7 +51,8 @@ typedef struct eddy_worker_stats {
     uint64_t parks;         /**< times the worker slept */
     uint64_t switches;      /**< stacks resumed */
     int64_t held_ns_max;    /**< longest time between two visits to the scheduler, 1 ms resolution */
-    uint64_t stacks_alive;  /**< stacks in use by tasks that this worker started */
+    uint64_t stacks_alive;  /**< stacks in use by tasks of this worker */
+    uint64_t migrations;    /**< started tasks that came here from another worker, with those on the same stack one */
 } eddy_worker_stats;
 
 typedef struct eddy_stats {
@@ -57,6 +60,7 @@ typedef struct eddy_stats {
     uint64_t stacks_alive, stacks_alive_max;
     int64_t held_ns_max;
     unsigned workers;
+    uint64_t migrations; /**< of all workers */
 } eddy_stats;
 
 /** Both may be called from any task or callback; the figures are read without stopping anyone.

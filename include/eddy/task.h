@@ -20,6 +20,27 @@ EDDY_BEGIN_DECLS
 
 /* ---- tasks ------------------------------------------------------------------------------------ */
 
+/** Whether a task that has started may go on on another worker.
+ *
+ *  It may not unless it or the run (eddy_run_options.migrate) says so. One that may moves where it suspends and nothing
+ *  of it is under way: when it is woken in eddy_await, eddy_yield, eddy_sleep, eddy_group_exit or a waiting call of
+ *  eddy/sync.h, or let others run for fairness in one of them; only to a worker that has nothing to do; never inside a
+ *  timeout scope that has a deadline, never in a domain, and not while it waits for a descriptor, a signal, a thread or
+ *  a process. A task that runs directly on its awaiter's stack moves with it, and only if both may.
+ *
+ *  What that means for the code of such a task, and for all that it calls:
+ *  - thread-local variables are another thread's after each call that suspends, errno among them, and so are addresses
+ *    of them that were kept; compilers keep them of their own accord. Read them in a function that does not suspend.
+ *  - a mutex of the system may not be held across such a call (it must be unlocked by the thread that locked it); an
+ *    eddy_lock may. Nor may state that a library keeps for each thread.
+ *  - eddy_worker_index changes. Streams and servers can be used as before, at the price of a message to their worker.
+ *  - the home of a future or task, where its done callbacks run, stays what it was. */
+enum eddy_migration {
+    EDDY_MIGRATION_DEFAULT, /**< as the run says */
+    EDDY_MIGRATE,           /**< it may */
+    EDDY_STAY               /**< it stays on the worker that starts it */
+};
+
 typedef struct eddy_task_options {
     size_t size;           /**< sizeof(eddy_task_options): filled by EDDY_TASK and eddy_task_options_init */
     const char *name;      /**< copied, cut at 31 bytes; NULL: "Task-N" */
@@ -31,13 +52,16 @@ typedef struct eddy_task_options {
                               *   that failed. Not together with copy_bytes */
     eddy_context *context; /**< borrowed: the task starts with a copy of it; NULL: of the spawner's (local.h) */
     bool eager;            /**< asyncio's eager start is not there yet: true is EDDY_ENOTSUP */
+    /** EDDY_MIGRATE in a domain is EDDY_EINVAL. */
+    enum eddy_migration migrate;
 } eddy_task_options;
 
 /** A loop value for .loop that means "in no domain". */
 #define EDDY_ANYWHERE ((eddy_loop *)-1)
 
 static inline eddy_task_options eddy_task_options_init(void) {
-    eddy_task_options options = {sizeof(eddy_task_options), NULL, NULL, 0, 0, NULL, NULL, NULL, false};
+    eddy_task_options options = {sizeof(eddy_task_options), NULL, NULL, 0, 0, NULL, NULL, NULL, false,
+                                 EDDY_MIGRATION_DEFAULT};
     return options;
 }
 #ifndef __cplusplus

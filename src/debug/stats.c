@@ -21,6 +21,7 @@ int eddy_worker_stats_read(unsigned index, eddy_worker_stats *stats_out) {
         .switches = ED_LOAD_RELAXED(&counts->switches),
         .held_ns_max = ED_LOAD_RELAXED(&counts->held_ns_max),
         .stacks_alive = (uint64_t)ED_LOAD_RELAXED(&counts->stacks_alive),
+        .migrations = ED_LOAD_RELAXED(&counts->migrated),
     };
     return 0;
 }
@@ -37,6 +38,7 @@ int eddy_stats_read(eddy_stats *stats_out) {
         stats.stacks_alive += (uint64_t)ED_LOAD_RELAXED(&counts->stacks_alive);
         stats.stacks_alive_max += (uint64_t)ED_LOAD_RELAXED(&counts->stacks_alive_max);
         int64_t held_ns = ED_LOAD_RELAXED(&counts->held_ns_max);
+        stats.migrations += ED_LOAD_RELAXED(&counts->migrated);
         if (held_ns > stats.held_ns_max) stats.held_ns_max = held_ns;
     }
     stats.tasks_alive = spawned > ended ? spawned - ended : 0;

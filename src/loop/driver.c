@@ -75,7 +75,7 @@ static void poll(struct ed_worker *worker, int64_t deadline_ns) {
     struct ed_loop *loop = ed_loop_of(worker);
     ed_flush_run(worker);
     bool sleeps = deadline_ns != ED_POLL_NOW && (deadline_ns == INT64_MAX || deadline_ns > now_ns(worker));
-    if (!sleeps || worker->ready.head != NULL) { /* a flush may have woken somebody */
+    if (!sleeps || ed_anybody_waits(worker)) { /* a flush may have woken somebody */
         if (uv_loop_alive(&loop->uv)) uv_run(&loop->uv, UV_RUN_NOWAIT);
         return;
     }

@@ -8,6 +8,8 @@
  * Tests      tests/runtime/run_test.c. */
 #include "runtime/assemble.h"
 
+#include "runtime/simulate.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +66,10 @@ static int workers_create(struct ed_runtime *runtime, unsigned count, uint64_t s
     return 0;
 }
 
+static bool migrate_always;
+
+void ed_runtime_migrate_always(bool always) { migrate_always = always; }
+
 int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *driver, const eddy_run_options *options,
                     unsigned workers, uint64_t seed, const struct ed_stack_options *stacks) {
     struct ed_runtime *runtime = ed_alloc_aligned(_Alignof(struct ed_runtime), sizeof *runtime);
@@ -73,6 +79,8 @@ int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *dri
     struct ed_sched *sched = &runtime->sched;
     sched->driver = driver;
     sched->direct_await = !options->no_direct_await;
+    sched->migrate_always = migrate_always;
+    sched->migrate = options->migrate || migrate_always;
     sched->max_slices = ED_SLICES_PER_POLL;
     sched->run_start = ed_task_run_start;
     sched->no_stack = ed_task_no_stack;
@@ -205,6 +213,7 @@ static int supervise(void *arg, eddy_value *out) {
     eddy_task_options options = eddy_task_options_init();
     options.name = runtime->options.name != NULL ? runtime->options.name : "main";
     options.stack_bytes = 256 * 1024;
+    if (runtime->sched.migrate && !runtime->options.serial) options.migrate = EDDY_MIGRATE;
     int status = runtime->options.serial ? ed_domain_open_on(worker, &options.loop) : 0;
     if (status == 0) status = ed_spawn_on(worker, &runtime->main, runtime->fn, runtime->arg, &options, 0);
     if (status == 0) {
@@ -240,5 +249,5 @@ void ed_runtime_drain(struct ed_worker *worker) {
         while (ed_worker_turn(worker)) {
         }
         ed_handle_drop_timers(worker);
-    } while (worker->ready.head != NULL);
+    } while (ed_anybody_waits(worker));
 }

@@ -11,6 +11,7 @@ int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed
     filled.serial = options->serial;
     filled.on_exception = options->on_exception;
     filled.on_exception_arg = options->on_exception_arg;
+    filled.migrate = options->migrate;
     const struct ed_stack_options stacks = {.cap = options->stacks_max};
     int status = ed_runtime_open(&runtime, &ed_sim_driver, &filled, workers, options->seed, &stacks);
     if (status < 0) return status;

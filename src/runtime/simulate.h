@@ -20,7 +20,12 @@ struct ed_sim_options {
     FILE *trace;           /* gets a line for each event; NULL: none */
     eddy_exception_handler on_exception; /* NULL: standard error */
     void *on_exception_arg;
+    bool migrate; /* as eddy_run_options.migrate */
 };
+
+/* For tests: in runs that begin from now on, on threads or not, each started task that may move does so, to some other
+ * worker, each time it is ready; and all may that do not say EDDY_STAY. */
+void ed_runtime_migrate_always(bool always);
 
 /* As eddy_run, on virtual workers. A deadlock is a panic, and so is a broken invariant of the core. */
 int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed_sim_options *options);

@@ -2,35 +2,44 @@
  * what they need behind it (task/strand.h).
  *
  * Life      got from the pool -> started with a task -> runs, is switched out, is resumed ... -> the task ends ->
- *           runs the next new task without a switch, or goes back to the pool.
- * Fields    All belong to the worker that runs the fiber; a fiber never changes workers. */
+ *           runs the next new task without a switch, or goes back to the pool of the worker where it ended.
+ * Fields    All belong to the host, the worker that `worker` names. Only the host writes that word: when it starts the
+ *           fiber, and when it gives it away (migrate.c). Others may read it, to learn whom to ask. */
 #ifndef ED_SCHED_FIBER_H
 #define ED_SCHED_FIBER_H
 
 #include "coro/coro.h"
+#include "lockfree/lockfree.h"
 #include "sched/entry.h"
 
 struct ed_start;
 struct ed_worker;
 
 struct ed_fiber {
-    struct ed_stack stack;    /* first: the stack's own record */
-    struct ed_entry entry;    /* in `ready` while it waits for its turn */
-    struct ed_worker *worker; /* the host */
-    struct ed_start *start;   /* what it was started with */
-    void *task;               /* innermost task on it: struct eddy_task */
-    bool queued;              /* entry is in `ready` */
-    bool preempted;           /* queued by fairness, not by a wake */
+    struct ed_stack stack;              /* first: the stack's own record */
+    struct ed_entry entry;              /* in `ready` while it waits for its turn */
+    _Atomic(struct ed_worker *) worker; /* the host */
+    struct ed_start *start;             /* what it was started with */
+    void *task;                         /* innermost task on it: struct eddy_task */
+    bool queued;                        /* entry is in `ready` or `movable`, or on its way there */
+    bool preempted;                     /* queued by fairness, not by a wake */
+    bool migrates;                      /* the tasks on it may change workers */
+    struct ed_message move;             /* while it goes to another worker */
 };
+
+/* The host, asked by itself. */
+static inline struct ed_worker *ed_fiber_worker(struct ed_fiber *fiber) { return ED_LOAD_RELAXED(&fiber->worker); }
 
 /* Queues a switched-out (or about to switch out) fiber behind what is ready. Owner only; once until it ran. */
 void ed_fiber_ready(struct ed_fiber *fiber);
+/* The same for one that may go on on any worker: nothing of it is registered with this one (migrate.c). */
+void ed_fiber_ready_movable(struct ed_fiber *fiber);
 
 /* Leaves the running fiber for whatever is next; returns when it is resumed. It is queued, or somebody knows
  * how to queue it. */
 void ed_fiber_suspend(struct ed_fiber *fiber);
 
 /* Queues the running fiber and lets others run: fairness. */
-void ed_fiber_preempt(struct ed_fiber *fiber);
+void ed_fiber_preempt(struct ed_fiber *fiber, bool may_move);
 
 #endif

@@ -8,6 +8,7 @@
 #include "sched/fiber.h"
 #include "sched/flush.h"
 #include "sched/idle.h"
+#include "sched/migrate.h"
 #include "sched/start.h"
 #include "sched/steal.h"
 #include "sched/timers.h"

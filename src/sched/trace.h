@@ -21,6 +21,7 @@ enum ed_event {
     ED_EVENT_END,     /* task; number: with this status */
     ED_EVENT_STEAL,   /* its struct ed_start; number: from this worker */
     ED_EVENT_PUBLISH, /* number: so many new tasks can be stolen from now on */
+    ED_EVENT_GIVE,    /* task: started, it goes on on another worker; number: this one */
     ED_EVENT_POST     /* number: a message to this worker */
 };
 

@@ -1,13 +1,13 @@
 /* worker.c: a worker's pass: what runs next, on which stack.
  *
- * Idea       choose() gives the oldest of `ready`, private and shared entries. A fiber that parks calls it on its own
+ * Idea       choose() gives the oldest of `ready`, `movable`, private and shared entries. A fiber that parks calls it on its own
  *            stack and switches straight to the fiber chosen; a fiber whose task ended runs the next new task on the
  *            same stack. Callbacks, and the end of a pass, go through the worker's own stack (ed_worker_turn).
  * Invariants (W1) worker->running is the fiber whose stack runs, NULL on the worker's own stack.
- *            (W2) a fiber is in `ready` at most once (fiber->queued), and never while it runs.
+ *            (W2) a fiber is in `ready` or `movable` at most once (fiber->queued), and never while it runs.
  *            (W3) what choose() gave is run before choose() is called again.
  * Threads    The owner. Only ed_post is for any thread.
- * Not here   Start words (start.h), offering work (steal.c), sleeping (idle.c). */
+ * Not here   Start words (start.h), offering work (steal.c), giving started tasks away (migrate.c), sleeping (idle.c). */
 #include "sched/sched.h"
 
 enum { NONE = 255 }; /* beside enum ed_entry_kind */
@@ -15,6 +15,7 @@ enum { NONE = 255 }; /* beside enum ed_entry_kind */
 int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned index, uint64_t seed) {
     *worker = (struct ed_worker){.index = index, .sched = sched, .random = seed * 2 + 1, .budget = ED_BUDGET_CALLS};
     ed_ready_init(&worker->ready);
+    ed_ready_init(&worker->movable);
     ed_list_init(&worker->flushes);
     ed_inbox_init(&worker->inbox);
     int status = ed_deque_init(&worker->deque);
@@ -24,7 +25,7 @@ int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned in
 }
 
 void ed_worker_deinit(struct ed_worker *worker) {
-    ED_ASSERT(worker->ready.head == NULL);
+    ED_ASSERT(!ed_anybody_waits(worker));
     ed_stack_pool_deinit(&worker->stacks);
     ed_deque_deinit(&worker->deque);
 }
@@ -73,7 +74,7 @@ void ed_ready_entry(struct ed_worker *worker, struct ed_entry *entry, enum ed_en
 void ed_fiber_ready(struct ed_fiber *fiber) {
     ED_ASSERT(!fiber->queued);
     fiber->queued = true;
-    ed_ready_entry(fiber->worker, &fiber->entry, ED_ENTRY_RESUME);
+    ed_ready_entry(ed_fiber_worker(fiber), &fiber->entry, ED_ENTRY_RESUME);
 }
 
 int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
@@ -113,14 +114,20 @@ static void look_up(struct ed_worker *worker) {
         worker->may_start = true;
         worker->slices = 0; /* timers and the poll have waited for a tick: on to the next pass */
     }
-    if (attention & ED_WANT) ed_publish(worker, worker->ready.head == NULL ? 1 : 0);
+    if (attention & ED_WANT) ed_publish(worker, ed_anybody_waits(worker) ? 0 : 1);
 }
 
 /* What runs next: its kind, and the fiber, claimed start or call in *what_out. NONE: the pass is over. */
 static uint8_t choose(struct ed_worker *worker, void **what_out) {
     if (ED_UNLIKELY(ED_LOAD_RELAXED(&worker->attention) != 0)) look_up(worker);
     while (worker->slices > 0) {
-        uint64_t ready_seq = worker->ready.head != NULL ? worker->ready.head->seq : UINT64_MAX;
+        struct ed_ready *ready = &worker->ready;
+        uint64_t ready_seq = ready->head != NULL ? ready->head->seq : UINT64_MAX;
+        if (ED_UNLIKELY(worker->movable.head != NULL) && worker->movable.head->seq < ready_seq &&
+            !worker->sched->migrate_always) {
+            ready = &worker->movable;
+            ready_seq = ready->head->seq;
+        }
         uint64_t own_seq = UINT64_MAX, shared_seq = UINT64_MAX;
         if (worker->preempted <= ED_PREEMPTED_MAX || worker->may_start) {
             struct ed_deque_entry *own = oldest_own(worker);
@@ -133,7 +140,7 @@ static uint8_t choose(struct ed_worker *worker, void **what_out) {
 
         struct ed_start *start = NULL;
         if (least == ready_seq) {
-            struct ed_entry *entry = ed_ready_pop(&worker->ready);
+            struct ed_entry *entry = ed_ready_pop(ready);
             if (entry->kind == ED_ENTRY_RESUME) {
                 struct ed_fiber *fiber = ED_CONTAINER(entry, struct ed_fiber, entry);
                 fiber->queued = false;
@@ -183,7 +190,7 @@ static struct ed_fiber *fiber_for(struct ed_worker *worker, struct ed_start *sta
         return NULL;
     }
     struct ed_fiber *fiber = ED_CONTAINER(stack, struct ed_fiber, stack);
-    fiber->worker = worker;
+    ED_STORE_RELEASE(&fiber->worker, worker);
     fiber->start = start;
     fiber->task = NULL;
     fiber->queued = fiber->preempted = false;
@@ -209,7 +216,7 @@ static struct ed_context *context_of(struct ed_worker *worker, uint8_t kind, voi
 }
 
 void ed_fiber_suspend(struct ed_fiber *fiber) {
-    struct ed_worker *worker = fiber->worker;
+    struct ed_worker *worker = ed_fiber_worker(fiber); /* another one, perhaps, after the switch */
     ED_ASSERT(worker->running == fiber);
     void *what = NULL;
     uint8_t kind = choose(worker, &what);
@@ -222,21 +229,26 @@ void ed_fiber_suspend(struct ed_fiber *fiber) {
     ed_context_switch(&fiber->stack.context, context_of(worker, kind, what));
 }
 
-void ed_fiber_preempt(struct ed_fiber *fiber) {
-    ed_tell(fiber->worker, ED_EVENT_PREEMPT, fiber->task, 0, NULL);
+void ed_fiber_preempt(struct ed_fiber *fiber, bool may_move) {
+    ed_tell(ed_fiber_worker(fiber), ED_EVENT_PREEMPT, fiber->task, 0, NULL);
     fiber->preempted = true;
-    fiber->worker->preempted++;
-    ed_fiber_ready(fiber);
+    ed_fiber_worker(fiber)->preempted++;
+    if (may_move) {
+        ed_fiber_ready_movable(fiber);
+    } else {
+        ed_fiber_ready(fiber);
+    }
     ed_fiber_suspend(fiber);
 }
 
 static void fiber_main(void *arg) {
     struct ed_fiber *fiber = arg;
-    struct ed_worker *worker = fiber->worker;
+    struct ed_worker *worker = ed_fiber_worker(fiber);
     void *what;
     uint8_t kind;
     for (;;) {
         worker->sched->run_start(fiber->start, fiber);
+        worker = ed_fiber_worker(fiber); /* where the task ended */
         what = NULL;
         kind = choose(worker, &what);
         if (kind != ED_ENTRY_START || ((struct ed_start *)what)->stack_class != fiber->stack.class_) break;
@@ -268,7 +280,7 @@ static void run(struct ed_worker *worker, uint8_t kind, void *what) {
 }
 
 static bool anything_ready(struct ed_worker *worker) {
-    return worker->ready.head != NULL || oldest_own(worker) != NULL || ed_deque_shared_count(&worker->deque) > 0;
+    return ed_anybody_waits(worker) || oldest_own(worker) != NULL || ed_deque_shared_count(&worker->deque) > 0;
 }
 
 /* The start of a pass: what is due is queued behind what is ready. */
@@ -291,6 +303,7 @@ static void begin_pass(struct ed_worker *worker, bool ready) {
 bool ed_worker_turn(struct ed_worker *worker) {
     uint64_t ran = ED_LOAD_RELAXED(&worker->counts.slices);
     messages_arrive(ed_inbox_take(&worker->inbox), worker);
+    if (ED_UNLIKELY(worker->movable.head != NULL)) ed_migrate(worker);
     bool ready = anything_ready(worker);
     bool pass_open = worker->domains > 0 && worker->ready.head != NULL && worker->ready.head->seq < worker->mark;
     if (!pass_open) begin_pass(worker, ready);
@@ -313,14 +326,14 @@ bool ed_worker_turn(struct ed_worker *worker) {
     return true;
 }
 
-void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber) {
+void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber, bool may_move) {
     if (ED_LOAD_RELAXED(&worker->attention) & ED_TICK) {
         if (ED_LOAD_RELAXED(&worker->attention) & ED_WANT) ed_publish(worker, 0);
-    } else if (worker->ready.head == NULL) {
+    } else if (!ed_anybody_waits(worker)) {
         /* Nobody waits for a turn but new tasks, and what is spawned here is mostly about to be awaited here: they
          * start at the next tick at the latest. */
         worker->budget = ED_BUDGET_CALLS;
         return;
     }
-    ed_fiber_preempt(fiber);
+    ed_fiber_preempt(fiber, may_move);
 }

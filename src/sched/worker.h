@@ -1,7 +1,8 @@
 /* worker.h: a worker: one thread, one loop, its queues; and the scheduler they share.
  *
- * A worker serves three sources by age (one sequence number over all): `ready` (what may run only here), the
- * private part of its deque (new tasks that nobody else sees), and the shared part of it. Messages from other
+ * A worker serves four sources by age (one sequence number over all): `ready` (what may run only here), `movable`
+ * (started tasks that may leave: migrate.c; mostly empty), the private part of its deque (new tasks that nobody else
+ * sees), and the shared part of it. Messages from other
  * threads come through the inbox. One pass: take messages, fire timers, poll; then run what is older than the
  * pass. Where the worker has serial domains a pass runs exactly that (asyncio's rule); else a pass ends after
  * ED_SLICES_PER_POLL slices, and chains of direct switches go on across passes.
@@ -33,7 +34,8 @@ struct ed_worker {
     void *slab;             /* (o) task/slab.c: free records */
 
     struct ed_fiber *running; /* (o) NULL <=> the worker's own stack runs */
-    struct ed_ready ready;    /* (o) */
+    struct ed_ready ready;    /* (o) what runs here */
+    struct ed_ready movable;  /* (o) ready fibers that may run elsewhere: migrate.c */
     uint64_t seq;             /* (o) the next age */
     uint64_t mark;            /* (o) ages below it belong to this pass */
     unsigned slices;          /* (o) left in this pass */
@@ -64,7 +66,7 @@ struct ed_worker {
     _Atomic uint32_t visitors;                /* (s) threads of no worker of this run that are inside ed_post */
 
     _Alignas(ED_LINE) struct ed_worker_counts {
-        _Atomic uint64_t started, direct, stolen, steals, polls, parks, switches, spawned, ended;
+        _Atomic uint64_t started, direct, stolen, steals, polls, parks, switches, spawned, ended, given, migrated;
         _Atomic uint64_t slices; /* visits to the scheduler: the tick thread sees one that lasts */
         _Atomic int64_t stacks_alive, stacks_alive_max;
         _Atomic int64_t held_ns_max; /* written by the tick thread */
@@ -85,6 +87,8 @@ struct ed_sched {
     struct ed_worker **workers;     /* (c) */
     unsigned workers_count;         /* (c) */
     bool direct_await;              /* (c) */
+    bool migrate;                   /* (c) started tasks may move unless they say no */
+    bool migrate_always;            /* (c) for tests: and do, whenever they may */
     struct ed_listener *listener;   /* (c) trace.h; NULL: nobody listens */
     int max_slices;                 /* (c) slices of a turn; the simulator takes fewer */
     struct ed_stack_arena *arena;   /* (c) */
@@ -131,8 +135,14 @@ void ed_start_trim(struct ed_worker *worker);
 static inline bool ed_count_call(struct ed_worker *worker) {
     return ED_UNLIKELY(--worker->budget <= 0 || (ED_LOAD_RELAXED(&worker->attention) & ED_TICK) != 0);
 }
-/* Owner, in a task: what ed_count_call asked for. May switch. */
-void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber);
+/* Owner, in a task: what ed_count_call asked for. May switch; the fiber may then go on on another worker if it
+ * `may_move`. */
+void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber, bool may_move);
+
+/* Owner: whether anything in its queues waits for its turn. */
+static inline bool ed_anybody_waits(const struct ed_worker *worker) {
+    return worker->ready.head != NULL || worker->movable.head != NULL;
+}
 
 uint64_t ed_random(struct ed_worker *worker);
 

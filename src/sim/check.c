@@ -1,8 +1,10 @@
 /* check.c: what must hold between two turns, when no worker runs.
  *
- * Invariants (K1) an entry of `ready` is there once, in the order of age, and is what its kind says; the counts agree.
- *            (K2) a started task either runs its stack's top, and is parked or put off, or waits below the one that does.
- *            (K3) a fiber is in `ready` exactly if it says so; a wake, a deadline or a request that reached a parked task
+ * Invariants (K1) an entry of `ready` or `movable` is there once, in the order of age, and is what its kind says; the counts
+ *            agree; what is in `movable` may move, and no timer of it is armed.
+ *            (K2) a started task either runs its stack's top, and is parked or put off, or waits below the one that does;
+ *            one that stays is where it was started.
+ *            (K3) a fiber is in a queue, or on its way to another worker, exactly if it says so; a wake, a deadline or a request that reached a parked task
  *                 has queued it. No wake-up is lost in a task.
  *            (K4) a request that is pending for a parked task is on its way to it. No cancel is lost.
  *            (K5) a new task can be found: in its holder's deque, in a shared part, or where it is pinned.
@@ -25,8 +27,8 @@ struct look {
     bool few;                      /* so few tasks that each may be looked for in the queues */
     uint64_t alive, started;       /* tasks; of these, on a stack */
     uint64_t pinned, pinned_ready; /* new tasks of one worker; of these, in `ready` */
-    uint64_t fibers, queued;       /* stacks in use; of these, in `ready` */
-    uint64_t resumes, preempted;   /* entries of `ready` */
+    uint64_t fibers, queued;       /* stacks in use; of these, in `ready` or `movable`, or on their way there */
+    uint64_t resumes;              /* entries of these two */
 };
 
 #define BROKEN(sched, ...)                                                              \
@@ -38,8 +40,17 @@ struct look {
 
 /* ---- queues ----------------------------------------------------------------------------------------- */
 
-static void check_ready(struct look *look, struct ed_worker *worker) {
-    const struct ed_ready *ready = &worker->ready;
+static void check_movable(struct look *look, struct ed_fiber *fiber) {
+    struct ed_strand *strand = ed_strand_of(fiber);
+    bool timed = ed_timer_armed(&strand->timer);
+    for (struct ed_scope *scope = strand->scope; scope != NULL; scope = scope->outer)
+        timed = timed || ed_timer_armed(&scope->timer);
+    if (timed || !fiber->migrates || (!fiber->preempted && !strand->woken && !strand->timed_out))
+        BROKEN(look->sched, "w%u: a stack that must stay may leave", ed_fiber_worker(fiber)->index);
+}
+
+/* Gives the count of stacks that were put off. */
+static uint64_t check_ready(struct look *look, struct ed_worker *worker, const struct ed_ready *ready) {
     uint64_t count = 0, preempted = 0, last_seq = 0;
     struct ed_entry *const *link = &ready->head;
     for (; *link != NULL; link = (struct ed_entry *const *)&(*link)->next) {
@@ -50,8 +61,9 @@ static void check_ready(struct look *look, struct ed_worker *worker) {
         count++;
         if (entry->kind == ED_ENTRY_RESUME) {
             struct ed_fiber *fiber = ED_CONTAINER(entry, struct ed_fiber, entry);
-            if (!fiber->queued || fiber->worker != worker)
+            if (!fiber->queued || ed_fiber_worker(fiber) != worker)
                 BROKEN(look->sched, "w%u: a stack is in its ready queue and does not know", worker->index);
+            if (ready == &worker->movable) check_movable(look, fiber);
             look->resumes++;
             preempted += fiber->preempted;
         } else if (entry->kind == ED_ENTRY_START) {
@@ -64,10 +76,14 @@ static void check_ready(struct look *look, struct ed_worker *worker) {
     if (count != ready->count || link != (struct ed_entry *const *)ready->tail)
         BROKEN(look->sched, "w%u: its ready queue holds %" PRIu64 " entries and counts %" PRIu64, worker->index, count,
                ready->count);
+    return preempted;
+}
+
+static void check_queues(struct look *look, struct ed_worker *worker) {
+    uint64_t preempted = check_ready(look, worker, &worker->ready) + check_ready(look, worker, &worker->movable);
     if (preempted != worker->preempted)
         BROKEN(look->sched, "w%u: %" PRIu64 " stacks are put off and %u are counted", worker->index, preempted,
                worker->preempted);
-    look->preempted += preempted;
 }
 
 /* Calls `visit` for each entry of a deque, oldest first: of the shared part, then of the private one. */
@@ -130,7 +146,7 @@ static void broken_task(struct look *look, const eddy_task *task, const char *wh
 }
 
 static void check_top(struct look *look, eddy_task *task, uint64_t word) {
-    struct ed_strand *strand = ed_strand_of(task->fiber);
+    struct ed_strand *strand = ed_strand_of(ed_task_fiber(task));
     bool queued = strand->fiber.queued;
     look->fibers++;
     look->queued += queued;
@@ -164,9 +180,10 @@ static bool check_task(eddy_task *task, void *arg) {
     case ED_START_NEW_PINNED: look->pinned++; break;
     case ED_START_STARTED:
         look->started++;
-        if (task->fiber == NULL || task->fiber->worker != worker)
+        if (ed_task_fiber(task) == NULL) broken_task(look, task, "has started and has no stack");
+        if (task->migration == EDDY_STAY && ed_fiber_worker(ed_task_fiber(task)) != worker)
             broken_task(look, task, "is not where it was started");
-        if (task->fiber->task == task) {
+        if (ed_task_fiber(task)->task == task) {
             check_top(look, task, word);
         } else if (!task->waiting) {
             broken_task(look, task, "is below another one on its stack and does not wait");
@@ -201,7 +218,7 @@ static void check_sleep(struct look *look) {
         all = all && sleeps(worker);
         if (!sleeps(worker)) continue;
         if (state != ED_SLEEPING) BROKEN(sched, "w%u: was woken and its driver does not know", i);
-        if (worker->ready.head != NULL || deque_any(&worker->deque, true, is_own, worker))
+        if (ed_anybody_waits(worker) || deque_any(&worker->deque, true, is_own, worker))
             BROKEN(sched, "w%u: sleeps with work in its queues: a wake-up is lost", i);
         if (!ed_inbox_empty(&worker->inbox))
             BROKEN(sched, "w%u: sleeps with a message in its inbox: a wake-up is lost", i);
@@ -219,21 +236,24 @@ static void check_counts(struct look *look) {
     struct ed_sched *sched = look->sched;
     uint64_t spawned = 0, ended = 0;
     int64_t stacks = 0;
+    uint64_t moving = 0; /* stacks on their way */
     for (unsigned i = 0; i < sched->workers_count; i++) {
         const struct ed_worker_counts *counts = &sched->workers[i]->counts;
         spawned += ED_LOAD_RELAXED(&counts->spawned);
         ended += ED_LOAD_RELAXED(&counts->ended);
         stacks += ED_LOAD_RELAXED(&counts->stacks_alive);
+        moving += ED_LOAD_RELAXED(&counts->given) - ED_LOAD_RELAXED(&counts->migrated);
     }
     uint64_t queued_once = look->alive - (look->pinned - look->pinned_ready); /* the rest are messages still */
     if (spawned - ended != queued_once)
         BROKEN(sched, "%" PRIu64 " tasks were spawned, %" PRIu64 " have ended, %" PRIu64 " are alive", spawned, ended,
                queued_once);
-    if ((uint64_t)stacks != look->fibers)
-        BROKEN(sched, "%" PRIu64 " stacks are in use and %" PRId64 " are counted", look->fibers, stacks);
-    if (look->queued != look->resumes)
+    if ((uint64_t)stacks + moving != look->fibers)
+        BROKEN(sched, "%" PRIu64 " stacks are in use and %" PRId64 " are counted", look->fibers,
+               stacks + (int64_t)moving);
+    if (look->queued != look->resumes + moving)
         BROKEN(sched, "%" PRIu64 " stacks wait for their turn and %" PRIu64 " are in ready queues", look->queued,
-               look->resumes);
+               look->resumes + moving);
 }
 
 void ed_sim_check(struct ed_sched *sched) {
@@ -241,7 +261,7 @@ void ed_sim_check(struct ed_sched *sched) {
     if (world->step < world->next_check) return;
     struct look look = {.sched = sched, .few = world->alive < FEW};
     for (unsigned i = 0; i < sched->workers_count; i++) {
-        check_ready(&look, sched->workers[i]);
+        check_queues(&look, sched->workers[i]);
         check_deque(&look, sched->workers[i]);
     }
     ed_slab_each(sched, check_task, &look);

@@ -52,6 +52,7 @@ static void hear(struct ed_listener *listener, struct ed_worker *worker, enum ed
     case ED_EVENT_END: fprintf(file, "ends: %s\n", number < 0 ? eddy_status_name((int)number) : "done"); break;
     case ED_EVENT_STEAL: fprintf(file, "is stolen from w%" PRId64 "\n", number); break;
     case ED_EVENT_PUBLISH: fprintf(file, "shares: %" PRId64 "\n", number); break;
+    case ED_EVENT_GIVE: fprintf(file, "moves to w%" PRId64 "\n", number); break;
     case ED_EVENT_POST: fprintf(file, "posts to w%" PRId64 "\n", number); break;
     }
 }

@@ -37,9 +37,7 @@ bool ed_sync_unref(struct ed_sync *sync) { return ED_SUB(&sync->references, 1) =
 bool ed_sync_enter(void) {
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber == NULL) return false;
-    /* In a domain only I/O calls count: nothing may run between two of its suspensions. */
-    eddy_task *task = fiber->task;
-    if (task->future.loop == NULL && ed_count_call(fiber->worker)) ed_attend(fiber->worker, fiber);
+    ed_count_await(fiber);
     return true;
 }
 
@@ -89,13 +87,13 @@ int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const char *
     struct ed_strand *strand = ed_strand_of(fiber);
     struct ed_waiter *node = &strand->waiter;
     ED_ASSERT(node->state == ED_WAITER_IDLE || node->state == ED_WAITER_ARRIVED);
-    node->worker = fiber->worker;
+    node->worker = ed_fiber_worker(fiber);
     node->state = ED_WAITER_LINKED;
     ed_list_push(waiters, &node->link);
     ED_ADD_RELAXED(&sync->references, 1);
     ed_spinlock_unlock(&sync->lock);
 
-    const struct ed_park park = {.reason = reason, .deadline_ns = INT64_MAX};
+    const struct ed_park park = {.reason = reason, .deadline_ns = INT64_MAX, .move = true};
     int status = ed_park(&park);
     while (!ed_park_woken()) {
         if (take_back(sync, node)) {

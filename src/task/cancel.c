@@ -8,6 +8,9 @@
  *            (T1), or the canceller sees who has started it and sends there. A holder claims with a plain store, hence a
  *            request from elsewhere always sends to the holder. ED_MESSAGE is cleared before CANCEL is read again, so a
  *            request that relied on a message in flight is seen by it.
+ * Moving     A started task that may migrate is where its fiber says; that may be out of date, and then the message
+ *            comes to a former host, which sends it on. Who finds itself there is the host, and may touch what belongs
+ *            to it, of this task also where it has ended meanwhile and another one runs on the stack.
  * Threads    eddy_cancel, eddy_task_cancelling: any. uncancel: any, meaningful in the task.
  * Tests      tests/task/cancel_test.c, tests/contract/task_test.c. */
 #include "task/task.h"
@@ -36,7 +39,9 @@ void ed_cancel_route(eddy_task *task) {
     uint64_t word = ED_LOAD_SEQCST(&task->start.word);
     enum ed_start_state state = ed_start_state(word);
     if (state == ED_START_NEW_SHARED || state == ED_START_FREE) return; /* its starter looks at CANCEL */
-    struct ed_worker *host = task->future.sched->workers[ed_start_worker(word)];
+    struct ed_fiber *fiber = ED_LOAD_ACQUIRE(&task->fiber);
+    struct ed_worker *host =
+        fiber != NULL ? ED_LOAD_ACQUIRE(&fiber->worker) : task->future.sched->workers[ed_start_worker(word)];
     if (host != ed_worker_current()) {
         send(task, host);
     } else if (state == ED_START_STARTED) {

@@ -101,7 +101,7 @@ static int gather(eddy_future *const *futures, size_t count, eddy_result *result
     struct many *many = many_create(futures, count, gather_child_done);
     if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);
     many->all = all;
-    many->outer = ed_future_create_at(fiber->worker, ed_domain_current(), NULL);
+    many->outer = ed_future_create_at(ed_fiber_worker(fiber), ed_domain_current(), NULL);
     if (many->outer == NULL) {
         many_release(many);
         return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);

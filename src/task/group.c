@@ -142,7 +142,7 @@ void eddy_group_cancel(eddy_group *handle) {
 static void wake_arrives(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
     struct ed_group *group = ED_CONTAINER(message, struct ed_group, wake);
-    ed_wake(group->parent->fiber, 0);
+    ed_wake(ed_task_fiber(group->parent), 0);
     group_release(group);
 }
 
@@ -174,13 +174,14 @@ void ed_group_child_done(struct ed_group *group, eddy_task *task) {
     if (first) cancel_children(group);
     if (parent) ed_cancel_route(group->parent);
     if (wake) {
-        struct ed_fiber *fiber = group->parent->fiber; /* parked: it stays where it is until it is woken */
-        if (fiber->worker == ed_worker_current()) {
+        struct ed_fiber *fiber = ed_task_fiber(group->parent);
+        struct ed_worker *host = ed_fiber_worker(fiber); /* parked: it stays where it is until it is woken */
+        if (host == ed_worker_current()) {
             ed_wake(fiber, 0);
         } else {
             ED_ADD_RELAXED(&group->references, 1);
             group->wake.arrive = wake_arrives;
-            (void)ed_post(fiber->worker, &group->wake);
+            (void)ed_post(host, &group->wake);
         }
     }
     group_release(group);
@@ -226,8 +227,7 @@ static void exit_wait(struct ed_group *group) {
         eddy_task *child = next_in_exit(group, !in_domain, &done);
         if (done) return;
         if (child != NULL) {
-            struct ed_worker *worker = parent->fiber->worker;
-            if (ed_count_call(worker)) ed_attend(worker, parent->fiber);
+            ed_count_await(ed_task_fiber(parent));
             ed_task_run_direct(child, "task group", exit_cancelled, group);
             eddy_task_release(child);
             if (ed_cancel_pending(parent, true)) {
@@ -236,7 +236,7 @@ static void exit_wait(struct ed_group *group) {
             }
             continue;
         }
-        struct ed_park park = {.reason = "task group", .deadline_ns = INT64_MAX};
+        struct ed_park park = {.reason = "task group", .deadline_ns = INT64_MAX, .move = true};
         if (!in_domain) park.on_cancel = exit_cancelled;
         park.arg = group;
         int status = ed_park(&park);

@@ -1,18 +1,21 @@
 /* handle.c: call_soon, call_later and their handles; serial domains.
  *
  * Life       A handle is counted: the queue it is in (ready, timer, or a message on its way), and the caller if it asked.
- *            The callback runs once, or never once it was cancelled.
- * Threads    call_soon, call_later, call_at, cancel: the loop's worker. call_soon_threadsafe, release: any.
+ *            The callback runs once, or never once it was cancelled: PENDING goes to BEGUN or to CANCELLED.
+ *            A timer is stopped by its worker: elsewhere (a task that migrates has left it behind) a message does it.
+ * Threads    call_soon, call_later, call_at: the loop's worker. call_soon_threadsafe, cancel, release: any.
  * Tests      tests/task/handle_test.c, tests/contract/loop_test.c. */
 #include "task/task.h"
 
+enum state { PENDING, BEGUN, CANCELLED };
+
 struct eddy_handle {
     _Atomic unsigned references;
-    _Atomic bool cancelled;
-    bool begun; /* the worker's */
+    _Atomic uint32_t state; /* enum state: decides between the callback and a cancel */
+    bool timed;             /* (c) made by call_at or call_later */
     struct ed_call call;
-    struct ed_timer timer;
-    struct ed_message message;
+    struct ed_timer timer;     /* the worker's */
+    struct ed_message message; /* of call_soon_threadsafe, or of a timer's cancel */
     struct ed_worker *worker;
     eddy_loop *loop;       /* its domain, or NULL */
     eddy_context *context; /* the callback runs in it */
@@ -31,8 +34,8 @@ static void handle_run(struct ed_call *call) {
     eddy_handle *handle = ED_CONTAINER(call, struct eddy_handle, call);
     struct ed_worker *worker = handle->worker;
     bool over = ED_LOAD_RELAXED(&worker->sched->stopping); /* the run has ended: dropped, as loop.close() does */
-    if (!over && !ED_LOAD_RELAXED(&handle->cancelled)) {
-        handle->begun = true;
+    uint32_t pending = PENDING;
+    if (!over && ED_CAS(&handle->state, &pending, BEGUN)) {
         worker->call_loop = handle->loop;
         worker->call_context = &handle->context;
         int status = handle->fn(handle->arg);
@@ -67,6 +70,7 @@ static eddy_handle *handle_create(struct ed_worker *worker, eddy_loop *loop, edd
     eddy_handle *handle = ed_calloc(sizeof *handle);
     if (handle == NULL) return NULL;
     ED_STORE_RELAXED(&handle->references, shared ? 2 : 1);
+    ED_STORE_RELAXED(&handle->state, PENDING);
     handle->call.run = handle_run;
     handle->timer.fire = handle_fires;
     handle->worker = worker;
@@ -125,6 +129,7 @@ int eddy_call_at(eddy_loop *loop, int64_t when_ns, eddy_call_fn fn, void *arg, e
     eddy_handle *handle = handle_create(here, loop, fn, arg, handle_out != NULL);
     if (handle == NULL) return EDDY_ENOMEM;
     handle->when_ns = when_ns;
+    handle->timed = true;
     ed_timer_start(here, &handle->timer, when_ns);
     if (handle_out != NULL) *handle_out = handle;
     return 0;
@@ -136,15 +141,34 @@ int eddy_call_later(eddy_loop *loop, int64_t delay_ns, eddy_call_fn fn, void *ar
                         handle_out);
 }
 
-void eddy_handle_cancel(eddy_handle *handle) {
-    if (handle->begun || ED_EXCHANGE(&handle->cancelled, true)) return;
+static void stop_timer(eddy_handle *handle) {
     if (!ed_timer_armed(&handle->timer)) return; /* in ready: dropped when its turn comes */
-    if (handle->worker != ed_worker_current()) ED_PANIC("eddy_handle_cancel on a timer of another worker's loop");
     ed_timer_stop(&handle->timer);
     eddy_handle_release(handle);
 }
 
-bool eddy_handle_cancelled(const eddy_handle *handle) { return ED_LOAD_RELAXED((_Atomic bool *)&handle->cancelled); }
+static void cancel_arrives(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    eddy_handle *handle = ED_CONTAINER(message, struct eddy_handle, message);
+    stop_timer(handle);
+    eddy_handle_release(handle);
+}
+
+void eddy_handle_cancel(eddy_handle *handle) {
+    uint32_t pending = PENDING;
+    if (!ED_CAS(&handle->state, &pending, CANCELLED)) return;
+    if (handle->worker == ed_worker_current()) {
+        stop_timer(handle);
+    } else if (handle->timed) {
+        ED_ADD_RELAXED(&handle->references, 1);
+        handle->message.arrive = cancel_arrives;
+        if (ed_post(handle->worker, &handle->message) < 0) eddy_handle_release(handle); /* the run has ended */
+    }
+}
+
+bool eddy_handle_cancelled(const eddy_handle *handle) {
+    return ED_LOAD_RELAXED((_Atomic uint32_t *)&handle->state) == CANCELLED;
+}
 
 int64_t eddy_handle_when_ns(const eddy_handle *handle) { return handle->when_ns; }
 

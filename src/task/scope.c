@@ -5,6 +5,7 @@
  *            becomes EDDY_ETIMEDOUT (CPython's timeouts.Timeout).
  * Place      The first ED_SCOPES_INLINE lie in the strand, deeper ones on the heap. Tasks that run on one stack (direct
  *            awaits) share the strand's stack of scopes: the innermost belongs to the innermost task that has one.
+ * Moving     A task with an armed scope stays on its worker: the timer is that one's.
  * Threads    The host only.
  * Tests      tests/task/scope_test.c, tests/contract/timeout_test.c. */
 #include "task/task.h"
@@ -42,7 +43,7 @@ static void scope_arm(struct ed_scope *scope, int64_t timeout_ns) {
     if (timeout_ns == EDDY_FOREVER) return;
     int64_t now_ns = eddy_time_ns();
     scope->deadline_ns = timeout_ns > INT64_MAX - 1 - now_ns ? INT64_MAX - 1 : now_ns + timeout_ns;
-    if (!scope->due) ed_timer_start(scope->task->fiber->worker, &scope->timer, scope->deadline_ns);
+    if (!scope->due) ed_timer_start(ed_fiber_worker(ed_task_fiber(scope->task)), &scope->timer, scope->deadline_ns);
 }
 
 void eddy_timeout_push(int64_t timeout_ns) {

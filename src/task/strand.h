@@ -28,6 +28,7 @@ struct ed_strand {
     bool woken;                   /* ed_wake came */
     bool cancelled;               /* a request was delivered to this park */
     bool timed_out;
+    bool may_move;           /* what the park said */
     bool last_woken;         /* for ed_park_woken */
     bool scope_failed;       /* a scope found no memory: the next suspension says so */
     int status;              /* given to ed_wake */

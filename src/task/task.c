@@ -74,10 +74,12 @@ static void end(eddy_task *task, int status, eddy_value value) {
 void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
     struct ed_strand *strand = ed_strand_of(fiber);
     struct ed_scope *scope = strand->scope;
+    bool migrates = fiber->migrates;
+    fiber->migrates = (awaiter == NULL || migrates) && task->migration != EDDY_STAY;
     fiber->task = task;
-    task->fiber = fiber;
-    ed_count_add(&fiber->worker->counts.started, 1);
-    ed_tell(fiber->worker, awaiter != NULL ? ED_EVENT_DIRECT : ED_EVENT_START, task, 0, NULL);
+    ED_STORE_RELEASE(&task->fiber, fiber);
+    ed_count_add(&ed_fiber_worker(fiber)->counts.started, 1);
+    ed_tell(ed_fiber_worker(fiber), awaiter != NULL ? ED_EVENT_DIRECT : ED_EVENT_START, task, 0, NULL);
 
     eddy_value value = EDDY_NONE;
     int status;
@@ -98,6 +100,7 @@ void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
         ED_PANIC("task \"%s\" ended inside a timeout scope: call eddy_timeout_pop on every way out", name);
     }
     fiber->task = awaiter;
+    fiber->migrates = migrates;
     end(task, status, value);
 }
 
@@ -148,13 +151,15 @@ static uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker) {
     return ++worker->next_id;
 }
 
-/* Which domain and worker a spawn means; EDDY_EINVAL for a loop of another runtime. */
+/* Which domain and worker a spawn means; EDDY_EINVAL for a loop of another runtime, and for a task of a domain that asks
+ * to migrate. */
 static int place(struct ed_sched *sched, const eddy_task_options *options, eddy_loop **loop_io,
                  struct ed_worker **pinned_out) {
     if (options != NULL && options->loop != NULL) *loop_io = options->loop == EDDY_ANYWHERE ? NULL : options->loop;
     if (*loop_io != NULL && (*loop_io)->sched != sched) return EDDY_EINVAL;
     if (*loop_io != NULL && (*loop_io)->worker == NULL) *loop_io = NULL; /* the runtime's own: no domain */
     *pinned_out = *loop_io != NULL ? (*loop_io)->worker : NULL;
+    if (options != NULL && options->migrate == EDDY_MIGRATE && *pinned_out != NULL) return EDDY_EINVAL;
     return 0;
 }
 
@@ -174,7 +179,7 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     task->arg_allocated = false;
     task->start.stack_class = ED_STACK_64K;
     task->name[0] = '\0';
-    task->fiber = NULL;
+    ED_STORE_RELAXED(&task->fiber, NULL);
     task->waiting = false;
     ED_STORE_RELAXED(&task->request, 0);
     ED_STORE_RELAXED(&task->reason, NULL);
@@ -204,6 +209,13 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     return 0;
 }
 
+/* Whether a task may leave the worker it has started on; one that was sent to a worker stays unless it asks. */
+static enum eddy_migration migration(struct ed_sched *sched, bool pinned, const eddy_task_options *options) {
+    enum eddy_migration asked = options != NULL ? options->migrate : EDDY_MIGRATION_DEFAULT;
+    if (asked != EDDY_MIGRATION_DEFAULT) return asked;
+    return sched->migrate && !pinned ? EDDY_MIGRATION_DEFAULT : EDDY_STAY;
+}
+
 static void arrive_pinned(struct ed_message *message, struct ed_worker *worker) {
     eddy_task *task = ED_CONTAINER(message, struct eddy_task, message);
     (void)ed_start_push(worker, &task->start, true); /* pinned: needs no memory */
@@ -218,6 +230,7 @@ static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here,
     struct ed_worker *home = pinned != NULL ? pinned : here;
     ed_future_init(&task->future, home, loop, refs, ED_IS_TASK | flags | (elsewhere ? ED_MESSAGE : 0), destroy);
     if (options != NULL) task->future.drop = options->drop;
+    task->migration = (uint8_t)migration(home->sched, pinned != NULL, options);
     int status = task->group != NULL ? ed_group_add(task->group, task) : 0;
     bool added = task->group != NULL && status == 0;
     if (status == 0 && elsewhere) {

@@ -31,7 +31,9 @@ struct eddy_task {
     bool arg_allocated;        /* (c) arg is a copy on the heap */
     uint64_t id;               /* (c) */
 
-    struct ed_fiber *fiber;       /* (h) the stack it runs on */
+    /* (a) the stack it runs on, NULL before; written by who starts it */
+    _Atomic(struct ed_fiber *) fiber;
+    uint8_t migration;            /* (c) enum eddy_migration; DEFAULT: it may, and nobody asked for it */
     bool waiting;                 /* (h) parked, or below a task that runs on its stack */
     bool (*on_cancel)(void *);    /* (h) while waiting */
     void *on_cancel_arg;          /* (h) */
@@ -75,6 +77,9 @@ int64_t ed_tasks_left_behind(void); /* task handles not released when their runs
 int ed_tasks_worker_open(struct ed_worker *worker);
 void ed_tasks_worker_close(struct ed_worker *worker);
 static inline struct ed_tasks *ed_tasks_of(struct ed_sched *sched) { return sched->tasks; }
+
+/* Of a started task, on its host. */
+static inline struct ed_fiber *ed_task_fiber(eddy_task *task) { return ED_LOAD_RELAXED(&task->fiber); }
 
 /* slab.c: records. */
 eddy_task *ed_slab_get_from(struct ed_sched *sched,

@@ -11,6 +11,8 @@
  * Cancel     A request that came before the park is seen when the task has registered (the count is looked at again),
  *            and is delivered as if it came then: what is awaited is cancelled, or the fiber is queued behind what is
  *            ready, as CPython does.
+ * Moving     A task that may migrate leaves its host only when it is ready (sched/migrate.c): woken at a park that says
+ *            so, or put off. Then the switch returns on another worker: what was read of a worker before is void.
  * Threads    The host only, but for reads of the word.
  * Tests      tests/contract/task_test.c, loop_test.c, tests/task/wait_test.c, cancel_test.c; all others. */
 #include "task/task.h"
@@ -37,14 +39,33 @@ static void queue(struct ed_strand *strand) {
     if (!strand->fiber.queued) ed_fiber_ready(&strand->fiber);
 }
 
+/* Whether a fiber that is about to be ready may leave its worker: an armed scope keeps it. */
+static bool may_move(struct ed_strand *strand) {
+    if (ED_LIKELY(!strand->fiber.migrates)) return false;
+    for (struct ed_scope *scope = strand->scope; scope != NULL; scope = scope->outer)
+        if (ed_timer_armed(&scope->timer)) return false;
+    return true;
+}
+
+/* As queue(), for one that has been woken, or is past its deadline: nothing but its own timer is left of the park. */
+static void queue_done(struct ed_strand *strand) {
+    if (strand->fiber.queued) return;
+    if (strand->may_move && may_move(strand)) {
+        ed_timer_stop(&strand->timer);
+        ed_fiber_ready_movable(&strand->fiber);
+    } else {
+        ed_fiber_ready(&strand->fiber);
+    }
+}
+
 void ed_wake(struct ed_fiber *fiber, int status) {
     struct ed_strand *strand = ed_strand_of(fiber);
     ED_ASSERT(strand->parked);
     ED_ASSERT(!strand->woken);
     strand->woken = true;
     strand->status = status;
-    ed_tell(fiber->worker, ED_EVENT_WAKE, fiber->task, status, NULL);
-    queue(strand);
+    ed_tell(ed_fiber_worker(fiber), ED_EVENT_WAKE, fiber->task, status, NULL);
+    queue_done(strand);
 }
 
 static void deadline_called(struct ed_call *call) { queue(ED_CONTAINER(call, struct ed_strand, deadline_call)); }
@@ -54,13 +75,13 @@ static void deadline_called(struct ed_call *call) { queue(ED_CONTAINER(call, str
 static void deadline_passed(struct ed_timer *timer) {
     struct ed_strand *strand = ED_CONTAINER(timer, struct ed_strand, timer);
     strand->timed_out = true;
-    ed_tell(strand->fiber.worker, ED_EVENT_DUE, strand->fiber.task, 0, NULL);
+    ed_tell(ed_fiber_worker(&strand->fiber), ED_EVENT_DUE, strand->fiber.task, 0, NULL);
     if (strand->fiber.queued) return;
     if (((eddy_task *)strand->fiber.task)->future.loop == NULL) {
-        queue(strand);
+        queue_done(strand);
     } else {
         strand->deadline_call.run = deadline_called;
-        ed_call_soon(strand->fiber.worker, &strand->deadline_call);
+        ed_call_soon(ed_fiber_worker(&strand->fiber), &strand->deadline_call);
     }
 }
 
@@ -78,8 +99,8 @@ void ed_cancel_deliver(eddy_task *task) {
     /* The bit goes first: a request that comes while this one is passed on is one of its own. Taken back already: nothing
      * is left to deliver. */
     if (!(ED_AND(&task->future.word, ~ED_CANCEL) & ED_CANCEL)) return;
-    struct ed_strand *strand = ed_strand_of(task->fiber);
-    struct ed_worker *worker = task->fiber->worker;
+    struct ed_strand *strand = ed_strand_of(ed_task_fiber(task));
+    struct ed_worker *worker = ed_fiber_worker(&strand->fiber);
     ed_tell(worker, ED_EVENT_DELIVER, task, 0, NULL);
     if (task->on_cancel != NULL) {
         uint64_t outer = worker->request;
@@ -121,22 +142,23 @@ int ed_park(const struct ed_park *park) {
         return eddy_fail(EDDY_ENOMEM, "no memory for a timeout scope");
     }
     strand->parked = true;
+    strand->may_move = park->move;
     wait_begin(task, park->reason, park->on_cancel, park->arg);
     if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
     if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
     if (park->yield) {
         strand->woken = true;
         strand->status = 0;
-        queue(strand);
+        queue_done(strand);
     } else if (park->deadline_ns != INT64_MAX) {
         strand->timer.fire = deadline_passed;
-        ed_timer_start(fiber->worker, &strand->timer, park->deadline_ns);
+        ed_timer_start(ed_fiber_worker(fiber), &strand->timer, park->deadline_ns);
     }
 
-    ed_tell(fiber->worker, ED_EVENT_PARK, task, 0, park->reason);
+    ed_tell(ed_fiber_worker(fiber), ED_EVENT_PARK, task, 0, park->reason);
     ED_CHAOS(PARK);
     ed_fiber_suspend(fiber);
-    ed_tell(fiber->worker, ED_EVENT_RESUME, task, 0, park->reason);
+    ed_tell(ed_fiber_worker(fiber), ED_EVENT_RESUME, task, 0, park->reason);
 
     ed_timer_stop(&strand->timer);
     strand->parked = false;
@@ -152,13 +174,16 @@ bool ed_park_woken(void) { return ed_strand_of(ed_fiber_current())->last_woken; 
 
 void ed_count_io(void) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (fiber != NULL && ed_count_call(fiber->worker)) ed_attend(fiber->worker, fiber);
+    if (fiber != NULL && ed_count_call(ed_fiber_worker(fiber))) ed_attend(ed_fiber_worker(fiber), fiber, false);
 }
 
 /* Outside domains every await counts, so that a task that awaits what is done cannot hold its worker. */
 static void count_await(struct ed_fiber *fiber, eddy_task *task) {
-    if (task->future.loop == NULL && ed_count_call(fiber->worker)) ed_attend(fiber->worker, fiber);
+    struct ed_worker *worker = ed_fiber_worker(fiber);
+    if (task->future.loop == NULL && ed_count_call(worker)) ed_attend(worker, fiber, may_move(ed_strand_of(fiber)));
 }
+
+void ed_count_await(struct ed_fiber *fiber) { count_await(fiber, fiber->task); }
 
 /* ---- await --------------------------------------------------------------------------------------- */
 
@@ -172,20 +197,21 @@ static int read_result(eddy_future *future, eddy_value *value_out) {
     return status;
 }
 
-int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),
-                    void *arg) {
+/* What the hook says of a park: reason, on_cancel, arg, move. */
+static int await(eddy_future *future, eddy_value *value_out, const struct ed_park *hook) {
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber == NULL) return EDDY_EWRONGTHREAD;
     struct ed_strand *strand = ed_strand_of(fiber);
     if (!ed_future_is_done(future)) {
-        strand->waiter.worker = fiber->worker;
+        strand->waiter.worker = ed_fiber_worker(fiber);
         strand->waiter.arrive = strand_arrive;
         if (ed_future_link(future, &strand->waiter)) {
-            struct ed_park park = {.reason = reason, .deadline_ns = INT64_MAX, .on_cancel = on_cancel, .arg = arg};
+            struct ed_park park = *hook;
+            park.deadline_ns = INT64_MAX;
             int status = ed_park(&park);
             while (status < 0 && !strand->last_woken && !ed_future_unlink(future, &strand->waiter)) {
                 /* TAKEN: it is on its way here. Nothing else may wake this park. */
-                park = (struct ed_park){.reason = reason, .deadline_ns = INT64_MAX};
+                park.on_cancel = NULL;
                 (void)ed_park(&park); /* a second request meanwhile is this one's delivery */
             }
             if (status < 0) return status;
@@ -194,28 +220,35 @@ int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reas
     return read_result(future, value_out);
 }
 
+int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),
+                    void *arg) {
+    return await(future, value_out, &(struct ed_park){.reason = reason, .on_cancel = on_cancel, .arg = arg});
+}
+
 int eddy_await(eddy_future *future, eddy_value *value_out) {
     struct ed_fiber *fiber = ed_fiber_current();
     if (ED_UNLIKELY(fiber == NULL)) return EDDY_EWRONGTHREAD;
     eddy_task *task = fiber->task;
     if (ED_UNLIKELY(future == &task->future)) return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
-    if (ED_UNLIKELY(future->sched != fiber->worker->sched)) /* F4 */
+    if (ED_UNLIKELY(future->sched != ed_fiber_worker(fiber)->sched)) /* F4 */
         return eddy_fail(EDDY_ESTATE, "the future belongs to another runtime");
     count_await(fiber, task);
     if (!ed_future_is_done(future) && (ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) &&
         ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future)) {
         if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED; /* came after it had ended */
     }
-    return ed_await_hooked(future, value_out, "await", ed_cancel_future, future);
+    const struct ed_park hook = {.reason = "await", .on_cancel = ed_cancel_future, .arg = future, .move = true};
+    return await(future, value_out, &hook);
 }
 
 bool ed_task_run_direct(eddy_task *child, const char *reason, bool (*on_cancel)(void *), void *arg) {
     struct ed_fiber *fiber = ed_fiber_current();
     struct ed_strand *strand = ed_strand_of(fiber);
-    struct ed_worker *worker = fiber->worker;
+    struct ed_worker *worker = ed_fiber_worker(fiber); /* until the child is entered */
     eddy_task *task = fiber->task;
     if (!worker->sched->direct_await || task->future.loop != NULL || child->future.loop != NULL ||
-        child->start.stack_class > fiber->stack.class_ || strand->scope_failed || child->future.sched != worker->sched)
+        child->start.stack_class > fiber->stack.class_ || strand->scope_failed ||
+        child->future.sched != worker->sched || (child->migration == EDDY_MIGRATE && !fiber->migrates))
         return false;
     enum ed_start_state state = ed_start_state(ED_LOAD_RELAXED(&child->start.word));
     if (state != ED_START_NEW_OWN && state != ED_START_NEW_SHARED) return false;
@@ -242,7 +275,8 @@ bool ed_task_run_direct(eddy_task *child, const char *reason, bool (*on_cancel)(
 /* ---- sleep --------------------------------------------------------------------------------------- */
 
 int eddy_yield(void) {
-    return ed_park(&(struct ed_park){.reason = "yield", .deadline_ns = INT64_MAX, .yield = true}); /* T10 */
+    return ed_park(
+        &(struct ed_park){.reason = "yield", .deadline_ns = INT64_MAX, .yield = true, .move = true}); /* T10 */
 }
 
 int64_t eddy_time_ns(void) {
@@ -256,7 +290,7 @@ int64_t eddy_time_ns(void) {
 }
 
 int eddy_sleep_until(int64_t deadline_ns) {
-    int status = ed_park(&(struct ed_park){.reason = "sleep", .deadline_ns = deadline_ns});
+    int status = ed_park(&(struct ed_park){.reason = "sleep", .deadline_ns = deadline_ns, .move = true});
     return status == EDDY_ETIMEDOUT ? 0 : status;
 }
 

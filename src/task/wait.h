@@ -12,6 +12,9 @@ struct ed_park {
     bool (*on_cancel)(void *arg);
     void *arg;
     bool yield; /* queued at once, behind what is ready */
+    /* Woken, or past its deadline, the task may go on on another worker: nothing of it is registered anywhere then, and
+     * the caller has kept nothing of the worker it was on. Cancelled it stays. Where in doubt: false. */
+    bool move;
 };
 
 /* The running stack; NULL outside a task. */
@@ -23,16 +26,19 @@ struct ed_fiber *ed_fiber_current(void);
 int ed_park(const struct ed_park *park);
 bool ed_park_woken(void);
 
-/* Wakes a parked fiber, at most once a park. Only on fiber->worker. */
+/* Wakes a parked fiber, at most once a park. Only on its host. */
 void ed_wake(struct ed_fiber *fiber, int status);
 
 /* As eddy_await, never on the awaiter's stack, with a cancel rule of its own; NULL: wake with EDDY_ECANCELED and leave
- * the future alone. */
+ * the future alone. The task goes on on the same worker. */
 int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),
                     void *arg);
 
-/* Counts an I/O call of the running task; visits the scheduler first when it is time. */
+/* Counts an I/O call of the running task; visits the scheduler first when it is time. It goes on on the same worker. */
 void ed_count_io(void);
+/* Counts an await of the running task, or a call of sync/, outside domains; visits the scheduler first when it is time,
+ * and may go on on another worker. */
+void ed_count_await(struct ed_fiber *fiber);
 
 /* Whether a request is pending for `task`; delivered with `take`. Host only. */
 bool ed_cancel_pending(eddy_task *task, bool take);

@@ -11,7 +11,8 @@ struct test_how {
     int workers; /* 0 in a UNIT */
     uint64_t seed;
     bool simulated;
-    bool serial; /* in a serial domain */
+    bool serial;  /* in a serial domain */
+    bool migrate; /* each started task that may change workers does, whenever it may */
 };
 
 /* All tests, in no order. */

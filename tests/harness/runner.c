@@ -66,7 +66,7 @@ static struct {
     int workers;   /* 0: 1, 2 and 8                */
     uint64_t seed; /* 0: the default ones          */
     int seeds, repeat, jobs;
-    bool planted, units, list, times, simulated_only, serial_only, verbose;
+    bool planted, units, list, times, simulated_only, serial_only, migrate, verbose;
     const char *scripts, *bin, *variant, *under, *exact, *program;
 } options = {.seeds = SEEDS_DEFAULT, .repeat = 1, .jobs = JOBS_DEFAULT, .units = true, .variant = "plain"};
 
@@ -107,8 +107,10 @@ static void add_run(struct run run) {
 /* Of one test: on the first so many numbers of workers, and on the simulator with so many seeds. */
 static void add_runs(const struct run *from, int sizes, int seeds) {
     static const int workers[] = {1, 2, 8};
+    if (options.migrate && from->how.serial) return; /* domains stay where they are */
     for (int i = 0; i < sizes && !options.simulated_only; i++) {
         if (options.workers != 0 && i > 0) break;
+        if (options.migrate && options.workers == 0 && workers[i] == 1) continue; /* there is nowhere to go */
         struct run run = *from;
         run.how.workers = options.workers ? options.workers : workers[i];
         run.name = need(strdup(from->name));
@@ -132,6 +134,7 @@ static void add_test(const struct test_case *test) {
     if (test->planted != options.planted || !chosen(name)) return;
     struct run run = {.test = test, .name = name, .limit_s = test->limit_s ? test->limit_s : LIMIT_S_DEFAULT};
     run.how.seed = options.seed ? options.seed : 1;
+    run.how.migrate = options.migrate;
     if (test->kind == TEST_KIND_UNIT) {
         run.name = need(strdup(name));
         add_run(run);
@@ -200,11 +203,12 @@ static void choose(void) {
 /* ------------------------------------------------------------------ telling */
 
 static void describe(const struct run *run, char *text, size_t bytes) {
-    const char *serial = run->how.serial ? "serial, " : "";
+    const char *serial = run->how.serial ? "serial, " : "", *migrating = run->how.migrate ? ", migrating" : "";
     if (run->how.simulated)
-        snprintf(text, bytes, "%s [%ssimulated, seed %llu]", run->name, serial, (unsigned long long)run->how.seed);
+        snprintf(text, bytes, "%s [%ssimulated, seed %llu%s]", run->name, serial, (unsigned long long)run->how.seed,
+                 migrating);
     else if (run->how.workers > 0)
-        snprintf(text, bytes, "%s [%sworkers %d]", run->name, serial, run->how.workers);
+        snprintf(text, bytes, "%s [%sworkers %d%s]", run->name, serial, run->how.workers, migrating);
     else
         snprintf(text, bytes, "%s", run->name);
 }
@@ -245,6 +249,7 @@ static void tell_failure(const struct run *run, const char *why) {
     if (run->how.workers > 0 && !run->how.simulated) printf(" --workers %d", run->how.workers);
     if (run->how.simulated) printf(" --simulated");
     if (run->how.serial) printf(" --serial");
+    if (run->how.migrate) printf(" --migrate");
     if (run->test != NULL && run->test->kind != TEST_KIND_UNIT)
         printf(" --seed %llu", (unsigned long long)run->how.seed);
     printf("\n\n");
@@ -286,6 +291,7 @@ static void start(struct run *run) {
         argv[argc++] = seed;
         if (run->how.simulated) argv[argc++] = "--simulated";
         if (run->how.serial) argv[argc++] = "--serial";
+        if (run->how.migrate) argv[argc++] = "--migrate";
     }
     argv[argc] = NULL;
     environment(run);
@@ -522,6 +528,7 @@ static const char usage[] =
     "  --seed S         this seed only;  --seeds N: seeds 1 to N on the simulator (10)\n"
     "  --simulated      on the simulator only\n"
     "  --serial         in serial domains only\n"
+    "  --migrate        every started task that may change workers does so whenever it may\n"
     "  --repeat K       all of it K times\n"
     "  --jobs N         N at a time (3)\n"
     "  --times          list the slowest\n"
@@ -587,6 +594,8 @@ static void read_arguments(int argc, char **argv) {
             options.simulated_only = true;
         else if (strcmp(word, "--serial") == 0)
             options.serial_only = true;
+        else if (strcmp(word, "--migrate") == 0)
+            options.migrate = true;
         else if (strcmp(word, "--verbose") == 0)
             options.verbose = true;
         else if (strcmp(word, "--help") == 0) {
@@ -610,6 +619,7 @@ static int run_exact(void) {
         struct test_how how = {.workers = options.workers, .seed = options.seed ? options.seed : 1};
         how.simulated = options.simulated_only;
         how.serial = options.serial_only;
+        how.migrate = options.migrate;
         if (test->kind == TEST_KIND_UNIT)
             how.workers = 0;
         else if (how.workers == 0)

@@ -41,6 +41,8 @@
 int64_t ed_tasks_left_behind(void);
 /* The runtime's answer to "can anything but the caller still run?" */
 void ed_test_until_quiet(void);
+/* The calling task migrates no more. */
+void ed_test_stay(void);
 #endif
 
 static struct test_case *all;           /* written before main                  */
@@ -60,6 +62,7 @@ int test_workers(void) { return how_now.workers; }
 uint64_t test_seed(void) { return how_now.seed; }
 bool test_simulated(void) { return how_now.simulated; }
 bool test_serial(void) { return how_now.serial; }
+bool test_migrates(void) { return how_now.migrate; }
 const char *test_status(int status) { return eddy_status_name(status); }
 
 #if defined(__has_feature)
@@ -113,11 +116,10 @@ static void print_where(void) {
     fprintf(stderr, "  test   %s.%s", current->suite, current->name);
     if (how_now.serial) fprintf(stderr, ", serial");
     if (how_now.simulated)
-        fprintf(stderr, ", simulated, seed %llu\n", (unsigned long long)how_now.seed);
+        fprintf(stderr, ", simulated, seed %llu", (unsigned long long)how_now.seed);
     else if (how_now.workers > 0)
-        fprintf(stderr, ", workers %d, seed %llu\n", how_now.workers, (unsigned long long)how_now.seed);
-    else
-        fprintf(stderr, "\n");
+        fprintf(stderr, ", workers %d, seed %llu", how_now.workers, (unsigned long long)how_now.seed);
+    fprintf(stderr, how_now.migrate ? ", migrating\n" : "\n");
 }
 
 _Noreturn void test_fail(const char *file, int line, const char *format, ...) {
@@ -207,6 +209,12 @@ const struct test_report *test_report_take(const char *file, int line, int kind,
         test_fail(file, line, "report: want kind %d, status %d, got kind %d, status %d: %s", kind, status, report->kind,
                   report->status, report->message);
     return report;
+}
+
+void test_stay(void) {
+#ifdef HAS_RUNTIME
+    ed_test_stay();
+#endif
 }
 
 /* ------------------------------------------------------------------ what is left */
@@ -319,6 +327,9 @@ int test_run_here(const struct test_case *test, struct test_how how) {
         for (char *word = strtok_r(words, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
             if (test_under(word)) test_skip("not under %s", word);
     }
+#ifdef HAS_SIMULATOR
+    ed_runtime_migrate_always(how.migrate);
+#endif
     prime_libuv();
     fds_read(&before);
 

@@ -95,6 +95,7 @@ int test_workers(void);    /* workers of the runtime; 1 on the single-threaded d
 uint64_t test_seed(void);  /* same seed, same random choices; 1 unless asked otherwise             */
 bool test_simulated(void); /* on the single-threaded driver                                        */
 bool test_serial(void);    /* in a serial domain                                                   */
+bool test_migrates(void);  /* with --migrate: tasks, the body's too, change workers when they may   */
 /* Built with or run under: "thread", "address", "valgrind", "qemu". */
 bool test_under(const char *tool);
 /* `n` for plain runs; a tenth of it, at least 1, where a tool makes everything ten times slower. */
@@ -113,6 +114,10 @@ struct test_report {
 #define TAKE_REPORT(kind, status) test_report_take(__FILE__, __LINE__, (kind), (status))
 const struct test_report *test_report_take(const char *file, int line, int kind, int status);
 int test_reports_left(void); /* not taken yet */
+
+/* With --migrate: the calling task stays on its worker from now on, the body's on worker 0 if it has not waited yet. For
+ * claims about one certain worker. */
+void test_stay(void);
 
 /* ------------------------------------------------------------------ helpers */
 

@@ -18,7 +18,9 @@ struct pair {
     int other;            /* the other one, plain          */
 };
 
+/* The caller stays where the handle is. */
 static struct pair pair_open(void) {
+    test_stay();
     int fds[2];
     EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
     struct pair pair = {.other = fds[1]};
@@ -171,6 +173,7 @@ TEST(poll, notify_runs_once) {
 
 /* libuv says EBADF for a reset connection and disarms the handle; the system call knows the error. */
 TEST(poll, error_condition_wakes_and_the_socket_tells) {
+    test_stay();
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t bytes = sizeof address;

@@ -90,7 +90,7 @@ static struct {
     unsigned blocks_count;
     struct {
         uintptr_t start, end;
-    } figures[8];
+    } figures[16];
     unsigned figures_count;
     struct {
         uintptr_t address;

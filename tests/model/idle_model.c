@@ -1,6 +1,6 @@
 /* idle_model.c: no wake-up is lost and no searcher's token: real workers (worker.c's pass, idle.c, steal.c) fall asleep
  * while messages are posted and tasks published. A task's body "runs for ever", so its worker can take nothing else.
- * Sources src/sched/worker.c src/sched/idle.c src/sched/steal.c src/lockfree/deque.c
+ * Sources src/sched/worker.c src/sched/migrate.c src/sched/idle.c src/sched/steal.c src/lockfree/deque.c
  * Smaller src/lockfree/deque.c s/FIRST_CAPACITY = 64/FIRST_CAPACITY = 4/ */
 #include "explorer.h"
 #include "sched/sched.h"

@@ -39,8 +39,12 @@ void ed_fiber_ready(struct ed_fiber *fiber) {
     ED_ASSERT(!fiber->queued);
     fiber->queued = true;
 }
+struct ed_sched *ed_sched_visited(void) {
+    return NULL;
+}
+void ed_fiber_ready_movable(struct ed_fiber *fiber) { ed_fiber_ready(fiber); } /* nobody moves here: migrate_model.c */
 void ed_fiber_suspend(struct ed_fiber *fiber) {
-    struct ed_worker *worker = fiber->worker;
+    struct ed_worker *worker = ed_fiber_worker(fiber);
     worker->running = NULL;
     while (!fiber->queued) {
         model_wait(has_messages, worker);
@@ -56,7 +60,9 @@ int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned)
     return 0;
 }
 void ed_start_trim(struct ed_worker *worker) { (void)worker; }
-void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber) { (void)worker, (void)fiber; }
+void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber, bool may_move) {
+    (void)worker, (void)fiber, (void)may_move;
+}
 void ed_publish(struct ed_worker *worker, uint64_t keep) { (void)worker, (void)keep; }
 void ed_ready_entry(struct ed_worker *worker, struct ed_entry *entry, enum ed_entry_kind kind) {
     (void)worker, (void)entry, (void)kind;
@@ -71,6 +77,13 @@ void ed_report(struct ed_sched *of, const eddy_report *report) { (void)of, (void
 void ed_report_task(struct ed_sched *of, enum eddy_report_kind kind, eddy_task *whose, const char *message, int status,
                     const eddy_error *error) {
     (void)of, (void)kind, (void)whose, (void)message, (void)status, (void)error;
+}
+/* No locals are set here. */
+void eddy_context_release(eddy_context *context) { (void)context; }
+eddy_context *eddy_context_share(eddy_context *context) { return context; }
+eddy_context **ed_context_of_thread(void) {
+    static eddy_context *none;
+    return &none;
 }
 /* Records are really freed, so that a late access is seen. */
 eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {
@@ -98,7 +111,9 @@ static void setup(void) {
         worker->sched = sched;
         worker->budget = 1000;
         ed_inbox_init(&worker->inbox);
-        strands[i].fiber.worker = worker;
+        ED_STORE_RELAXED(&strands[i].fiber.worker, worker);
+        model_figures(&strands[i].fiber.worker,
+                      sizeof strands[i].fiber.worker); /* nobody moves here: migrate_model.c */
         strands[i].fiber.stack.class_ = ED_STACK_64K;
         model_name(&worker->inbox.head, inboxes[i]);
         model_figures(&worker->counts, sizeof worker->counts);

@@ -62,7 +62,8 @@ static inline void crowd_join(struct crowd *crowd) {
 
 /* Cancels a task while what it waits for is in its worker's inbox, and sees to it that the cancel comes first.
  * Method: a task on the same worker keeps that worker busy, so that it cannot look at its inbox, until `give(arg)` has
- * been called on another one; then it cancels. Needs two workers; `victim` sits on worker 1, the caller on 0. */
+ * been called on another one; then it cancels. Needs two workers; `victim` sits on worker 1, the caller on 0, where it
+ * stays (test_stay). */
 struct crowd_ambush {
     eddy_task *victim;
     _Atomic bool ready, given;

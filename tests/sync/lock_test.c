@@ -129,6 +129,7 @@ static void unlock(void *lock) { EXPECT_OK(eddy_lock_unlock(lock)); }
 
 TEST(lock, waiter_cancelled_while_the_lock_is_on_its_way_hands_it_on) {
     if (test_workers() < 2) return;
+    test_stay();
     for (int round = 0; round < 50; round++) {
         struct line line = {.lock = eddy_lock_create()};
         struct crowd crowd = {.count = 0};

@@ -310,6 +310,7 @@ static void get_one(void *queue) {
 
 TEST(queue, cancel_while_the_right_is_on_its_way) {
     if (test_workers() < 2) return;
+    test_stay();
     for (int round = 0; round < 50; round++) {
         eddy_queue *queue = eddy_queue_create(1, NULL);
         struct crowd crowd = {.count = 0};

@@ -135,6 +135,7 @@ static void post(void *semaphore) { eddy_semaphore_post(semaphore); }
 
 TEST(semaphore, waiter_cancelled_while_its_slot_is_on_its_way_hands_it_on) {
     if (test_workers() < 2) return;
+    test_stay();
     for (int round = 0; round < 50; round++) {
         struct line line = {.semaphore = eddy_semaphore_create(0)};
         struct crowd crowd = {.count = 0};
