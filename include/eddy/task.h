@@ -248,7 +248,8 @@ typedef struct eddy_result {
  *  @return         0, or the first failure as soon as there is one: the others keep running, and their
  *                  later failures count as retrieved. A cancelled child is a failure EDDY_ECANCELED.
  *                  EDDY_ENOMEM: nothing was waited for.
- *  Suspends: unless count is 0. Cancellation point: when it suspends; every unfinished child is cancelled.
+ *  Suspends: unless its result is known, because count is 0, all are done, or one that is done has failed.
+ *  Cancellation point: when it suspends; every unfinished child is cancelled.
  *  Source: asyncio.gather. */
 EDDY_API int eddy_gather(eddy_future *const *futures, size_t count, eddy_result *results) EDDY_SUSPENDS;
 /** Waits for all to end whatever they end with; each status is in `results`. @return 0, EDDY_ECANCELED
@@ -264,7 +265,7 @@ enum eddy_wait_when {
  *  @param done_out  `count` entries or NULL: which are done.
  *  @return          How many are done (0 or more), EDDY_EINVAL for count 0, EDDY_ECANCELED (the set is left
  *                   alone), EDDY_ENOMEM.
- *  Suspends: unless `when` holds already. Cancellation point: when it suspends. Source: asyncio.wait. */
+ *  Suspends: always, also when `when` holds already. Cancellation point. Source: asyncio.wait. */
 EDDY_API int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enum eddy_wait_when when,
                        bool *done_out) EDDY_SUSPENDS;
 

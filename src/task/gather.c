@@ -57,13 +57,11 @@ static struct many *many_create(eddy_future *const *futures, size_t count, eddy_
     return many;
 }
 
-static void many_start(struct many *many) {
-    many->references += many->count;
-    for (size_t i = 0; i < many->count; i++) {
-        struct ed_callback *callback = many->children[i].callback;
-        many->children[i].callback = NULL;
-        ed_callback_start(callback);
-    }
+static void child_start(struct many *many, struct child *child) {
+    struct ed_callback *callback = child->callback;
+    child->callback = NULL;
+    many->references++;
+    ed_callback_start(callback);
 }
 
 /* ---- gather --------------------------------------------------------------------------------------- */
@@ -88,10 +86,25 @@ static int gather_child_done(eddy_future *future, void *arg) {
 static bool gather_cancelled(void *arg) {
     struct many *many = arg;
     bool asked = false;
+    if (ed_future_is_done(many->outer)) return false; /* the caller is on its way */
     for (size_t i = 0; i < many->count; i++)
         if (eddy_cancel(many->children[i].future)) asked = true;
     if (asked) many->requested = true;
     return asked;
+}
+
+/* What is done already counts at once, after the others have their callbacks: a gather may be done before it waits. */
+static void gather_start(struct many *many) {
+    for (size_t i = 0; i < many->count; i++)
+        if (!ed_future_is_done(many->children[i].future)) child_start(many, &many->children[i]);
+    for (size_t i = 0; i < many->count; i++) {
+        struct child *child = &many->children[i];
+        if (child->callback == NULL) continue;
+        ed_callback_discard(child->callback);
+        child->callback = NULL;
+        many->references++;
+        (void)gather_child_done(child->future, many);
+    }
 }
 
 static int gather(eddy_future *const *futures, size_t count, eddy_result *results, bool all) {
@@ -106,7 +119,7 @@ static int gather(eddy_future *const *futures, size_t count, eddy_result *result
         many_release(many);
         return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);
     }
-    many_start(many);
+    gather_start(many);
     int status = ed_await_hooked(many->outer, NULL, "gather", gather_cancelled, many);
     if (status >= 0 && results != NULL)
         for (size_t i = 0; i < count; i++) {
@@ -132,7 +145,10 @@ static bool is_failure(eddy_future *future) { return future->status < 0 && !eddy
 static int wait_child_done(eddy_future *future, void *arg) {
     struct many *many = arg;
     many->pending--;
-    if (is_failure(future)) many->failed++;
+    if (is_failure(future)) {
+        many->failed++;
+        if (many->on_failure && many->pending > 0) (void)eddy_future_error(future); /* looked at, as CPython does */
+    }
     bool enough = many->count - many->pending >= many->needed || (many->on_failure && many->failed > 0);
     if (enough && many->waiter != NULL) {
         struct ed_fiber *waiter = many->waiter;
@@ -156,29 +172,19 @@ int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enu
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber == NULL) return EDDY_EWRONGTHREAD;
     if (count == 0 || count > INT32_MAX) return eddy_fail(EDDY_EINVAL, "eddy_wait needs at least one future");
-    size_t done = 0, failed = 0, needed = when == EDDY_FIRST_COMPLETED ? 1 : count;
-    for (size_t i = 0; i < count; i++) {
-        if (!ed_future_is_done(futures[i])) continue;
-        done++;
-        if (is_failure(futures[i])) failed++;
-    }
-    int status = 0;
-    if (done < needed && !(when == EDDY_FIRST_EXCEPTION && failed > 0)) {
-        struct many *many = many_create(futures, count, wait_child_done);
-        if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to wait for %zu futures", count);
-        many->needed = needed;
-        many->on_failure = when == EDDY_FIRST_EXCEPTION;
-        many->waiter = fiber;
-        many_start(many);
-        int64_t now_ns = timeout_ns == EDDY_FOREVER ? 0 : eddy_time_ns();
-        int64_t deadline_ns = timeout_ns >= INT64_MAX - now_ns ? INT64_MAX : now_ns + (timeout_ns > 0 ? timeout_ns : 0);
-        status = ed_park(&(struct ed_park){.reason = "wait", .deadline_ns = deadline_ns});
-        wait_forget(many, futures);
-        many_release(many);
-        if (status == EDDY_ETIMEDOUT) status = 0; /* G4: never a failure */
-        if (status < 0) return status;
-    }
-    done = 0;
+    struct many *many = many_create(futures, count, wait_child_done);
+    if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to wait for %zu futures", count);
+    many->needed = when == EDDY_FIRST_COMPLETED ? 1 : count;
+    many->on_failure = when == EDDY_FIRST_EXCEPTION;
+    many->waiter = fiber;
+    for (size_t i = 0; i < count; i++) child_start(many, &many->children[i]);
+    int64_t now_ns = timeout_ns == EDDY_FOREVER ? 0 : eddy_time_ns();
+    int64_t deadline_ns = timeout_ns >= INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
+    int status = ed_park(&(struct ed_park){.reason = "wait", .deadline_ns = deadline_ns});
+    wait_forget(many, futures);
+    many_release(many);
+    if (status < 0 && status != EDDY_ETIMEDOUT) return status; /* G4: time that is over is no failure */
+    size_t done = 0;
     for (size_t i = 0; i < count; i++) {
         bool is = ed_future_is_done(futures[i]);
         if (done_out != NULL) done_out[i] = is;

@@ -23,7 +23,8 @@ struct ed_group {
     enum state state;                  /* under lock */
     bool aborting;                     /* under lock */
     bool parked;                       /* under lock */
-    bool parent_requested;             /* under lock: the group cancelled the parent */
+    bool parent_requested;             /* under lock: a failure made the group cancel the parent */
+    bool parent_cancelled;             /* under lock: eddy_group_cancel did */
     bool outside;                      /* the parent's: a cancel came while it was in the exit */
     size_t count;                      /* under lock: children not ended */
     unsigned errors_lost;              /* under lock: details that found no memory */
@@ -133,7 +134,7 @@ void eddy_group_cancel(eddy_group *handle) {
     bool first = !group->aborting && group->state != ENDED;
     if (first) group->aborting = true;
     bool parent = first && group->state == BODY;
-    if (parent) group->parent_requested = ed_cancel_ask(group->parent);
+    if (parent) group->parent_cancelled = ed_cancel_ask(group->parent);
     ed_spinlock_unlock(&group->lock);
     if (first) cancel_children(group);
     if (parent) ed_cancel_route(group->parent);
@@ -165,7 +166,8 @@ void ed_group_child_done(struct ed_group *group, eddy_task *task) {
     if (failed && (error == NULL || !ed_error_add_child(group->error, error))) group->errors_lost++;
     bool first = failed && !group->aborting;
     if (first) group->aborting = true;
-    bool parent = first && group->state == BODY;
+    /* In the exit a domain's parent is asked as well, and looks around in a step of its own, as CPython has it. */
+    bool parent = first && (group->state == BODY || group->parent->future.loop != NULL);
     if (parent) group->parent_requested = ed_cancel_ask(group->parent);
     bool wake = group->count == 0 && group->parked;
     if (wake) group->parked = false;
@@ -276,14 +278,15 @@ int eddy_group_exit(eddy_group *handle, int status) {
         ED_PANIC("eddy_group_exit called twice");
     }
     group->state = EXITING;
-    bool requested = group->parent_requested;
+    bool cancelled = group->parent_cancelled;
     ed_spinlock_unlock(&group->lock);
 
     bool propagate = status == EDDY_ECANCELED;
-    if (requested && eddy_task_uncancel(parent) == 0) propagate = false; /* TG4 */
+    if (cancelled && eddy_task_uncancel(parent) == 0) propagate = false; /* TG8 */
     if (status < 0 && abort_begin(group)) cancel_children(group);
     exit_wait(group);
     if (group->outside) propagate = true;
+    if (group->parent_requested) (void)eddy_task_uncancel(parent); /* TG4: there is a failure, which wins */
 
     handle->record = NULL;
     eddy_error *error = group->error;

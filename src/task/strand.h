@@ -9,13 +9,14 @@
 
 struct ed_scope {
     struct ed_timer timer;
+    eddy_handle *call;      /* in a domain: the deadline has passed, and this is queued */
     struct ed_scope *outer; /* the scope that this one lies in */
     eddy_task *task;
     int64_t timeout_ns;       /* as pushed: for the report */
     int64_t deadline_ns;      /* EDDY_FOREVER: none */
     unsigned requests_before; /* cancel requests that others had made */
     bool expired;
-    bool due; /* delay <= 0: expires at the first suspension */
+    bool due; /* delay <= 0, outside domains: expires at the first suspension */
     bool allocated;
 };
 

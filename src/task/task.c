@@ -50,6 +50,11 @@ static void end(eddy_task *task, int status, eddy_value value) {
     struct ed_worker *worker = ed_worker_current();
     ed_count_add(&worker->counts.ended, 1);
     ed_tell(worker, ED_EVENT_END, task, status, NULL);
+    if (group != NULL && future->loop != NULL) { /* in a domain its group hears of it in a step of its own, before all
+                                                  * others that wait for it, as in asyncio */
+        task->group_call.run = tell_group;
+        ed_call_soon(worker, &task->group_call);
+    }
     if (status < 0) {
         ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, how);
     } else if (!ed_future_finish(future, 0, 0,
@@ -59,11 +64,7 @@ static void end(eddy_task *task, int status, eddy_value value) {
         future->status = EDDY_ECANCELED;
         ed_future_finish(future, ED_CANCELLED, ED_CANCEL, how);
     }
-    if (group == NULL) return;
-    if (future->loop != NULL) { /* in a domain its group hears of it in a step of its own, as in asyncio */
-        task->group_call.run = tell_group;
-        ed_call_soon(worker, &task->group_call);
-    } else {
+    if (group != NULL && future->loop == NULL) {
         ed_group_child_done(group, task);
         ed_future_release(future);
     }
@@ -180,7 +181,7 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     task->start.stack_class = ED_STACK_64K;
     task->name[0] = '\0';
     ED_STORE_RELAXED(&task->fiber, NULL);
-    task->waiting = false;
+    task->waiting = task->passing = false;
     ED_STORE_RELAXED(&task->request, 0);
     ED_STORE_RELAXED(&task->reason, NULL);
     task->error = NULL;

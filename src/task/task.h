@@ -35,6 +35,7 @@ struct eddy_task {
     _Atomic(struct ed_fiber *) fiber;
     uint8_t migration;            /* (c) enum eddy_migration; DEFAULT: it may, and nobody asked for it */
     bool waiting;                 /* (h) parked, or below a task that runs on its stack */
+    bool passing;                 /* (h) inside its on_cancel */
     bool (*on_cancel)(void *);    /* (h) while waiting */
     void *on_cancel_arg;          /* (h) */
     _Atomic uint64_t request;     /* (a) the latest cancel request that reached it: cancel.c */

@@ -105,16 +105,19 @@ void ed_cancel_deliver(eddy_task *task) {
     if (task->on_cancel != NULL) {
         uint64_t outer = worker->request;
         worker->request = ED_LOAD_RELAXED(&task->request);
+        task->passing = true;
         bool passed_on = task->on_cancel(task->on_cancel_arg);
+        task->passing = false;
         worker->request = outer;
         if (passed_on) return;
     }
     bool on_top = strand->fiber.task == task && strand->parked;
-    if (on_top && !strand->woken) {
+    if (on_top && !strand->woken && task->on_cancel == NULL) {
         strand->cancelled = true; /* delivered: an uncancel comes too late (CPython: the awaited future is cancelled) */
         queue(strand);
     } else {
-        ED_OR(&task->future.word, ED_CANCEL); /* it wakes by itself and finds the request (CPython: _must_cancel) */
+        /* What it waits for is over: it wakes by itself and finds the request (CPython: _must_cancel). */
+        ED_OR(&task->future.word, ED_CANCEL);
     }
 }
 
