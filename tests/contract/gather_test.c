@@ -231,8 +231,8 @@ RULE(G4_gives_done_and_pending) {
     open_in_order(&set, 1, -1, -1);
     EXPECT_EQ(1, eddy_wait(set.futures, MANY, EDDY_FOREVER, EDDY_FIRST_COMPLETED, done));
     EXPECT(!done[0] && done[1] && !done[2]);
-    cancel_self(); /* it holds already: nothing suspends */
-    EXPECT_EQ(1, eddy_wait(set.futures, MANY, EDDY_FOREVER, EDDY_FIRST_COMPLETED, done));
+    cancel_self(); /* it holds already, and suspends all the same */
+    EXPECT_EQ(EDDY_ECANCELED, eddy_wait(set.futures, MANY, EDDY_FOREVER, EDDY_FIRST_COMPLETED, done));
     EXPECT_EQ(0, eddy_task_uncancel(eddy_current_task()));
     open_in_order(&set, 0, 2, -1);
     EXPECT_EQ(3, eddy_wait(set.futures, MANY, EDDY_FOREVER, EDDY_ALL_COMPLETED, done));
