@@ -33,6 +33,7 @@
 /* Roles, checked by `clang -Wthread-safety -DEDDY_CHECK_ROLES` (zig cc too); empty without it.
  *   EDDY_SUSPENDS    may park the calling task: legal inside a task only
  *   EDDY_BLOCKS      stops an OS thread: never inside a task
+ *   EDDY_WAITS       suspends a task and blocks a plain thread; not on a worker outside its tasks
  *   EDDY_ANY_THREAD  legal anywhere, never suspends
  *   EDDY_CORO(name)  declares a coroutine function whose body has the in-task role:
  *                        static EDDY_CORO(query) { ... return 0; } */
@@ -51,6 +52,7 @@ extern struct eddy_role eddy_on_worker, eddy_in_task; /* declared, never defined
 #endif
 #define EDDY_SUSPENDS EDDY_ATTR(requires_capability(eddy_on_worker, eddy_in_task))
 #define EDDY_BLOCKS EDDY_ATTR(locks_excluded(eddy_on_worker))
+#define EDDY_WAITS
 #define EDDY_ANY_THREAD
 #define EDDY_CORO(name) int EDDY_SUSPENDS name(void *arg, eddy_value *out)
 
@@ -76,7 +78,8 @@ enum {
     EDDY_ELIMIT = -5005,         /**< a documented limit is reached */
     EDDY_EINCOMPLETE = -5006,    /**< the stream ended inside what was asked for */
     EDDY_EINTERRUPTED = -5007,   /**< the run was ended by SIGINT */
-    EDDY_ECLOSED = -5008         /**< the object is closed or closing */
+    EDDY_ECLOSED = -5008,        /**< the object is closed or closing */
+    EDDY_EBROKEN = -5009         /**< a barrier was broken, or reset */
 };
 
 /** "ECANCELED", "EGROUP", "ECONNRESET"...; "E?" for codes that nobody named. Static storage. */

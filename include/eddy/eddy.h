@@ -3,10 +3,12 @@
 #define EDDY_EDDY_H
 
 #include "eddy/base.h"
+#include "eddy/channel.h"
 #include "eddy/local.h"
 #include "eddy/loop.h"
 #include "eddy/net.h"
 #include "eddy/process.h"
+#include "eddy/queue.h"
 #include "eddy/runtime.h"
 #include "eddy/scope.h"
 #include "eddy/signal.h"

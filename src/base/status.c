@@ -21,6 +21,7 @@ static const struct {
     {EDDY_EINCOMPLETE, "EINCOMPLETE", "the stream ended inside what was asked for"},
     {EDDY_EINTERRUPTED, "EINTERRUPTED", "interrupted by SIGINT"},
     {EDDY_ECLOSED, "ECLOSED", "closed"},
+    {EDDY_EBROKEN, "EBROKEN", "the barrier was broken, or reset"},
     {-3000, "EAI_ADDRFAMILY", "address family not supported for the name"},
     {-3001, "EAI_AGAIN", "name look-up failed for now"},
     {-3002, "EAI_BADFLAGS", "bad flags for a name look-up"},

@@ -5,7 +5,7 @@
  * Life       Looking at the flag takes the lock as well: whoever sees it set may release the event at once, and the
  *            setter must be out of it by then.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
- * Tests      tests/sync/event_test.c. */
+ * Tests      tests/sync/event_test.c; tests/model/sync_model.c. */
 #include "sync/sync.h"
 #include "sync/waitlist.h"
 
@@ -15,26 +15,19 @@ struct eddy_event {
     bool set;               /* under lock */
 };
 
+static void destroy(struct ed_sync *sync) { ed_free(sync); }
+
 eddy_event *eddy_event_create(void) {
     eddy_event *event = ed_alloc(sizeof *event);
     if (event == NULL) return NULL;
-    ed_sync_init(&event->sync);
+    ed_sync_init(&event->sync, destroy);
     ed_list_init(&event->waiters);
     event->set = false;
     return event;
 }
 
-static void unref(eddy_event *event) {
-    if (ed_sync_unref(&event->sync)) ed_free(event);
-}
-
 void eddy_event_release(eddy_event *event) {
-    if (event == NULL) return;
-    ed_spinlock_lock(&event->sync.lock);
-    bool waited = !ed_list_empty(&event->waiters);
-    ed_spinlock_unlock(&event->sync.lock);
-    if (waited) ED_PANIC("eddy_event_release while tasks wait for the event");
-    unref(event);
+    if (event != NULL) ed_sync_release(&event->sync, &event->waiters, NULL, "eddy_event_release");
 }
 
 void eddy_event_set(eddy_event *event) {
@@ -42,9 +35,9 @@ void eddy_event_set(eddy_event *event) {
     ed_list_init(&taken);
     ed_spinlock_lock(&event->sync.lock);
     event->set = true;
-    while (ed_waitlist_hand(&event->waiters, &taken)) continue;
+    ed_waitlist_take_all(&event->waiters, 0, &taken);
     ed_spinlock_unlock(&event->sync.lock);
-    ed_waiters_send(&taken);
+    ed_waitlist_send(&taken);
 }
 
 void eddy_event_clear(eddy_event *event) {
@@ -61,15 +54,17 @@ bool eddy_event_is_set(const eddy_event *event) {
     return set;
 }
 
+static bool enter(struct ed_sync *sync, void *item) {
+    (void)item;
+    return ((eddy_event *)sync)->set;
+}
+
 int eddy_event_wait(eddy_event *event) {
+    static const struct ed_line line = {.reason = "event", .enter = enter};
     if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    ed_spinlock_lock(&event->sync.lock);
-    if (event->set) {
-        ed_spinlock_unlock(&event->sync.lock);
-        return 0;
-    }
-    bool woken;
-    int status = ed_waitlist_wait(&event->sync, &event->waiters, "event", &woken);
-    unref(event);
-    return status;
+    if (eddy_event_is_set(event)) return 0;
+    ed_sync_ref(&event->sync);
+    int status = ed_waitlist_wait(&event->sync, &event->waiters, &line, NULL);
+    ed_sync_unref(&event->sync);
+    return status < 0 ? status : 0;
 }

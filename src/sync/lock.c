@@ -1,64 +1,87 @@
 /* lock.c: a lock between tasks (asyncio.Lock).
  *
- * Idea       Unlocking with waiters leaves the lock held and makes the oldest its owner; only without waiters does it
- *            become free. So there is no moment at which a newcomer could overtake.
- * Invariants (L1) somebody waits => held. Owned by nobody for good never happens: a waiter that ends cancelled with the
- *            lock in its hands unlocks it.
+ * Idea       Unlocking with waiters hands the lock to the oldest: until that one runs nobody holds it, and nobody else
+ *            gets it. So there is no moment at which a newcomer could overtake.
+ * States     FREE -> HELD -> FREE, or with waiters HELD -> HANDED -> HELD. A waiter that ends cancelled with the lock in
+ *            its hands hands it on.
+ * Invariants (L1) somebody waits => HELD or HANDED.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
- * Tests      tests/sync/lock_test.c. */
+ * Tests      tests/sync/lock_test.c; tests/model/sync_model.c. */
 #include "sync/sync.h"
 #include "sync/waitlist.h"
 
 struct eddy_lock {
-    struct ed_sync sync;    /* first                                                        */
-    struct ed_list waiters; /* under lock                                                   */
-    bool held;              /* under lock: by a task, or by a waiter on its way to know it  */
+    struct ed_sync sync;               /* first      */
+    struct ed_list waiters;            /* under lock */
+    enum { FREE, HELD, HANDED } state; /* under lock */
 };
+
+static void destroy(struct ed_sync *sync) { ed_free(sync); }
 
 eddy_lock *eddy_lock_create(void) {
     eddy_lock *lock = ed_alloc(sizeof *lock);
     if (lock == NULL) return NULL;
-    ed_sync_init(&lock->sync);
+    ed_sync_init(&lock->sync, destroy);
     ed_list_init(&lock->waiters);
-    lock->held = false;
+    lock->state = FREE;
     return lock;
 }
 
-static void unref(eddy_lock *lock) {
-    if (ed_sync_unref(&lock->sync)) ed_free(lock);
+void eddy_lock_release(eddy_lock *lock) {
+    if (lock != NULL) ed_sync_release(&lock->sync, &lock->waiters, NULL, "eddy_lock_release");
 }
 
-void eddy_lock_release(eddy_lock *lock) {
-    if (lock == NULL) return;
+static bool enter(struct ed_sync *sync, void *item) {
+    eddy_lock *lock = (eddy_lock *)sync;
+    (void)item;
+    if (lock->state != FREE) return false;
+    lock->state = HELD;
+    return true;
+}
+
+static void leave(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken) {
+    eddy_lock *lock = (eddy_lock *)sync;
+    (void)item;
+    if (handed) lock->state = ed_waitlist_hand(&lock->waiters, taken) ? HANDED : FREE;
+}
+
+bool eddy_lock_try_acquire(eddy_lock *lock) {
     ed_spinlock_lock(&lock->sync.lock);
-    bool waited = !ed_list_empty(&lock->waiters);
+    bool taken = enter(&lock->sync, NULL);
     ed_spinlock_unlock(&lock->sync.lock);
-    if (waited) ED_PANIC("eddy_lock_release while tasks wait for the lock");
-    unref(lock);
+    return taken;
 }
 
 int eddy_lock_acquire(eddy_lock *lock) {
+    static const struct ed_line line = {.reason = "lock", .enter = enter, .leave = leave};
     if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    ed_spinlock_lock(&lock->sync.lock);
-    if (!lock->held) {
-        lock->held = true;
+    if (eddy_lock_try_acquire(lock)) return 0;
+    ed_sync_ref(&lock->sync);
+    int status = ed_waitlist_wait(&lock->sync, &lock->waiters, &line, NULL);
+    if (status == 0) {
+        ed_spinlock_lock(&lock->sync.lock);
+        lock->state = HELD;
         ed_spinlock_unlock(&lock->sync.lock);
-        return 0;
     }
-    bool handed;
-    int status = ed_waitlist_wait(&lock->sync, &lock->waiters, "lock", &handed);
-    if (status < 0 && handed) (void)eddy_lock_unlock(lock);
-    unref(lock);
-    return status;
+    ed_sync_unref(&lock->sync);
+    return status < 0 ? status : 0;
 }
 
 int eddy_lock_unlock(eddy_lock *lock) {
     struct ed_list taken;
     ed_list_init(&taken);
     ed_spinlock_lock(&lock->sync.lock);
-    bool held = lock->held;
-    if (held) lock->held = ed_waitlist_hand(&lock->waiters, &taken);
+    bool held = lock->state == HELD;
+    if (held) leave(&lock->sync, NULL, true, &taken);
     ed_spinlock_unlock(&lock->sync.lock);
-    ed_waiters_send(&taken);
+    ed_waitlist_send(&taken);
     return held ? 0 : EDDY_ESTATE;
+}
+
+bool eddy_lock_is_held(const eddy_lock *lock) {
+    struct ed_spinlock *spinlock = (struct ed_spinlock *)&lock->sync.lock;
+    ed_spinlock_lock(spinlock);
+    bool held = lock->state == HELD;
+    ed_spinlock_unlock(spinlock);
+    return held;
 }

@@ -1,264 +1,258 @@
-/* queue.c: a queue of values between tasks, bounded or not (asyncio.Queue).
+/* queue.c: a queue of values between tasks, bounded or not (asyncio.Queue, LifoQueue, PriorityQueue).
  *
- * Problem    An item on its way to a getter that is cancelled must come back to its old place, not behind younger ones;
- *            a put that is cancelled must not have happened.
- * Idea       Items do not travel. A woken getter has the right to one item, a woken putter to one free place: the queue
- *            counts both as reserved, and lets nobody else at them. The task itself takes its item out, or puts it in,
- *            when it runs. Giving a right up is one subtraction.
- * Items      In a chain of chunks, first in first out. Memory is fetched and freed without the lock: a put that finds
- *            the last chunk full fetches one and tries again. An empty chunk is kept for the next need.
- * Invariants (Q1) a getter waits => every item is reserved, and the queue is open or holds an item.
- *            (Q2) a putter waits => the queue is open, and items and reserved places fill it.
- *            (Q3) items_reserved <= count; with a capacity, count + places_reserved <= capacity.
- *            (Q4) items lie in [head, head_at) ... (tail, tail_at); with chunks there is always a head.
- * Close      Putters are refused. Getters are only when nothing is left, reserved items included: the getter that has
- *            the right to the last one may yet be cancelled, and another must find it then.
- * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
- * Tests      tests/sync/queue_test.c. */
+ * Problem    An item must not be lost with a getter that is cancelled, nor a free place with a putter.
+ * Idea       Items do not travel. Each item that comes wakes the oldest getter, each place that gets free the oldest
+ *            putter; the task itself takes its item out, or puts its own in, when it runs. A newcomer may be faster
+ *            (asyncio's rule): then the woken one waits again, behind the others. One that ends cancelled, or finds no
+ *            memory, wakes the next if there is still something to be had.
+ * Invariants (Q1) a getter waits => each item has a woken getter on its way to it, or there is none.
+ *            (Q2) a putter waits => the same of free places.
+ *            (Q3) with a capacity, count <= capacity. (Q4) unfinished >= count, but for what was put before a close_now.
+ * Close      All who wait are woken, and look for themselves: putters are refused, getters when nothing is left.
+ * Threads    As in eddy/queue.h. Hand-over: waitlist.c. Memory and order of the items: store.c.
+ * Tests      tests/sync/queue_test.c; tests/model/sync_model.c. */
+#include "sync/store.h"
 #include "sync/sync.h"
 #include "sync/waitlist.h"
 
-enum { CHUNK_ITEMS = 62 }; /* a chunk and its header of the allocator are 1 KiB */
-
-struct chunk {
-    struct chunk *next;
-    eddy_value items[CHUNK_ITEMS];
-};
-
 struct eddy_queue {
-    struct ed_sync sync;              /* first                                                      */
-    struct ed_list getters, putters;  /* under lock                                                 */
-    struct chunk *head, *tail, *kept; /* under lock: oldest items, youngest items; an empty chunk   */
-    unsigned head_at, tail_at;        /* under lock: the oldest item in head, one behind the youngest in tail */
-    size_t count;                     /* under lock: items                                          */
-    size_t items_reserved;            /* under lock: of count, for getters that were woken          */
-    size_t places_reserved;           /* under lock: for putters that were woken                    */
-    bool closed;                      /* under lock                                                 */
-    size_t capacity;                  /* (c) 0: no bound                                            */
-    eddy_drop_fn drop;                /* (c)                                                        */
+    struct ed_sync sync;                  /* first                                            */
+    struct ed_list getters, putters;      /* under lock                                       */
+    struct ed_list joiners;               /* under lock                                       */
+    struct ed_store store;                /* under lock                                       */
+    size_t unfinished;                    /* under lock: items put, and not yet done with     */
+    bool closed;                          /* under lock                                       */
+    size_t capacity;                      /* (c) 0: no bound                                  */
+    int64_t (*priority)(eddy_value item); /* (c) of an ED_PRIORITY store                      */
+    eddy_drop_fn drop;                    /* (c)                                              */
 };
 
-eddy_queue *eddy_queue_create(size_t capacity, eddy_drop_fn drop) {
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+/* Empties what nobody else sees any more. */
+static void drop_all(struct ed_store *store, eddy_drop_fn drop) {
+    while (store->count > 0) {
+        eddy_value item;
+        ed_free(ed_store_pop(store, &item));
+        if (drop != NULL) drop(item);
+    }
+    ed_store_deinit(store);
+}
+
+static void destroy(struct ed_sync *sync) {
+    eddy_queue *queue = (eddy_queue *)sync;
+    drop_all(&queue->store, queue->drop);
+    ed_free(queue);
+}
+
+static eddy_queue *create(size_t capacity, enum ed_order order, int64_t (*priority)(eddy_value), eddy_drop_fn drop) {
     eddy_queue *queue = ed_calloc(sizeof *queue);
     if (queue == NULL) return NULL;
-    ed_sync_init(&queue->sync);
+    ed_sync_init(&queue->sync, destroy);
     ed_list_init(&queue->getters);
     ed_list_init(&queue->putters);
+    ed_list_init(&queue->joiners);
+    ed_store_init(&queue->store, order);
     queue->capacity = capacity;
+    queue->priority = priority;
     queue->drop = drop;
     return queue;
 }
 
-/* ---- the chain: all under the lock ---------------------------------------------------------------- */
-
-/* Room for one more behind the youngest, with the kept chunk or *spare if need be. False: neither is there. */
-static bool make_room(eddy_queue *queue, struct chunk **spare) {
-    if (queue->tail != NULL && queue->tail_at < CHUNK_ITEMS) return true;
-    struct chunk **from = queue->kept != NULL ? &queue->kept : spare;
-    struct chunk *chunk = *from;
-    if (chunk == NULL) return false;
-    *from = NULL;
-    chunk->next = NULL;
-    if (queue->tail != NULL) {
-        queue->tail->next = chunk;
-    } else {
-        queue->head = chunk;
-    }
-    queue->tail = chunk;
-    queue->tail_at = 0;
-    return true;
-}
-
-/* Takes the oldest item out. Gives a chunk that is to be freed, or NULL. */
-static struct chunk *pop(eddy_queue *queue, eddy_value *item_out) {
-    ED_ASSERT(queue->count > 0);
-    *item_out = queue->head->items[queue->head_at++];
-    if (--queue->count == 0) {
-        ED_ASSERT(queue->head == queue->tail && queue->head_at == queue->tail_at);
-        queue->head_at = queue->tail_at = 0;
-    } else if (queue->head_at == CHUNK_ITEMS) {
-        struct chunk *empty = queue->head;
-        queue->head = empty->next;
-        queue->head_at = 0;
-        if (queue->kept != NULL) return empty;
-        queue->kept = empty;
-    }
-    return NULL;
-}
-
-/* ---- rights: all under the lock -------------------------------------------------------------------- */
-
-static bool full(const eddy_queue *queue) {
-    return queue->capacity > 0 && queue->count + queue->places_reserved >= queue->capacity;
-}
-
-/* An item is there that nobody has a right to: the oldest getter gets it. */
-static void hand_item(eddy_queue *queue, struct ed_list *taken) {
-    if (ed_waitlist_hand(&queue->getters, taken)) queue->items_reserved++;
-}
-
-static void hand_place(eddy_queue *queue, struct ed_list *taken) {
-    if (ed_waitlist_hand(&queue->putters, taken)) queue->places_reserved++;
-}
-
-/* ---- life ---------------------------------------------------------------------------------------- */
-
-static void unref(eddy_queue *queue) {
-    if (!ed_sync_unref(&queue->sync)) return;
-    while (queue->count > 0) {
-        eddy_value item;
-        ed_free(pop(queue, &item));
-        if (queue->drop != NULL) queue->drop(item);
-    }
-    ed_free(queue->head); /* of an empty queue it is the only one */
-    ed_free(queue->kept);
-    ed_free(queue);
+eddy_queue *eddy_queue_create(size_t capacity, eddy_drop_fn drop) { return create(capacity, ED_FIFO, NULL, drop); }
+eddy_queue *eddy_queue_create_lifo(size_t capacity, eddy_drop_fn drop) { return create(capacity, ED_LIFO, NULL, drop); }
+eddy_queue *eddy_queue_create_priority(size_t capacity, int64_t (*priority)(eddy_value item), eddy_drop_fn drop) {
+    return priority != NULL ? create(capacity, ED_PRIORITY, priority, drop) : NULL;
 }
 
 void eddy_queue_release(eddy_queue *queue) {
     if (queue == NULL) return;
     ed_spinlock_lock(&queue->sync.lock);
-    bool waited = !ed_list_empty(&queue->getters) || !ed_list_empty(&queue->putters);
+    bool joined = !ed_list_empty(&queue->joiners);
     ed_spinlock_unlock(&queue->sync.lock);
-    if (waited) ED_PANIC("eddy_queue_release while tasks wait on the queue: close it and let them end first");
-    unref(queue);
+    if (joined) ED_PANIC("eddy_queue_release while somebody waits in eddy_queue_join");
+    ed_sync_release(&queue->sync, &queue->getters, &queue->putters, "eddy_queue_release");
 }
 
 size_t eddy_queue_size(const eddy_queue *queue) {
     struct ed_spinlock *lock = (struct ed_spinlock *)&queue->sync.lock;
     ed_spinlock_lock(lock);
-    size_t count = queue->count;
+    size_t count = queue->store.count;
     ed_spinlock_unlock(lock);
     return count;
 }
 
-void eddy_queue_close(eddy_queue *queue) {
-    struct ed_list taken;
-    ed_list_init(&taken);
-    ed_spinlock_lock(&queue->sync.lock);
-    queue->closed = true;
-    ed_waitlist_refuse_all(&queue->putters, &taken);
-    if (queue->count == 0) ed_waitlist_refuse_all(&queue->getters, &taken);
-    ed_spinlock_unlock(&queue->sync.lock);
-    ed_waiters_send(&taken);
+/* ---- what can be had: under the lock --------------------------------------------------------------- */
+
+static bool full(const eddy_queue *queue) { return queue->capacity > 0 && queue->store.count >= queue->capacity; }
+
+static int put_status(const eddy_queue *queue) { return queue->closed ? EDDY_ECLOSED : full(queue) ? EDDY_EBUSY : 0; }
+
+static int get_status(const eddy_queue *queue) {
+    return queue->store.count > 0 ? 0 : queue->closed ? EDDY_ECLOSED : EDDY_EBUSY;
+}
+
+static bool enter_put(struct ed_sync *sync, void *item) {
+    (void)item;
+    return put_status((eddy_queue *)sync) != EDDY_EBUSY;
+}
+
+static bool enter_get(struct ed_sync *sync, void *item) {
+    (void)item;
+    return get_status((eddy_queue *)sync) != EDDY_EBUSY;
+}
+
+static void leave_put(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken) {
+    eddy_queue *queue = (eddy_queue *)sync;
+    (void)item;
+    if (handed && !full(queue)) (void)ed_waitlist_hand(&queue->putters, taken);
+}
+
+static void leave_get(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken) {
+    eddy_queue *queue = (eddy_queue *)sync;
+    (void)item;
+    if (handed && queue->store.count > 0) (void)ed_waitlist_hand(&queue->getters, taken);
 }
 
 /* ---- put ------------------------------------------------------------------------------------------ */
 
-static int put_with(eddy_queue *queue, eddy_value item, bool has_place, struct chunk **spare) {
+static int put_with(eddy_queue *queue, eddy_value item, int64_t priority, struct ed_chunk **spare) {
     struct ed_list taken;
     ed_list_init(&taken);
-    int status = 0;
     ed_spinlock_lock(&queue->sync.lock);
-    if (queue->closed) {
-        status = EDDY_ECLOSED;
-    } else if (!has_place && full(queue)) {
-        status = EDDY_EBUSY;
-    } else if (!make_room(queue, spare)) {
-        status = EDDY_ENOMEM;
-    } else {
-        queue->tail->items[queue->tail_at++] = item;
-        queue->count++;
-        if (has_place) queue->places_reserved--;
-        hand_item(queue, &taken);
+    int status = put_status(queue);
+    if (status == 0 && !ed_store_push(&queue->store, item, priority, spare)) status = EDDY_ENOMEM;
+    if (status == 0) {
+        queue->unfinished++;
+        (void)ed_waitlist_hand(&queue->getters, &taken);
     }
     ed_spinlock_unlock(&queue->sync.lock);
-    ed_waiters_send(&taken);
+    ed_waitlist_send(&taken);
     return status;
 }
 
-static int put(eddy_queue *queue, eddy_value item, bool has_place) {
-    struct chunk *spare = NULL;
-    int status = put_with(queue, item, has_place, &spare);
-    if (status == EDDY_ENOMEM && (spare = ed_alloc(sizeof *spare)) != NULL)
-        status = put_with(queue, item, has_place, &spare);
-    ed_free(spare); /* another's get may have left a chunk meanwhile */
+int eddy_queue_try_put(eddy_queue *queue, eddy_value item) {
+    int64_t priority = queue->priority != NULL ? queue->priority(item) : 0;
+    struct ed_chunk *spare = NULL;
+    int status = put_with(queue, item, priority, &spare);
+    if (status == EDDY_ENOMEM && (spare = ed_store_block()) != NULL) {
+        status = put_with(queue, item, priority, &spare);
+        ed_free(spare); /* another's get may have left a chunk meanwhile */
+    }
     return status;
 }
 
-int eddy_queue_try_put(eddy_queue *queue, eddy_value item) { return put(queue, item, false); }
-
+/* Who was woken for a place finds no memory: it is another's. */
 static void give_place_up(eddy_queue *queue) {
     struct ed_list taken;
     ed_list_init(&taken);
     ed_spinlock_lock(&queue->sync.lock);
-    queue->places_reserved--;
-    hand_place(queue, &taken);
+    leave_put(&queue->sync, NULL, true, &taken);
     ed_spinlock_unlock(&queue->sync.lock);
-    ed_waiters_send(&taken);
+    ed_waitlist_send(&taken);
 }
 
 int eddy_queue_put(eddy_queue *queue, eddy_value item) {
+    static const struct ed_line line = {.reason = "queue put", .enter = enter_put, .leave = leave_put};
     if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    for (;;) {
-        int status = put(queue, item, false);
-        if (status != EDDY_EBUSY) return status;
-        ed_spinlock_lock(&queue->sync.lock);
-        if (!queue->closed && full(queue)) break;
-        ed_spinlock_unlock(&queue->sync.lock); /* it changed meanwhile */
-    }
-    bool has_place;
-    int status = ed_waitlist_wait(&queue->sync, &queue->putters, "queue put", &has_place);
-    if (status == 0) status = put(queue, item, true);
-    if (status < 0 && has_place) give_place_up(queue);
-    unref(queue);
+    int status = eddy_queue_try_put(queue, item);
+    if (status != EDDY_EBUSY) return status;
+    ed_sync_ref(&queue->sync);
+    do {
+        status = ed_waitlist_wait(&queue->sync, &queue->putters, &line, NULL);
+        if (status < 0) break;
+        bool woken = status == 0;
+        status = eddy_queue_try_put(queue, item);
+        if (status == EDDY_ENOMEM && woken) give_place_up(queue);
+    } while (status == EDDY_EBUSY);
+    ed_sync_unref(&queue->sync);
     return status;
 }
 
 /* ---- get ------------------------------------------------------------------------------------------ */
 
-/* Under the lock: what a get without a right can do. 0, EDDY_EBUSY, EDDY_ECLOSED. */
-static int get_status(const eddy_queue *queue) {
-    if (queue->count > queue->items_reserved) return 0;
-    return queue->closed && queue->count == 0 ? EDDY_ECLOSED : EDDY_EBUSY;
-}
-
-static int get(eddy_queue *queue, eddy_value *item_out, bool has_item) {
+int eddy_queue_try_get(eddy_queue *queue, eddy_value *item_out) {
     struct ed_list taken;
     ed_list_init(&taken);
-    struct chunk *empty = NULL;
+    struct ed_chunk *empty = NULL;
     ed_spinlock_lock(&queue->sync.lock);
-    int status = has_item ? 0 : get_status(queue);
+    int status = get_status(queue);
     if (status == 0) {
-        empty = pop(queue, item_out);
-        if (has_item) queue->items_reserved--;
-        hand_place(queue, &taken);
-        if (queue->closed && queue->count == 0) ed_waitlist_refuse_all(&queue->getters, &taken);
+        empty = ed_store_pop(&queue->store, item_out);
+        (void)ed_waitlist_hand(&queue->putters, &taken);
     }
     ed_spinlock_unlock(&queue->sync.lock);
     ed_free(empty);
-    ed_waiters_send(&taken);
+    ed_waitlist_send(&taken);
     return status;
-}
-
-int eddy_queue_try_get(eddy_queue *queue, eddy_value *item_out) { return get(queue, item_out, false); }
-
-static void give_item_up(eddy_queue *queue) {
-    struct ed_list taken;
-    ed_list_init(&taken);
-    ed_spinlock_lock(&queue->sync.lock);
-    queue->items_reserved--;
-    hand_item(queue, &taken);
-    ed_spinlock_unlock(&queue->sync.lock);
-    ed_waiters_send(&taken);
 }
 
 int eddy_queue_get(eddy_queue *queue, eddy_value *item_out) {
+    static const struct ed_line line = {.reason = "queue get", .enter = enter_get, .leave = leave_get};
     if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    for (;;) {
-        int status = get(queue, item_out, false);
-        if (status != EDDY_EBUSY) return status;
-        ed_spinlock_lock(&queue->sync.lock);
-        if (get_status(queue) == EDDY_EBUSY) break;
-        ed_spinlock_unlock(&queue->sync.lock); /* it changed meanwhile */
-    }
-    bool has_item;
-    int status = ed_waitlist_wait(&queue->sync, &queue->getters, "queue get", &has_item);
-    if (status == 0) {
-        status = get(queue, item_out, true);
-    } else if (has_item) {
-        give_item_up(queue);
-    }
-    unref(queue);
+    int status = eddy_queue_try_get(queue, item_out);
+    if (status != EDDY_EBUSY) return status;
+    ed_sync_ref(&queue->sync);
+    do {
+        status = ed_waitlist_wait(&queue->sync, &queue->getters, &line, NULL);
+        if (status >= 0) status = eddy_queue_try_get(queue, item_out);
+    } while (status == EDDY_EBUSY);
+    ed_sync_unref(&queue->sync);
     return status;
 }
+
+/* ---- done with ------------------------------------------------------------------------------------- */
+
+static void finish(eddy_queue *queue, size_t count, struct ed_list *taken) { /* under the lock */
+    queue->unfinished -= count < queue->unfinished ? count : queue->unfinished;
+    if (queue->unfinished == 0) ed_waitlist_take_all(&queue->joiners, 0, taken);
+}
+
+int eddy_queue_task_done(eddy_queue *queue) {
+    struct ed_list taken;
+    ed_list_init(&taken);
+    ed_spinlock_lock(&queue->sync.lock);
+    int status = queue->unfinished > 0 ? 0 : EDDY_ESTATE;
+    if (status == 0) finish(queue, 1, &taken);
+    ed_spinlock_unlock(&queue->sync.lock);
+    ed_waitlist_send(&taken);
+    return status;
+}
+
+static bool enter_join(struct ed_sync *sync, void *item) {
+    (void)item;
+    return ((eddy_queue *)sync)->unfinished == 0;
+}
+
+int eddy_queue_join(eddy_queue *queue) {
+    static const struct ed_line line = {.reason = "queue join", .enter = enter_join};
+    if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
+    ed_sync_ref(&queue->sync);
+    int status = ed_waitlist_wait(&queue->sync, &queue->joiners, &line, NULL);
+    ed_sync_unref(&queue->sync);
+    return status < 0 ? status : 0;
+}
+
+/* ---- close ----------------------------------------------------------------------------------------- */
+
+static void close_queue(eddy_queue *queue, bool now) {
+    struct ed_list taken;
+    ed_list_init(&taken);
+    struct ed_store left;
+    ed_store_init(&left, ED_FIFO);
+    ed_spinlock_lock(&queue->sync.lock);
+    queue->closed = true;
+    if (now) {
+        left = queue->store;
+        ed_store_init(&queue->store, left.order);
+        finish(queue, left.count, &taken);
+    }
+    ed_waitlist_take_all(&queue->getters, 0, &taken);
+    ed_waitlist_take_all(&queue->putters, 0, &taken);
+    ed_spinlock_unlock(&queue->sync.lock);
+    ed_waitlist_send(&taken);
+    drop_all(&left, queue->drop);
+}
+
+void eddy_queue_close(eddy_queue *queue) { close_queue(queue, false); }
+void eddy_queue_close_now(eddy_queue *queue) { close_queue(queue, true); }

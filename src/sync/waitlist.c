@@ -1,40 +1,55 @@
 /* waitlist.c: waiting for an object, and being handed what one waited for.
  *
- * Problem    A lock, a slot or an item that is given to a waiter is on its way for a while: the waiter sits on another
- *            worker, or has not had its turn yet. If it is cancelled meanwhile, what it was given must not be lost; and
- *            nobody who comes later may snatch it.
+ * Problem    A lock, a slot or a turn that is given to a waiter is on its way for a while: the waiter sits on another
+ *            worker, or has not had its turn yet. If it is cancelled meanwhile, what it was given must not be lost. And
+ *            plain threads want to wait as well.
  * Idea       Who gives decides under the object's lock, not who wakes: it takes the oldest node out of the list, and
- *            with it goes ownership of the lock, a slot, or the right to one item (the object counts it as reserved).
- *            Then, without the lock, the node travels: at once on the same worker, else as a message. The waiter reads
- *            on arrival what it has. A wait that ends cancelled hands on what it was given.
- * Node       strand->waiter, in the record of the waiter's stack: a stack waits for one thing at a time.
+ *            with it goes what it meant to give. Then, without the lock, the node travels: at once on the same worker,
+ *            else as a message; to a plain thread by a flag that it sleeps on. A wait that ends cancelled hands on what
+ *            it was given (ed_line.leave), or keeps it and leaves the request to the next suspension (ed_line.keeps).
+ * Node       A task's is strand->waiter, in the record of its stack: a stack waits for one thing at a time. A plain
+ *            thread, and a wait in several lists at once, has a record on the heap for the time of the wait.
  *
  *                IDLE -> LINKED -> TAKEN -> ARRIVED (on its worker)
- *                          \-> IDLE (taken back by its worker)
+ *                          \-> IDLE (taken back by its worker; or another node of the same record was taken)
  *
  *            LINKED to TAKEN or IDLE: under the object's lock, so one of them happens. A task that is cancelled while
  *            its node is TAKEN stays parked until that arrives: the node is the stack's, and its next wait uses it.
- *            What it arrives with stands in node->arrive, written by the taker: handed, or refused.
- * Life       A task that waits holds a reference from before it is linked until it has taken or handed on what it got.
- *            So an object that was released right after its last waiters were served lives until they are through.
+ * Several    Lists under different locks: who makes `decided` 1 first, a taker or the waiter that gives up, decides. A
+ *            node whose record is decided is dead: takers drop it, its owner takes the rest back before it frees them.
+ * Life       A call that waits holds a reference from before its node is linked until it has taken or handed on what it
+ *            got. So an object that was released right after its last waiters were served lives until they are through.
  * Invariants (S1) a node is in at most one list, and LINKED exactly while it is in an object's.
  *            (S2) each TAKEN node arrives exactly once, and nothing else ends its wait for good.
  *            (S3) who has sent a node touches neither that nor the object: the woken task may end.
- * Ordering   The object's lock, then the inbox (push releases, take acquires) or the worker itself.
- * Threads    hand, refuse_all: any, plain threads too. wait: the task.
- * Not here   What is handed over, and when: lock.c, event.c, semaphore.c, queue.c. A node's way to its worker:
- *            task/waiter.c. Parking: task/wait.c.
- * Tests      tests/sync/: each of the four, cancelled while its node is on the way. */
+ *            (S4) of one record at most one node is ever TAKEN.
+ * Ordering   The object's lock, then the inbox (push releases, take acquires), the worker itself, or the thread's flag.
+ *            `decided` orders nothing: what it decides about stands under a lock.
+ * Threads    take, take_all, first: any, with the lock. wait: the task, or a plain thread, which it blocks.
+ * Not here   What is handed over, and when: the objects. A node's way to its worker: task/waiter.c. Parking: task/wait.c.
+ * Tests      tests/sync/: each object, cancelled while its node is on the way; tests/model/sync_model.c. */
 #include "sync/waitlist.h"
 
-void ed_sync_init(struct ed_sync *sync) {
+void ed_sync_init(struct ed_sync *sync, void (*destroy)(struct ed_sync *sync)) {
     ed_spinlock_init(&sync->lock);
     ED_STORE_RELAXED(&sync->references, 1);
+    sync->destroy = destroy;
 }
 
-bool ed_sync_unref(struct ed_sync *sync) { return ED_SUB(&sync->references, 1) == 1; }
+void ed_sync_unref(struct ed_sync *sync) {
+    if (ED_SUB(&sync->references, 1) == 1) sync->destroy(sync);
+}
+
+void ed_sync_release(struct ed_sync *sync, struct ed_list *waiters, struct ed_list *others, const char *call) {
+    ed_spinlock_lock(&sync->lock);
+    bool waited = ed_waitlist_first(waiters) != NULL || (others != NULL && ed_waitlist_first(others) != NULL);
+    ed_spinlock_unlock(&sync->lock);
+    if (waited) ED_PANIC("%s while somebody waits: let all who wait end first", call);
+    ed_sync_unref(sync);
+}
 
 bool ed_sync_enter(void) {
+    if (ed_worker_current() == NULL) return true; /* a plain thread */
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber == NULL) return false;
     ed_count_await(fiber);
@@ -43,65 +58,169 @@ bool ed_sync_enter(void) {
 
 /* ---- who gives ----------------------------------------------------------------------------------- */
 
-static void arrive(struct ed_waiter *node, int status) {
-    ed_wake(&ED_CONTAINER(node, struct ed_strand, waiter)->fiber, status);
+/* False: another of the same record was taken, or its owner has given up. */
+static bool decide(struct ed_waiter *node) { return node->decided == NULL || ED_EXCHANGE(node->decided, 1) == 0; }
+
+struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken) {
+    struct ed_list *link;
+    while ((link = ed_list_pop(waiters)) != NULL) {
+        struct ed_waiter *node = ED_CONTAINER(link, struct ed_waiter, link);
+        ED_ASSERT(node->state == ED_WAITER_LINKED);
+        if (decide(node)) {
+            node->state = ED_WAITER_TAKEN;
+            node->status = status;
+            ed_list_push(taken, link);
+            return node;
+        }
+        node->state = ED_WAITER_IDLE;
+    }
+    return NULL;
 }
 
-static void arrive_handed(struct ed_waiter *node) { arrive(node, 0); }
-
-static void arrive_refused(struct ed_waiter *node) { arrive(node, EDDY_ECLOSED); }
-
-static bool take(struct ed_list *waiters, struct ed_list *taken, void (*how)(struct ed_waiter *)) {
-    struct ed_list *link = ed_list_pop(waiters);
-    if (link == NULL) return false;
-    struct ed_waiter *node = ED_CONTAINER(link, struct ed_waiter, link);
-    ED_ASSERT(node->state == ED_WAITER_LINKED);
-    node->state = ED_WAITER_TAKEN;
-    node->arrive = how;
-    ed_list_push(taken, link);
-    return true;
+void ed_waitlist_take_all(struct ed_list *waiters, int status, struct ed_list *taken) {
+    while (ed_waitlist_take(waiters, status, taken) != NULL) continue;
 }
 
-bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken) { return take(waiters, taken, arrive_handed); }
+struct ed_waiter *ed_waitlist_first(struct ed_list *waiters) {
+    while (!ed_list_empty(waiters)) {
+        struct ed_waiter *node = ED_CONTAINER(waiters->next, struct ed_waiter, link);
+        if (node->decided == NULL || ED_LOAD_RELAXED(node->decided) == 0) return node;
+        ed_list_remove(&node->link);
+        node->state = ED_WAITER_IDLE;
+    }
+    return NULL;
+}
 
-void ed_waitlist_refuse_all(struct ed_list *waiters, struct ed_list *taken) {
-    while (take(waiters, taken, arrive_refused)) continue;
+/* ---- arriving ------------------------------------------------------------------------------------ */
+
+static void strand_arrives(struct ed_waiter *node) {
+    ed_wake(&ED_CONTAINER(node, struct ed_strand, waiter)->fiber, node->status);
+}
+
+static void standing_arrives(struct ed_waiter *node) {
+    struct ed_standing *standing = node->standing;
+    standing->winner = node;
+    if (standing->fiber != NULL) {
+        ed_wake(standing->fiber, node->status);
+    } else {
+        ed_thread_wake(&standing->arrived); /* the last touch */
+    }
+}
+
+struct ed_standing *ed_standing_create(struct ed_fiber *fiber, size_t count, bool several) {
+    struct ed_standing *standing = ed_alloc(sizeof *standing + count * sizeof standing->nodes[0]);
+    if (standing == NULL) return NULL;
+    standing->fiber = fiber;
+    ED_STORE_RELAXED(&standing->decided, 0);
+    ED_STORE_RELAXED(&standing->arrived, 0);
+    standing->winner = NULL;
+    for (size_t i = 0; i < count; i++) {
+        standing->nodes[i] = (struct ed_waiter){.worker = fiber != NULL ? ed_fiber_worker(fiber) : NULL,
+                                                .arrive = standing_arrives,
+                                                .standing = standing,
+                                                .decided = several ? &standing->decided : NULL};
+    }
+    return standing;
 }
 
 /* ---- who waits ----------------------------------------------------------------------------------- */
 
+int ed_standing_wait(struct ed_standing *standing, const char *reason) {
+    if (standing->fiber == NULL) {
+        ed_thread_wait(&standing->arrived);
+        return 0;
+    }
+    const struct ed_park park = {.reason = reason, .deadline_ns = INT64_MAX, .move = true};
+    int status = ed_park(&park);
+    while (!ed_park_woken()) {
+        if (ED_EXCHANGE(&standing->decided, 1) == 0) return status;
+        (void)ed_park(&park); /* one is on its way here */
+    }
+    if (status < 0 && status != standing->winner->status) ed_park_put_off(status);
+    return 0;
+}
+
+static void link_last(struct ed_list *waiters, struct ed_waiter *node, void *item) {
+    node->item = item;
+    node->state = ED_WAITER_LINKED;
+    ed_list_push(waiters, &node->link);
+}
+
 /* False: it is TAKEN. */
-static bool take_back(struct ed_sync *sync, struct ed_waiter *node) {
+static bool take_back(struct ed_sync *sync, struct ed_waiter *node, const struct ed_line *line) {
+    struct ed_list taken;
+    ed_list_init(&taken);
     ed_spinlock_lock(&sync->lock);
     bool linked = node->state == ED_WAITER_LINKED;
     if (linked) {
         ed_list_remove(&node->link);
         node->state = ED_WAITER_IDLE;
+        if (line->leave != NULL) line->leave(sync, node->item, false, &taken);
     }
     ed_spinlock_unlock(&sync->lock);
+    ed_waitlist_send(&taken);
     return linked;
 }
 
-int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const char *reason, bool *handed_out) {
-    struct ed_fiber *fiber = ed_fiber_current();
-    struct ed_strand *strand = ed_strand_of(fiber);
-    struct ed_waiter *node = &strand->waiter;
-    ED_ASSERT(node->state == ED_WAITER_IDLE || node->state == ED_WAITER_ARRIVED);
-    node->worker = ed_fiber_worker(fiber);
-    node->state = ED_WAITER_LINKED;
-    ed_list_push(waiters, &node->link);
-    ED_ADD_RELAXED(&sync->references, 1);
+static void hand_on(struct ed_sync *sync, const struct ed_line *line, void *item) {
+    struct ed_list taken;
+    ed_list_init(&taken);
+    if (line->leave == NULL) return;
+    ed_spinlock_lock(&sync->lock);
+    line->leave(sync, item, true, &taken);
     ed_spinlock_unlock(&sync->lock);
+    ed_waitlist_send(&taken);
+}
 
-    const struct ed_park park = {.reason = reason, .deadline_ns = INT64_MAX, .move = true};
+static int task_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
+                     struct ed_fiber *fiber) {
+    struct ed_waiter *node = &ed_strand_of(fiber)->waiter;
+    ED_ASSERT(node->state == ED_WAITER_IDLE || node->state == ED_WAITER_ARRIVED);
+    ed_spinlock_lock(&sync->lock);
+    if (line->enter(sync, item)) {
+        ed_spinlock_unlock(&sync->lock);
+        return 1;
+    }
+    node->worker = ed_fiber_worker(fiber);
+    node->arrive = strand_arrives;
+    node->decided = NULL;
+    link_last(waiters, node, item);
+    ed_spinlock_unlock(&sync->lock);
+    if (line->linked != NULL) line->linked(sync, item);
+
+    const struct ed_park park = {.reason = line->reason, .deadline_ns = INT64_MAX, .move = true};
     int status = ed_park(&park);
     while (!ed_park_woken()) {
-        if (take_back(sync, node)) {
-            *handed_out = false;
-            return status;
-        }
+        if (take_back(sync, node, line)) return status;
         (void)ed_park(&park); /* on its way here; a further request meanwhile is delivered with the first */
     }
-    *handed_out = strand->status == 0; /* what the node arrived with */
+    if (status == node->status || node->status != 0) return status;
+    if (line->keeps) {
+        ed_park_put_off(status);
+        return 0;
+    }
+    hand_on(sync, line, item);
     return status;
+}
+
+static int thread_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item) {
+    struct ed_standing *standing = ed_standing_create(NULL, 1, false);
+    if (standing == NULL) return EDDY_ENOMEM;
+    struct ed_waiter *node = &standing->nodes[0];
+    ed_spinlock_lock(&sync->lock);
+    int status = line->enter(sync, item) ? 1 : 0;
+    if (status == 0) link_last(waiters, node, item);
+    ed_spinlock_unlock(&sync->lock);
+    if (status == 0) {
+        if (line->linked != NULL) line->linked(sync, item);
+        (void)ed_standing_wait(standing, line->reason);
+        status = node->status;
+    }
+    ed_free(standing);
+    return status;
+}
+
+int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    return fiber != NULL ? task_wait(sync, waiters, line, item, fiber) : thread_wait(sync, waiters, line, item);
 }

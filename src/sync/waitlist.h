@@ -1,4 +1,4 @@
-/* waitlist.h: how tasks wait for an object of this room, first come, first served. See waitlist.c. */
+/* waitlist.h: how tasks and plain threads wait for an object of this room, first come, first served. See waitlist.c. */
 #ifndef ED_SYNC_WAITLIST_H
 #define ED_SYNC_WAITLIST_H
 
@@ -6,27 +6,69 @@
 
 /* What every object begins with. */
 struct ed_sync {
-    struct ed_spinlock lock;     /* guards the object's fields and its lists; nothing is called under it */
-    _Atomic unsigned references; /* the owner's, and one for each task between its wait and its way out  */
+    struct ed_spinlock lock;               /* guards the object's fields and its lists; nothing is called under it */
+    _Atomic unsigned references;           /* the owner's, and one for each call that waits                        */
+    void (*destroy)(struct ed_sync *sync); /* (c) runs once, after the last reference                              */
 };
 
-void ed_sync_init(struct ed_sync *sync);
+void ed_sync_init(struct ed_sync *sync, void (*destroy)(struct ed_sync *sync));
+static inline void ed_sync_ref(struct ed_sync *sync) { ED_ADD_RELAXED(&sync->references, 1); }
+void ed_sync_unref(struct ed_sync *sync);
 
-/* Gives a reference back. True: it was the last one, the caller must free the object. */
-bool ed_sync_unref(struct ed_sync *sync);
+/* The owner's release: gives its reference back. Whoever still waits in one of the lists (the second may be NULL) would
+ * wait for ever: a panic that says `call`. */
+void ed_sync_release(struct ed_sync *sync, struct ed_list *waiters, struct ed_list *others, const char *call);
 
-/* A call that may suspend begins: counts it, for fairness. False: outside a task. */
+/* A call that may wait begins: counts it, for fairness. False: on a worker, outside its tasks. */
 bool ed_sync_enter(void);
 
-/* Under the lock: takes the oldest waiter, which then has what the caller meant for it. False: nobody waits. After this
- * and the next, without the lock: ed_waiters_send. */
-bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken);
-/* Under the lock: takes all; they get nothing but EDDY_ECLOSED. */
-void ed_waitlist_refuse_all(struct ed_list *waiters, struct ed_list *taken);
+/* What a kind of waiting is about. `item` is the caller's. All but `linked` run under the object's lock. */
+struct ed_line {
+    const char *reason;
+    /* The last look before standing in line. True: no need to. */
+    bool (*enter)(struct ed_sync *sync, void *item);
+    /* May be NULL. A wait ended without use: handed, what it was given must go to another; else it only left the line. */
+    void (*leave)(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken);
+    /* May be NULL. It stands in line now, and the lock is free. */
+    void (*linked)(struct ed_sync *sync, void *item);
+    bool keeps; /* what was handed over is kept, whatever came with it; a request is delivered by the next suspension */
+};
 
-/* Waits at the end of `waiters`. Called with the lock held; returns without it, and with a reference more.
- * @return 0; EDDY_ECLOSED; EDDY_ECANCELED, EDDY_ENOMEM: then *handed_out says whether something was handed over
- * nevertheless, which the caller must hand on. */
-int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const char *reason, bool *handed_out);
+/* Waits at the end of `waiters`, without the lock. The caller holds a reference across it.
+ * @return 0: handed; 1: no need to wait; what ed_waitlist_take said; EDDY_ECANCELED, EDDY_ENOMEM: nothing is held. */
+int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item);
+
+/* ---- under the lock ------------------------------------------------------------------------------ */
+
+/* Takes the oldest waiter: its wait ends with `status`, 0 meaning that it has what the caller meant for it. NULL: nobody
+ * waits. Later, without the lock: ed_waitlist_send. */
+struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken);
+static inline bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken) {
+    return !ed_list_empty(waiters) && ed_waitlist_take(waiters, 0, taken) != NULL;
+}
+void ed_waitlist_take_all(struct ed_list *waiters, int status, struct ed_list *taken);
+/* The oldest, left where it is; NULL: nobody waits. */
+struct ed_waiter *ed_waitlist_first(struct ed_list *waiters);
+
+/* ---- without it ---------------------------------------------------------------------------------- */
+
+static inline void ed_waitlist_send(struct ed_list *taken) {
+    if (!ed_list_empty(taken)) ed_waiters_send(taken);
+}
+
+/* A wait with a record of its own: of a plain thread, or in several lists at once (select.c). */
+struct ed_standing {
+    struct ed_fiber *fiber;   /* (c) NULL: a plain thread                                                      */
+    _Atomic uint32_t decided; /* who makes it 1 may take one of the nodes, or give all of them up              */
+    _Atomic uint32_t arrived; /* a thread sleeps on it                                                         */
+    struct ed_waiter *winner; /* written by its arrival, read after it                                         */
+    struct ed_waiter nodes[];
+};
+
+/* For the running task or thread, with `count` nodes that are in no list. NULL: no memory. */
+struct ed_standing *ed_standing_create(struct ed_fiber *fiber, size_t count, bool several);
+/* Waits until one of the nodes has arrived: 0; or until the wait is given up: a negative status, `decided` is set and
+ * none will arrive. What came together with a node is for the next suspension. */
+int ed_standing_wait(struct ed_standing *standing, const char *reason);
 
 #endif

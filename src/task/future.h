@@ -49,11 +49,16 @@ static inline unsigned ed_count_of(uint64_t word) { return (unsigned)(word >> 16
 static inline uint64_t ed_refs_of(uint64_t word) { return word >> 32; }
 
 struct ed_waiter {
-    struct ed_list link;                      /* in the future's list, or its completer's */
-    struct ed_message message;                /* when the completer sits on another worker */
-    struct ed_worker *worker;                 /* (c) while linked: where it arrives */
+    struct ed_list link;       /* in the future's list, or its completer's */
+    struct ed_message message; /* when the completer sits on another worker */
+    struct ed_worker *worker;  /* (c) while linked: where it arrives; NULL: anywhere, a plain thread waits */
     void (*arrive)(struct ed_waiter *waiter); /* on worker; only queues */
     uint8_t state;                            /* under LOCK until TAKEN; then the completer's, then worker's */
+    /* Of waits in sync/, under the rules of sync/waitlist.c: */
+    int status;                   /* what the wait ends with; written with TAKEN */
+    void *item;                   /* (c) while linked: the waiting call's */
+    struct ed_standing *standing; /* (c) the record it lies in; NULL: a stack's */
+    _Atomic uint32_t *decided;    /* (c) while linked: what decides among several nodes; NULL: there is only this one */
 };
 enum { ED_WAITER_IDLE, ED_WAITER_LINKED, ED_WAITER_TAKEN, ED_WAITER_ARRIVED };
 

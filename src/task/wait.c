@@ -175,6 +175,20 @@ int ed_park(const struct ed_park *park) {
 
 bool ed_park_woken(void) { return ed_strand_of(ed_fiber_current())->last_woken; }
 
+void ed_park_put_off(int status) {
+    struct ed_strand *strand = ed_strand_of(ed_fiber_current());
+    ED_ASSERT(strand->last_woken && status < 0);
+    if (status == EDDY_ENOMEM) {
+        strand->scope_failed = true;
+    } else if (status == EDDY_ECANCELED) {
+        eddy_task *task = strand->fiber.task;
+        uint64_t word = ED_LOAD_RELAXED(&task->future.word);
+        do {
+            if (ed_count_of(word) == 0) return; /* taken back meanwhile */
+        } while (!ED_CAS_WEAK(&task->future.word, &word, word | ED_CANCEL));
+    }
+}
+
 void ed_count_io(void) {
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber != NULL && ed_count_call(ed_fiber_worker(fiber))) ed_attend(ed_fiber_worker(fiber), fiber, false);

@@ -25,6 +25,8 @@ struct ed_fiber *ed_fiber_current(void);
  * timeout scope found no memory. Unless woken, the caller takes its fiber out of where it put it first of all. */
 int ed_park(const struct ed_park *park);
 bool ed_park_woken(void);
+/* The running task was woken and goes by that: `status`, what its park gave beside it, is for the next suspension. */
+void ed_park_put_off(int status);
 
 /* Wakes a parked fiber, at most once a park. Only on its host. */
 void ed_wake(struct ed_fiber *fiber, int status);

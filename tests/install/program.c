@@ -55,6 +55,14 @@ static EDDY_CONNECTION(connected) {
     return eddy_stream_write(stream, "hello", 5);
 }
 
+EDDY_CHANNEL(numbers, int);
+EDDY_API int program_take(numbers channel) EDDY_WAITS;
+int program_take(numbers channel) {
+    int number = 0;
+    eddy_select_case cases[] = {numbers_case_receive(channel, &number)};
+    return eddy_select(cases, 1) == 0 && cases[0].status == 0 ? number : -1;
+}
+
 static EDDY_CORO(child) {
     int status = program_wait(EDDY_US(10));
     *out = EDDY_PTR(arg);
@@ -96,6 +104,11 @@ static EDDY_CORO(app) {
 
     CHECK(EDDY_TIMEOUT(EDDY_MS(5), slow(NULL, &value)) == EDDY_ETIMEDOUT);
     CHECK(EDDY_TIMEOUT(EDDY_FOREVER, child(NULL, &value)) == 0);
+
+    numbers channel = numbers_create(1, NULL);
+    CHECK(numbers_send(channel, 7) == 0 && program_take(channel) == 7);
+    CHECK(numbers_try_receive(channel, &number) == EDDY_EBUSY);
+    numbers_release(channel);
 
     CHECK(eddy_to_thread(blocking, &number, &value) == 0);
     CHECK(value.i64 == 22);

@@ -2,8 +2,9 @@
  * and memory is freed once, after every access. The real files of task/ and sync/ run; each worker is a thread with one
  * stack that takes its messages while it is parked, and goes on taking them when its task has ended.
  * Sources src/task/future.c src/task/waiter.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c
- * Sources src/task/error.c src/base/status.c src/sync/waitlist.c src/sync/queue.c */
-#include "eddy/sync.h"
+ * Sources src/task/error.c src/base/status.c src/sync/waitlist.c src/sync/store.c src/sync/queue.c
+ * Sources src/base/heap.c */
+#include "eddy/queue.h"
 #include "explorer.h"
 #include "task/task.h"
 
@@ -84,6 +85,14 @@ eddy_context *eddy_context_share(eddy_context *context) { return context; }
 eddy_context **ed_context_of_thread(void) {
     static eddy_context *none;
     return &none;
+}
+void ed_thread_wait(_Atomic uint32_t *flag) {
+    (void)flag;
+    model_violation("no plain thread waits here");
+}
+void ed_thread_wake(_Atomic uint32_t *flag) {
+    (void)flag;
+    model_violation("no plain thread waits here");
 }
 /* Records are really freed, so that a late access is seen. */
 eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {

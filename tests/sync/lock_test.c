@@ -218,11 +218,24 @@ TEST(lock, plain_thread_may_unlock) {
     eddy_lock_release(line.lock);
 }
 
-UNIT(lock, outside_a_task_it_cannot_be_waited_for) {
-    eddy_lock *lock = eddy_lock_create();
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_lock_acquire(lock));
-    EXPECT_EQ(EDDY_ESTATE, eddy_lock_unlock(lock));
-    eddy_lock_release(lock);
+CORE_TEST(lock, says_who_holds_it) {
+    struct line line = {.lock = eddy_lock_create()};
+    struct crowd crowd = {.count = 0};
+    EXPECT(!eddy_lock_is_held(line.lock));
+    EXPECT(eddy_lock_try_acquire(line.lock));
+    EXPECT(eddy_lock_is_held(line.lock));
+    EXPECT(!eddy_lock_try_acquire(line.lock));
+    crowd_add_parked(&crowd, stand, place_of(&line, 0));
+    EXPECT_OK(eddy_lock_unlock(line.lock));
+    if (test_workers() == 1 && !test_simulated()) { /* on its way: nobody's, and nobody else's */
+        EXPECT(!eddy_lock_is_held(line.lock));
+        EXPECT(!eddy_lock_try_acquire(line.lock));
+        EXPECT_EQ(EDDY_ESTATE, eddy_lock_unlock(line.lock));
+    }
+    crowd_join(&crowd);
+    EXPECT_EQ(1, line.count);
+    EXPECT(!eddy_lock_is_held(line.lock));
+    eddy_lock_release(line.lock);
     eddy_lock_release(NULL);
 }
 
@@ -241,5 +254,5 @@ static void run_release_too_early(void *arg) { (void)eddy_run(release_too_early,
 UNIT(lock, release_with_waiters_is_a_named_abort) {
     struct test_child child = test_child_run(run_release_too_early, NULL);
     EXPECT_EQ(SIGABRT, child.signal);
-    EXPECT_HAS(child.stderr_text, "eddy_lock_release while tasks wait");
+    EXPECT_HAS(child.stderr_text, "eddy_lock_release while somebody waits");
 }

@@ -188,16 +188,29 @@ static void run_release_too_early(void *arg) { (void)eddy_run(release_too_early,
 UNIT(semaphore, release_with_waiters_is_a_named_abort) {
     struct test_child child = test_child_run(run_release_too_early, NULL);
     EXPECT_EQ(SIGABRT, child.signal);
-    EXPECT_HAS(child.stderr_text, "eddy_semaphore_release while tasks wait");
+    EXPECT_HAS(child.stderr_text, "eddy_semaphore_release while somebody waits");
 }
 
-UNIT(semaphore, outside_a_task_only_trying_is_possible) {
+UNIT(semaphore, trying_takes_what_is_free) {
     eddy_semaphore *semaphore = eddy_semaphore_create(1);
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_semaphore_acquire(semaphore));
     EXPECT(eddy_semaphore_try_acquire(semaphore));
     EXPECT(!eddy_semaphore_try_acquire(semaphore));
-    eddy_semaphore_post(semaphore);
-    EXPECT(eddy_semaphore_try_acquire(semaphore));
+    for (int i = 0; i < 3; i++) EXPECT_OK(eddy_semaphore_post(semaphore));
+    for (int i = 0; i < 3; i++) EXPECT(eddy_semaphore_try_acquire(semaphore));
+    EXPECT(!eddy_semaphore_try_acquire(semaphore));
     eddy_semaphore_release(semaphore);
     eddy_semaphore_release(NULL);
+}
+
+UNIT(semaphore, bounded_one_refuses_a_slot_too_many) {
+    eddy_semaphore *semaphore = eddy_semaphore_create_bounded(2);
+    EXPECT_EQ(EDDY_ESTATE, eddy_semaphore_post(semaphore));
+    EXPECT(eddy_semaphore_try_acquire(semaphore));
+    EXPECT(eddy_semaphore_try_acquire(semaphore));
+    EXPECT(!eddy_semaphore_try_acquire(semaphore));
+    for (int i = 0; i < 2; i++) EXPECT_OK(eddy_semaphore_post(semaphore));
+    EXPECT_EQ(EDDY_ESTATE, eddy_semaphore_post(semaphore));
+    EXPECT(eddy_semaphore_try_acquire(semaphore));
+    EXPECT_OK(eddy_semaphore_post(semaphore));
+    eddy_semaphore_release(semaphore);
 }
