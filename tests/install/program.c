@@ -88,12 +88,12 @@ static EDDY_CORO(app) {
     int number = 21;
     char text[8] = "";
 
+    CHECK(eddy_local_set(&request, EDDY_I64(7), NULL) == 0);
+    CHECK(eddy_local_get(&request, EDDY_NONE).i64 == 7);
 #ifdef __cplusplus
     eddy_task_options task_options = eddy_task_options_init();
     task_options.name = "child";
     task_options.loop = EDDY_ANYWHERE;
-    CHECK(eddy_local_set(&request, EDDY_I64(7), NULL) == 0);
-    CHECK(eddy_local_get(&request, EDDY_NONE).i64 == 7);
     CHECK(eddy_spawn(&task, child, arg, &task_options) == 0);
 #else
     CHECK(eddy_spawn(&task, child, arg, EDDY_TASK(.name = "child", .loop = EDDY_ANYWHERE)) == 0);
