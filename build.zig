@@ -95,6 +95,20 @@ pub fn build(b: *Build) void {
     const test_step = b.step("test", "Run the tests; after --: --only TEXT, --workers N, --seed N, --repeat N, ...");
     tested.runTests(test_step, .{ .scripts = "tests/scripts", .after = programs, .passthru = true });
 
+    shipped.addTool("eddy-sim", "tests/sim");
+    shipped.install(programs, "eddy-sim");
+    tested.addTool("eddy-sim-debug", "tests/sim");
+    tested.install(programs, "eddy-sim-debug");
+    const sim = b.step("sim", "Run the core's tests and random programs on the simulator; after --: --seed S, --trace, ...");
+    const play = b.addRunFile(shipped.find("eddy-sim").?);
+    play.setCwd(b.path(""));
+    play.addArg("--core");
+    play.addFileArg(tested.find("eddy-tests").?);
+    play.addArgs(&.{ "--kept", "tests/sim/kept" });
+    play.addPassthruArgs();
+    inherit(play);
+    sim.dependOn(&play.step);
+
     const model = b.step("model", "Run the core's protocols under every schedule that matters; after --: --full, MODEL");
     const explore = b.addSystemCommand(&.{"tests/model/run.sh"});
     explore.setCwd(b.path(""));

@@ -92,7 +92,9 @@ void eddy_timeout_push(int64_t timeout_ns) {
     scope->task = task;
     scope->outer = strand->scope;
     scope->timeout_ns = timeout_ns;
-    scope->requests_before = eddy_task_cancelling(task);
+    /* A request that is not delivered yet will be inside: then it is not one from before, and passes through. */
+    uint64_t word = ED_LOAD_ACQUIRE(&task->future.word);
+    scope->requests_before = ed_count_of(word) - (word & ED_CANCEL ? 1 : 0);
     scope->expired = false;
     scope->timer.worker = NULL;
     scope->timer.fire = scope_fires;

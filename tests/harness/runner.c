@@ -136,6 +136,7 @@ static void add_test(const struct test_case *test) {
     run.how.seed = options.seed ? options.seed : 1;
     run.how.migrate = options.migrate;
     if (test->kind == TEST_KIND_UNIT) {
+        if (options.simulated_only) return;
         run.name = need(strdup(name));
         add_run(run);
         return;

@@ -1,6 +1,18 @@
 /* Timeout scopes of many tasks, wrong use. The rules, W1 to W5: tests/contract/timeout_test.c. */
 #include "task/core_testing.h"
 
+/* A request that was there and not yet delivered when the scope began is delivered inside, and passes through. */
+CORE_TEST(scope, passes_on_a_request_that_was_pending_before_it) {
+    eddy_task *self = eddy_current_task();
+    EXPECT(eddy_cancel(EDDY_FUTURE(self)));
+    EXPECT_EQ(EDDY_ECANCELED, EDDY_TIMEOUT(0, eddy_sleep(EDDY_SECONDS(1))));
+    EXPECT_EQ(0, eddy_task_uncancel(self));
+    EXPECT(eddy_cancel(EDDY_FUTURE(self)));
+    EXPECT_EQ(EDDY_ECANCELED, EDDY_TIMEOUT(0, EDDY_TIMEOUT(0, eddy_sleep(EDDY_SECONDS(1)))));
+    EXPECT_EQ(0, eddy_task_uncancel(self));
+    EXPECT_OK(eddy_yield());
+}
+
 /* Outer and inner expire in one pass: the inner converts, the outer's own request is still there for the
  * next wait. */
 CORE_TEST(scope, inner_and_outer_at_once) {
