@@ -158,7 +158,8 @@ static void check_top(struct look *look, eddy_task *task, uint64_t word) {
     if (queued) return;
     if (strand->woken || strand->cancelled) broken_task(look, task, "was woken and is in no queue");
     if (strand->timed_out && task->future.loop == NULL) broken_task(look, task, "is due and is in no queue");
-    if ((word & ED_CANCEL) && !(word & ED_MESSAGE))
+    bool over = task->on_cancel != NULL; /* what it waits for is over, and wakes it by a message or a callback */
+    if ((word & ED_CANCEL) && !(word & ED_MESSAGE) && !over)
         broken_task(look, task, "is parked and its cancel is not on its way");
 }
 

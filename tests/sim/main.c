@@ -247,6 +247,7 @@ static void run_here(uint64_t seed, const struct program *from) {
     if (options.print || options.trace) program_print(&program, stdout);
     if (options.print) return;
     fflush(stdout);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what was written is there when it aborts */
     program_play(&program, options.trace ? stdout : NULL);
     passed++;
 }
