@@ -5,6 +5,9 @@
 
 #include "base/base.h"
 #include "eddy/eddy.h"
+#ifdef HARNESS_HAS_runtime
+#include "task/task.h"
+#endif
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -103,10 +106,56 @@ UNIT(harness, finds_a_report_that_nobody_took) {
     EXPECT_HAS(child.stderr_text, "--workers 2 --serial");
     EXPECT_EQ(1, child.exit_code);
 }
+
+/* The same in tasks: on stacks that the sanitizers must have been told of, also after a switch. */
+static int race_in_task(void *arg, eddy_value *out) {
+    (void)out;
+    for (int i = 0; i < 1000; i++) {
+        racing++;
+        if (i % 100 == 0) EXPECT(eddy_yield() == 0);
+    }
+    ED_ADD_RELAXED((_Atomic int *)arg, 1); /* relaxed: orders nothing */
+    return 0;
+}
+
+PLANTED_TASK(planted, tasks_race) {
+    _Atomic int ended = 0;
+    for (unsigned i = 0; i < 2; i++)
+        EXPECT(ed_spawn_on(ed_worker_current()->sched->workers[i], NULL, race_in_task, (void *)&ended, NULL, 0) == 0);
+    while (ED_LOAD_RELAXED(&ended) < 2) EXPECT(eddy_yield() == 0);
+}
+
+PLANTED_TASK(planted, task_uses_what_it_freed) {
+    char *volatile block = malloc(16);
+    EXPECT(eddy_yield() == 0);
+    free(block);
+    fprintf(stderr, "%d\n", block[3]);
+}
+
+__attribute__((noinline)) static char *frame_of_its_own(void) {
+    char bytes[64];
+    char *volatile out = bytes;
+    memset(bytes, 1, sizeof bytes);
+    return out;
+}
+
+PLANTED_TASK(planted, task_uses_a_frame_that_is_gone) {
+    char *volatile frame = frame_of_its_own();
+    EXPECT(eddy_yield() == 0);
+    fprintf(stderr, "%d\n", frame[3]);
+}
+
+PLANTED_TASK(planted, task_writes_beyond_its_frame) {
+    char bytes[8];
+    volatile size_t at = sizeof bytes;
+    EXPECT(eddy_yield() == 0);
+    memset(bytes, 0, sizeof bytes);
+    ((char *volatile)bytes)[at] = 1;
+}
 #endif
 
 static struct test_child planted(const char *name) {
-    return test_program_run((const char *[]){"--planted", "--only", name, NULL});
+    return test_program_run((const char *[]){"--planted", "--workers", "2", "--only", name, NULL});
 }
 
 static void expect_found(const char *name, const char *verdict) {
@@ -145,6 +194,20 @@ UNIT(harness, finds_a_race_under_tsan) {
     if (!test_under("thread")) test_skip("needs TSan");
     expect_found("planted.races", "data race");
 }
+
+#ifdef HARNESS_HAS_runtime
+UNIT(harness, finds_a_race_of_tasks_under_tsan) {
+    if (!test_under("thread")) test_skip("needs TSan");
+    expect_found("planted.tasks_race", "data race");
+}
+
+UNIT(harness, finds_memory_errors_on_the_stacks_of_tasks_under_asan) {
+    if (!test_under("address")) test_skip("needs ASan");
+    expect_found("planted.task_uses_what_it_freed", "heap-use-after-free");
+    expect_found("planted.task_uses_a_frame_that_is_gone", "stack-use-after-return");
+    expect_found("planted.task_writes_beyond_its_frame", "stack-buffer-overflow");
+}
+#endif
 
 UNIT(harness, finds_a_use_after_free_under_asan) {
     if (!test_under("address")) test_skip("needs ASan");
