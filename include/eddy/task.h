@@ -51,7 +51,8 @@ typedef struct eddy_task_options {
     eddy_drop_fn drop_arg; /**< the task takes `arg`: runs once when the task has ended, or on a spawn     *
                               *   that failed. Not together with copy_bytes */
     eddy_context *context; /**< borrowed: the task starts with a copy of it; NULL: of the spawner's (local.h) */
-    bool eager;            /**< asyncio's eager start is not there yet: true is EDDY_ENOTSUP */
+    bool eager;            /**< the body runs inside the spawn until it first waits, as the current task; one that ends
+                            *   there was never queued. In the spawner's domain or outside any, else EDDY_EINVAL */
     /** EDDY_MIGRATE in a domain is EDDY_EINVAL. */
     enum eddy_migration migrate;
 } eddy_task_options;
@@ -84,7 +85,7 @@ static inline eddy_task_options eddy_task_options_init(void) {
  *  Source: asyncio.create_task. */
 EDDY_API int eddy_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options);
 
-/** As eddy_spawn, from any thread, on a loop: in its domain, or for the runtime's loop outside any. FIFO per calling thread
+/** As eddy_spawn, from any thread and never eager, on a loop: in its domain, or for the runtime's loop outside any. FIFO per calling thread
  *  and loop. @return 0, EDDY_ENOMEM, EDDY_EINVAL, EDDY_ECLOSED once the runtime takes no more: `loop` must outlive the call.
  *  Source: asyncio.run_coroutine_threadsafe. */
 EDDY_API int eddy_spawn_threadsafe(eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn, void *arg,

@@ -34,6 +34,14 @@ static inline void ed_ready_push(struct ed_ready *ready, struct ed_entry *entry)
     ready->tail = &entry->next;
     ready->count++;
 }
+/* Ahead of everything: age 0. */
+static inline void ed_ready_push_first(struct ed_ready *ready, struct ed_entry *entry) {
+    entry->seq = 0;
+    entry->next = ready->head;
+    if (ready->head == NULL) ready->tail = &entry->next;
+    ready->head = entry;
+    ready->count++;
+}
 static inline struct ed_entry *ed_ready_pop(struct ed_ready *ready) {
     struct ed_entry *entry = ready->head;
     ready->head = entry->next;

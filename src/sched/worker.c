@@ -181,14 +181,10 @@ static uint8_t choose(struct ed_worker *worker, void **what_out) {
 
 static void fiber_main(void *arg);
 
-/* A stack for a claimed start; NULL: there is none, and the task has been ended with that. */
-static struct ed_fiber *fiber_for(struct ed_worker *worker, struct ed_start *start) {
+static int fiber_create(struct ed_worker *worker, struct ed_start *start, struct ed_fiber **fiber_out) {
     struct ed_stack *stack;
     int status = ed_stack_get(&worker->stacks, start->stack_class, &stack);
-    if (status < 0) {
-        worker->sched->no_stack(start, status);
-        return NULL;
-    }
+    if (status < 0) return status;
     struct ed_fiber *fiber = ED_CONTAINER(stack, struct ed_fiber, stack);
     ED_STORE_RELEASE(&fiber->worker, worker);
     fiber->start = start;
@@ -199,7 +195,17 @@ static struct ed_fiber *fiber_for(struct ed_worker *worker, struct ed_start *sta
     ED_STORE_RELAXED(&worker->counts.stacks_alive, alive);
     if (alive > ED_LOAD_RELAXED(&worker->counts.stacks_alive_max))
         ED_STORE_RELAXED(&worker->counts.stacks_alive_max, alive);
-    return fiber;
+    *fiber_out = fiber;
+    return 0;
+}
+
+/* A stack for a claimed start; NULL: there is none, and the task has been ended with that. */
+static struct ed_fiber *fiber_for(struct ed_worker *worker, struct ed_start *start) {
+    struct ed_fiber *fiber;
+    int status = fiber_create(worker, start, &fiber);
+    if (status == 0) return fiber;
+    worker->sched->no_stack(start, status);
+    return NULL;
 }
 
 /* From a fiber, what it chose: the context to go on in. */
@@ -277,6 +283,28 @@ static void run(struct ed_worker *worker, uint8_t kind, void *what) {
         kind = worker->handed_kind;
         what = worker->handed;
     }
+}
+
+int ed_start_now(struct ed_worker *worker, struct ed_start *start) {
+    struct ed_fiber *fiber, *caller = worker->running;
+    int status = fiber_create(worker, start, &fiber);
+    if (status < 0) return status;
+    ed_start_new(start, worker->index, ED_START_STARTED);
+    ed_count_add(&worker->counts.spawned, 1);
+    if (caller != NULL) { /* a task: it is the first that its child, or who runs on that stack next, can choose */
+        caller->queued = true;
+        caller->entry.kind = ED_ENTRY_RESUME;
+        ed_ready_push_first(&worker->ready, &caller->entry);
+        worker->running = fiber;
+        ed_count_add(&worker->counts.switches, 1);
+        ed_context_switch(&caller->stack.context, &fiber->stack.context);
+    } else { /* a callback, on the worker's own stack: with no slice left the child can only come back here */
+        unsigned slices = worker->slices;
+        worker->slices = 0;
+        run(worker, ED_ENTRY_RESUME, fiber);
+        worker->slices = slices;
+    }
+    return 0;
 }
 
 static bool anything_ready(struct ed_worker *worker) {

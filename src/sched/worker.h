@@ -128,6 +128,10 @@ static inline void ed_call_soon(struct ed_worker *worker, struct ed_call *call) 
 /* Owner: queues a new task in its deque or, pinned, in `ready`. 0 or EDDY_ENOMEM (state unchanged). */
 int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned);
 
+/* Owner, in a task or a callback: runs a new task here and now, until it first waits or ends; nothing else runs in
+ * between. Its word is still FREE. 0, or why it finds no stack (nothing has begun). */
+int ed_start_now(struct ed_worker *worker, struct ed_start *start);
+
 /* Owner: takes what a claimed start left as the newest private entries, so that they do not pile up. */
 void ed_start_trim(struct ed_worker *worker);
 

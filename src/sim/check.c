@@ -55,7 +55,8 @@ static uint64_t check_ready(struct look *look, struct ed_worker *worker, const s
     struct ed_entry *const *link = &ready->head;
     for (; *link != NULL; link = (struct ed_entry *const *)&(*link)->next) {
         struct ed_entry *entry = *link;
-        if (entry->seq >= worker->seq || (count > 0 && entry->seq <= last_seq))
+        bool first = entry->seq == 0 && last_seq == 0; /* of an eager child: ahead of all */
+        if (!first && (entry->seq >= worker->seq || (count > 0 && entry->seq <= last_seq)))
             BROKEN(look->sched, "w%u: an entry of its ready queue is out of order", worker->index);
         last_seq = entry->seq;
         count++;
@@ -152,7 +153,8 @@ static void check_top(struct look *look, eddy_task *task, uint64_t word) {
     look->queued += queued;
     if (strand->fiber.preempted && !queued) broken_task(look, task, "is put off and not in its ready queue");
     if (!strand->parked) {
-        if (!strand->fiber.preempted) broken_task(look, task, "neither runs nor waits");
+        bool has_spawned = queued && strand->fiber.entry.seq == 0; /* eagerly */
+        if (!strand->fiber.preempted && !has_spawned) broken_task(look, task, "neither runs nor waits");
         return;
     }
     if (queued) return;

@@ -50,8 +50,10 @@ static void end(eddy_task *task, int status, eddy_value value) {
     struct ed_worker *worker = ed_worker_current();
     ed_count_add(&worker->counts.ended, 1);
     ed_tell(worker, ED_EVENT_END, task, status, NULL);
-    if (group != NULL && future->loop != NULL) { /* in a domain its group hears of it in a step of its own, before all
-                                                  * others that wait for it, as in asyncio */
+    /* In a domain its group hears of it in a step of its own, before all others that wait for it, as in asyncio; and that
+     * of a task which may still be inside its spawn. */
+    const bool in_own_step = group != NULL && (future->loop != NULL || task->eager);
+    if (in_own_step) {
         task->group_call.run = tell_group;
         ed_call_soon(worker, &task->group_call);
     }
@@ -64,7 +66,7 @@ static void end(eddy_task *task, int status, eddy_value value) {
         future->status = EDDY_ECANCELED;
         ed_future_finish(future, ED_CANCELLED, ED_CANCEL, how);
     }
-    if (group != NULL && future->loop == NULL) {
+    if (group != NULL && !in_own_step) {
         ed_group_child_done(group, task);
         ed_future_release(future);
     }
@@ -152,16 +154,17 @@ static uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker) {
     return ++worker->next_id;
 }
 
-/* Which domain and worker a spawn means; EDDY_EINVAL for a loop of another runtime, and for a task of a domain that asks
- * to migrate. */
-static int place(struct ed_sched *sched, const eddy_task_options *options, eddy_loop **loop_io,
+/* Which domain and worker a spawn from `here` means; EDDY_EINVAL for a loop of another runtime, for a task of a domain that
+ * asks to migrate, or where an eager task would have to begin on another worker. */
+static int place(struct ed_sched *sched, struct ed_worker *here, const eddy_task_options *options, eddy_loop **loop_io,
                  struct ed_worker **pinned_out) {
     if (options != NULL && options->loop != NULL) *loop_io = options->loop == EDDY_ANYWHERE ? NULL : options->loop;
     if (*loop_io != NULL && (*loop_io)->sched != sched) return EDDY_EINVAL;
     if (*loop_io != NULL && (*loop_io)->worker == NULL) *loop_io = NULL; /* the runtime's own: no domain */
     *pinned_out = *loop_io != NULL ? (*loop_io)->worker : NULL;
     if (options != NULL && options->migrate == EDDY_MIGRATE && *pinned_out != NULL) return EDDY_EINVAL;
-    return 0;
+    bool elsewhere = *pinned_out != NULL && *pinned_out != here;
+    return options != NULL && options->eager && (here == NULL || elsewhere) ? EDDY_EINVAL : 0;
 }
 
 /* A record with everything but its place in a queue. */
@@ -171,7 +174,6 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     if (options != NULL && (options->size != sizeof *options || stack_class(options->stack_bytes) < 0 ||
                             (options->copy_bytes > 0 && options->drop_arg != NULL)))
         return EDDY_EINVAL;
-    if (options != NULL && options->eager) return EDDY_ENOTSUP;
     eddy_task *task = ed_slab_get_from(sched, here);
     if (task == NULL) return EDDY_ENOMEM;
     task->fn = fn;
@@ -188,6 +190,7 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     task->defers = NULL;
     task->context = NULL;
     task->group = NULL;
+    task->eager = options != NULL && options->eager;
     if (options != NULL) {
         task->start.stack_class = (uint8_t)stack_class(options->stack_bytes);
         if (options->name != NULL) snprintf(task->name, sizeof task->name, "%s", options->name);
@@ -238,6 +241,8 @@ static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here,
         ed_start_new(&task->start, pinned->index, ED_START_NEW_PINNED);
         task->message.arrive = arrive_pinned;
         status = ed_post(pinned, &task->message);
+    } else if (status == 0 && task->eager) {
+        status = ed_start_now(here, &task->start);
     } else if (status == 0) {
         status = ed_start_push(here, &task->start, pinned != NULL);
     }
@@ -266,7 +271,7 @@ int ed_task_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_t
     struct ed_worker *here = ed_worker_current(), *pinned;
     if (here == NULL) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
     eddy_loop *loop = ed_domain_current();
-    int status = place(here->sched, options, &loop, &pinned);
+    int status = place(here->sched, here, options, &loop, &pinned);
     eddy_task *task = NULL;
     if (status == 0) status = prepare(&task, here->sched, here, fn, arg, options);
     if (status < 0) return spawn_failed(status, arg, options);
@@ -284,7 +289,7 @@ int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn,
     struct ed_worker *here = ed_worker_current(), *pinned;
     if (here != NULL && here->sched != worker->sched) here = NULL;
     eddy_loop *loop = NULL;
-    int status = place(worker->sched, options, &loop, &pinned);
+    int status = place(worker->sched, NULL, options, &loop, &pinned);
     eddy_task *task = NULL;
     if (status == 0) status = prepare(&task, worker->sched, here, fn, arg, options);
     if (status == 0) status = launch(task, task_out, here, worker, loop, options, flags);

@@ -41,6 +41,7 @@ struct eddy_task {
     _Atomic uint64_t request;     /* (a) the latest cancel request that reached it: cancel.c */
     _Atomic(const char *) reason; /* (a) what it waits on; written by the host */
     eddy_error *error;            /* (h) detail of its last failure */
+    bool eager;                   /* (c) it has begun inside its spawn */
     struct ed_defer *defers;      /* (h) */
     eddy_context *context;        /* (h) its locals; NULL: none are set */
 

@@ -277,7 +277,8 @@ CORE_TEST(task, argument_is_dropped_once_however_it_ends) {
     EXPECT_EQ(EDDY_EINVAL,
               eddy_spawn(&task, end_with, number(0), EDDY_TASK(.drop_arg = drop_arg, .stack_bytes = 1 << 20)));
     EXPECT_EQ(EDDY_EINVAL, eddy_spawn(&task, end_with, number(0), EDDY_TASK(.drop_arg = drop_arg, .copy_bytes = 4)));
-    EXPECT_EQ(EDDY_ENOTSUP, eddy_spawn(&task, end_with, number(0), EDDY_TASK(.drop_arg = drop_arg, .eager = true)));
+    EXPECT_EQ(EDDY_EINVAL,
+              eddy_spawn(&task, end_with, number(0), EDDY_TASK(.drop_arg = drop_arg, .stack_bytes = 1 << 30)));
     EXPECT_EQ(8, atomic_load(&dropped_args));
 }
 
