@@ -153,7 +153,7 @@ pub fn build(b: *Build) void {
     shipped.install(all, "eddy-stress");
     delayed.install(all, "eddy-chaos");
     all.dependOn(&b.addInstallFileWithDir(delayed.library.getEmittedBin(), .lib, "chaos/libeddy.a").step);
-    const check = b.step("check", "Run the tests optimised, under TSan, ASan + UBSan and valgrind, and the rules");
+    const check = b.step("check", "Run the tests optimised, under TSan, ASan + UBSan and valgrind, migrating, and the rules");
     for ([_]Leg{
         .{ .name = "optimised", .optimize = .fast },
         .{ .name = "thread", .sanitize = .thread, .scripts = true },
@@ -171,6 +171,8 @@ pub fn build(b: *Build) void {
         const scripts: ?[]const u8 = if (leg.scripts) "tests/scripts" else null;
         v.runTests(check, .{ .after = all, .scripts = scripts, .args = leg.args, .only = leg.only });
     }
+    // Each started task that may change workers does so whenever it may.
+    tested.runTests(check, .{ .after = all, .args = &.{"--migrate"} });
     tested.runTests(check, .{ .after = all, .units = false, .scripts = "tests/checks" });
 }
 

@@ -671,8 +671,8 @@ int main(int argc, char **argv) {
 
     if (!options.units)
         printf("%s:\n", options.scripts ? options.scripts : "nothing");
-    else if (strcmp(options.variant, "plain") != 0)
-        printf("tests, %s:\n", options.variant);
+    else if (strcmp(options.variant, "plain") != 0 || options.migrate)
+        printf("tests, %s%s:\n", options.variant, options.migrate ? ", migrating" : "");
     run_all();
 
     test_remove_folder(temporary);
