@@ -12,6 +12,7 @@
 #include "eddy/runtime.h"
 #include "eddy/scope.h"
 #include "eddy/signal.h"
+#include "eddy/sim.h"
 #include "eddy/sync.h"
 #include "eddy/task.h"
 #include "eddy/thread.h"

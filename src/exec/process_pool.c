@@ -182,6 +182,8 @@ static int pool_init(struct eddy_process_pool *pool, const eddy_process_pool_opt
 
 static int pool_create(struct ed_exec *exec, struct eddy_process_pool **pool_out,
                        const eddy_process_pool_options *options) {
+    if (exec->sched->driver->later != NULL)
+        return eddy_fail(EDDY_ENOTSUP, "no process pool: a simulation has no processes");
     int status = check_options(options);
     if (status < 0) return status;
     struct eddy_process_pool *pool = ed_calloc(sizeof *pool);

@@ -214,10 +214,10 @@ static void break_pool(struct eddy_thread_pool *pool, int status, eddy_error *er
     }
 }
 
-/* Takes the next job, waiting for one. NULL: the thread is to end, and left `serving`. The lock is held. */
-static struct job *next_job(struct eddy_thread_pool *pool) {
+/* Takes the next job, waiting for one if asked. NULL: the thread is to end, and left `serving`. The lock is held. */
+static struct job *next_job(struct eddy_thread_pool *pool, bool may_wait) {
     const int64_t idle_until_ns = eddy_time_ns() + pool->idle_ns;
-    while (pool->queued == 0 && !pool->closing && !pool->is_broken)
+    while (may_wait && pool->queued == 0 && !pool->closing && !pool->is_broken)
         if (!ed_exec_cond_wait_until(&pool->work, &pool->lock, idle_until_ns)) break;
     if (pool->queued == 0) {
         pool->serving--;
@@ -232,42 +232,95 @@ static struct job *next_job(struct eddy_thread_pool *pool) {
     return job;
 }
 
+/* The lock is held; it is not while the initializer runs. False: the run has ended without this thread. */
+static bool initialize(struct eddy_thread_pool *pool) {
+    if (pool->initializer == NULL) return true;
+    pool->initializing++;
+    pthread_mutex_unlock(&pool->lock);
+    eddy_error *error;
+    const int status = call_captured(pool->initializer, pool->initializer_arg, &error);
+    pthread_mutex_lock(&pool->lock);
+    if (pool->is_cut) {
+        eddy_error_release(error);
+        return false;
+    }
+    pool->initializing--;
+    if (status < 0) break_pool(pool, status, error);
+    return true;
+}
+
+/* The thread touches nothing of the pool's after this. */
+static void leave(struct eddy_thread_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    pool->threads--;
+    const bool last = pool->closing && ends_now(pool);
+    pthread_mutex_unlock(&pool->lock);
+    if (last) ed_pool_delist(&pool->pool);
+}
+
 static void *thread_body(void *arg) {
     struct eddy_thread_pool *pool = arg;
     pthread_mutex_lock(&pool->lock);
     char name[NAME_BYTES + 16];
     snprintf(name, sizeof name, "%.9s-%u", pool->name, pool->started++);
     ed_exec_name_thread(name);
-
-    if (pool->initializer != NULL) {
-        pool->initializing++;
+    if (!initialize(pool)) {
         pthread_mutex_unlock(&pool->lock);
-        eddy_error *error;
-        const int status = call_captured(pool->initializer, pool->initializer_arg, &error);
-        pthread_mutex_lock(&pool->lock);
-        if (pool->is_cut) {
-            pthread_mutex_unlock(&pool->lock);
-            eddy_error_release(error);
-            return end_alone(pool);
-        }
-        pool->initializing--;
-        if (status < 0) break_pool(pool, status, error);
+        return end_alone(pool);
     }
-    for (struct job *job; (job = next_job(pool)) != NULL;) {
+    for (struct job *job; (job = next_job(pool, true)) != NULL;) {
         pthread_mutex_unlock(&pool->lock);
         if (!run_job(pool, job)) return end_alone(pool);
         pthread_mutex_lock(&pool->lock);
     }
     pthread_mutex_unlock(&pool->lock);
-
     ed_exec_bury_self(pool->pool.exec);
-
-    pthread_mutex_lock(&pool->lock);
-    pool->threads--;
-    const bool last = pool->closing && ends_now(pool);
-    pthread_mutex_unlock(&pool->lock);
-    if (last) ed_pool_delist(&pool->pool);
+    leave(pool);
     return NULL;
+}
+
+/* Where there are no threads: one in steps, each at a time of the driver's choice. What a thread does between two looks
+ * at the pool is one step; it ends where a thread would wait. Never cut off: the run ends after the last step. */
+struct stepper {
+    struct ed_later later;
+    struct eddy_thread_pool *pool;
+    struct job *job; /* to run in the next step; NULL: look for one */
+    bool is_initialized;
+};
+
+static void step(struct ed_later *later) {
+    struct stepper *stepper = ED_CONTAINER(later, struct stepper, later);
+    struct eddy_thread_pool *pool = stepper->pool;
+    struct ed_sched *sched = pool->pool.exec->sched;
+    if (stepper->job != NULL) {
+        (void)run_job(pool, stepper->job);
+        stepper->job = NULL;
+    } else {
+        pthread_mutex_lock(&pool->lock);
+        if (!stepper->is_initialized) (void)initialize(pool);
+        stepper->is_initialized = true;
+        stepper->job = next_job(pool, false);
+        pthread_mutex_unlock(&pool->lock);
+        if (stepper->job == NULL) {
+            ed_free(stepper);
+            leave(pool);
+            return;
+        }
+    }
+    sched->driver->later(sched, later);
+}
+
+/* The lock is held. A thread, or what stands for one. */
+static int begin_thread(struct eddy_thread_pool *pool) {
+    struct ed_sched *sched = pool->pool.exec->sched;
+    pthread_t thread;
+    if (sched->driver->later == NULL) return ed_thread_create(&thread, thread_body, pool);
+    struct stepper *stepper = ed_calloc(sizeof *stepper);
+    if (stepper == NULL) return EDDY_ENOMEM;
+    stepper->pool = pool;
+    stepper->later.run = step;
+    sched->driver->later(sched, &stepper->later);
+    return 0;
 }
 
 /* ---- the pool ----------------------------------------------------------------------------------- */
@@ -339,8 +392,9 @@ static void closer_arrived(struct ed_caller *closer) {
     pool_release(ED_CONTAINER(closer, struct eddy_thread_pool, closer));
 }
 
-static unsigned default_threads(void) {
-    const unsigned threads = ed_exec_cores() + 4;
+static unsigned default_threads(const struct ed_sched *sched) {
+    const unsigned cores = sched->driver->later == NULL ? ed_exec_cores() : sched->workers_count;
+    const unsigned threads = cores + 4;
     return threads < DEFAULT_THREADS_MAX ? threads : DEFAULT_THREADS_MAX;
 }
 
@@ -358,7 +412,7 @@ static int pool_create(struct ed_exec *exec, struct eddy_thread_pool **pool_out,
     pool->pool.begin_close = begin_close;
     pool->pool.cut_off = cut_off;
     pool->pool.ended = pool_ended;
-    pool->threads_max = options->threads != 0 ? options->threads : default_threads();
+    pool->threads_max = options->threads != 0 ? options->threads : default_threads(exec->sched);
     pool->queue_max = options->queue_max;
     pool->idle_ns = options->idle_ns > 0 ? options->idle_ns : IDLE_DEFAULT_NS;
     pool->initializer = options->initializer;
@@ -439,8 +493,7 @@ void eddy_thread_pool_stats_read(eddy_thread_pool *pool, eddy_thread_pool_stats 
 
 /* The lock is held. */
 static int start_thread(struct eddy_thread_pool *pool) {
-    pthread_t thread;
-    const int status = ed_thread_create(&thread, thread_body, pool);
+    const int status = begin_thread(pool);
     if (status < 0) return status;
     pool->threads++;
     pool->serving++;

@@ -472,9 +472,10 @@ static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
         stream->exhausted = (size_t)got < bytes;
         return got;
     }
-    if (got == -EAGAIN) return got;
-    stream->eof = true;
-    if (got < 0) fail(stream, got);
+    if (got == -EAGAIN && stream->status == 0) return got;
+    stream->eof =
+        true; /* after a failure of our own (no memory to send) the socket itself would have us wait for ever */
+    if (got < 0 && got != -EAGAIN) fail(stream, got);
     return stream->status < 0 ? stream->status : EDDY_EOF;
 }
 
@@ -482,6 +483,10 @@ static int wait_readable(eddy_stream *stream) {
     flush(stream); /* the peer may be waiting for what we have buffered */
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->finished) return EDDY_EOF;
+    if (stream->status < 0) { /* the flush: what has come can still be read */
+        stream->exhausted = false;
+        return 0;
+    }
     int status = ed_poll_wait(stream->poll, ED_POLL_READ, "read");
     if (status == 0) stream->exhausted = false;
     return status;

@@ -29,6 +29,11 @@ struct ed_runtime {
     eddy_future *given_up; /* set by the second SIGINT: main is not waited for any more */
     unsigned interrupts;
 
+    /* simulate.c */
+    int64_t limit_ns; /* of the clock while main runs */
+    int64_t late_ns;  /* the first deadline of the shutdown; 0: main runs */
+    int stuck;        /* why main was given up, or 0 */
+
     /* run.c */
     pthread_t *threads;
     struct ed_watch { /* the tick thread's: since when a worker has not visited its scheduler */

@@ -3,6 +3,7 @@
 #define ED_RUNTIME_SIMULATE_H
 
 #include "eddy/runtime.h"
+#include "eddy/sim.h"
 #include "eddy/task.h"
 
 #include <stdio.h>
@@ -21,13 +22,16 @@ struct ed_sim_options {
     eddy_exception_handler on_exception; /* NULL: standard error */
     void *on_exception_arg;
     bool migrate; /* as eddy_run_options.migrate */
+    const eddy_sim_options
+        *outside;          /* network, faults, limits; its seed and the fields above do not count. NULL: defaults */
+    eddy_value *value_out; /* NULL: not asked for */
 };
 
 /* For tests: in runs that begin from now on, on threads or not, each started task that may move does so, to some other
  * worker, each time it is ready; and all may that do not say EDDY_STAY. */
 void ed_runtime_migrate_always(bool always);
 
-/* As eddy_run, on virtual workers. A deadlock is a panic, and so is a broken invariant of the core. */
-int ed_sim_run(int (*fn)(void *arg, eddy_value *out), void *arg, const struct ed_sim_options *options);
+/* As eddy_sim_run, with what only the core's own tests ask for. A broken invariant of the core is a panic. */
+int ed_sim_run(eddy_coro_fn fn, void *arg, const struct ed_sim_options *options);
 
 #endif

@@ -44,7 +44,7 @@ void ed_sim_events_run(struct ed_sched *sched, int64_t now_ns) {
     ed_sched_visit(NULL);
 }
 
-static uint64_t next(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood 2014) */
+uint64_t ed_sim_next(uint64_t *state) {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -54,7 +54,7 @@ static uint64_t next(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood 2014) 
 int64_t ed_sim_draw(struct ed_sched *sched, int64_t low, int64_t high) {
     ED_ASSERT(low <= high);
     uint64_t span = (uint64_t)high - (uint64_t)low + 1;
-    uint64_t drawn = next(&events_of(sched)->random);
+    uint64_t drawn = ed_sim_next(&events_of(sched)->random);
     return (int64_t)((uint64_t)low + (span == 0 ? drawn : drawn % span));
 }
 

@@ -23,6 +23,8 @@ int64_t ed_sim_events_next(struct ed_sched *sched);
 /* Runs what is due. */
 void ed_sim_events_run(struct ed_sched *sched, int64_t now_ns);
 
+/* The next number of a sequence (splitmix64: Steele, Lea, Flood 2014). */
+uint64_t ed_sim_next(uint64_t *state);
 /* The seed's next number of at least `low` and at most `high`. */
 int64_t ed_sim_draw(struct ed_sched *sched, int64_t low, int64_t high);
 /* True so many times in a thousand. */

@@ -16,7 +16,7 @@
  *            loop on a virtual clock.
  * Seed       The only source of chance, also of the thieves' choice of victims (worker->random). Nothing depends on an
  *            address, the real clock or another thread: a seed gives one schedule, wherever it runs.
- * Not here   I/O and the outside world (events.c). Switches inside a turn: tests/model/.
+ * Not here   What happens without a worker (events.c), the network (net.c). Switches inside a turn: tests/model/.
  * Threads    One.
  * Tests      tests/sim/, and every CORE_TEST. */
 #include "sim/world.h"
@@ -42,9 +42,12 @@ static int sim_open(struct ed_worker *worker) {
 static void sim_close(struct ed_worker *worker) { ed_free(worker->driver_data); }
 
 static void sim_poll(struct ed_worker *worker, int64_t deadline_ns) {
+    ed_flush_run(worker);
+    bool any = ed_sim_net_deliver(worker);
     if (deadline_ns == ED_POLL_NOW) return;
     ed_sim_note(worker, "sleeps");
     ed_sim_worker_of(worker)->asleep = true;
+    if (any || worker->ready.head != NULL) ed_sim_worker_of(worker)->woken = true; /* a flush may have woken somebody */
 }
 
 static void sim_wake(struct ed_worker *worker) {
@@ -57,8 +60,7 @@ static void sim_wake(struct ed_worker *worker) {
 static int64_t sim_now(struct ed_worker *worker) { return ed_sim_world(worker->sched)->now_ns; }
 
 static bool sim_holds_io(struct ed_worker *worker) {
-    (void)worker;
-    return false;
+    return !ed_list_empty(&worker->flushes) || ed_sim_net_ready(worker);
 }
 
 const struct ed_driver ed_sim_driver = {
@@ -68,6 +70,11 @@ const struct ed_driver ed_sim_driver = {
     .wake = sim_wake,
     .now = sim_now,
     .holds_io = sim_holds_io,
+    .poller_bytes = sizeof(struct ed_sim_poller),
+    .poller_open = ed_sim_poller_open,
+    .poller_set = ed_sim_poller_set,
+    .poller_close = ed_sim_poller_close,
+    .sockets = &ed_sim_sockets,
     .later = ed_sim_later,
 };
 
@@ -97,7 +104,8 @@ static void schedule_init(struct schedule *schedule, struct ed_sched *sched) {
 
 static bool can_run(struct ed_worker *worker) {
     struct ed_sim_worker *own = ed_sim_worker_of(worker);
-    return !own->asleep || own->woken || ed_timers_next(worker) <= ed_sim_world(worker->sched)->now_ns;
+    return !own->asleep || own->woken || ed_sim_net_ready(worker) ||
+           ed_timers_next(worker) <= ed_sim_world(worker->sched)->now_ns;
 }
 
 /* Whether `worker` goes before `other`; `count` of them were looked at. */
@@ -149,8 +157,7 @@ static void advance(struct ed_sched *sched, int64_t step_ns) {
         int64_t next_ns = ed_timers_next(sched->workers[i]);
         if (next_ns < least_ns) least_ns = next_ns;
     }
-    if (least_ns == INT64_MAX)
-        ED_PANIC("simulation: every worker sleeps and no timer is set: nothing can ever run again");
+    if (ed_sim_wake_idle(sched) || !ed_sim_world(sched)->may_jump(sched, least_ns)) return;
     ed_sim_world(sched)->now_ns = step_ns > 0 ? (least_ns + step_ns - 1) / step_ns * step_ns : least_ns;
     ed_sim_note(sched->workers[0], "all sleep: the clock jumps");
 }
@@ -172,9 +179,12 @@ static void turn(struct ed_worker *worker) {
     ed_worker_set_current(worker);
     if (own->asleep) {
         own->asleep = own->woken = false;
+        (void)ed_sim_net_deliver(worker); /* what the sleeping poll returns with */
         ed_idle_awake(worker);
     }
+    ed_sim_faults_begin(worker->sched);
     if (!ed_worker_turn(worker) && ed_idle_prepare(worker)) worker->sched->driver->poll(worker, ed_timers_next(worker));
+    ed_sim_faults_end(worker->sched);
     ed_worker_set_current(NULL);
 }
 

@@ -2,14 +2,21 @@
 #ifndef ED_SIM_SIM_H
 #define ED_SIM_SIM_H
 
+#include "eddy/sim.h"
 #include "sched/sched.h"
 
 #include <stdio.h>
 
 extern const struct ed_driver ed_sim_driver;
 
-/* What is outside the workers: before the first driver is opened, after the last is closed. 0 or EDDY_ENOMEM. */
-int ed_sim_open(struct ed_sched *sched, uint64_t seed);
+/* What is outside the workers, opened before the first driver. `may_jump` is asked when nobody can run, before the clock
+ * jumps to `to_ns`, with no worker current; INT64_MAX: nothing will ever happen. False: it has set something in motion.
+ * 0 or EDDY_ENOMEM. */
+int ed_sim_open(struct ed_sched *sched, const eddy_sim_options *options,
+                bool (*may_jump)(struct ed_sched *sched, int64_t to_ns));
+/* When all descriptors are closed and the drivers are not: what still travels arrives. */
+void ed_sim_drain(struct ed_sched *sched);
+/* After the last driver. */
 void ed_sim_close(struct ed_sched *sched);
 
 /* What a schedule may do beside choosing who runs. */
@@ -30,7 +37,7 @@ struct ed_sim_plan {
 };
 
 /* Turns the workers of `sched`, in an order that the plan chooses, until *until, and looks at the core's invariants
- * after each turn (check.c). Panics when all sleep without a timer: a lost wake-up, or a deadlock of the program. */
+ * after each turn (check.c). */
 void ed_sim_turn(struct ed_sched *sched, const struct ed_sim_plan *plan, _Atomic bool *until);
 
 /* Writes a line for each event to `file` from now on. NULL: no more. */

@@ -2,10 +2,14 @@
 #ifndef ED_SIM_WORLD_H
 #define ED_SIM_WORLD_H
 
+#include "eddy/sim.h"
 #include "sim/events.h"
+#include "sim/net.h"
 #include "sim/sim.h"
 
 struct ed_sim_world {
+    eddy_sim_options options; /* with defaults filled in */
+    bool (*may_jump)(struct ed_sched *sched, int64_t to_ns);
     struct ed_sim_events events;
     int64_t now_ns;        /* the clock of all */
     uint64_t random;       /* splitmix64 state: every choice of the schedule comes from here, in order */
@@ -15,6 +19,10 @@ struct ed_sim_world {
     uint64_t alive;        /* tasks at the last look */
     FILE *trace;           /* NULL: none */
     struct ed_listener listener;
+    struct ed_sim_net net;
+    struct ed_list idle;         /* of struct ed_sim_idle: tasks in eddy_sim_until_idle */
+    uint64_t random_for_program; /* eddy_sim_random's */
+    int64_t failing_allocation;  /* allocations until the next failure */
 };
 
 /* worker->driver_data */
@@ -34,5 +42,12 @@ void ed_sim_note(struct ed_worker *worker, const char *what);
 
 /* Panics when an invariant of the core does not hold. Between turns, when no worker runs. */
 void ed_sim_check(struct ed_sched *sched);
+
+/* Nobody can run: wakes the first task that waits for that. False: there is none. */
+bool ed_sim_wake_idle(struct ed_sched *sched);
+
+/* Around a worker's turn: the seed's failing allocation is in it or not. */
+void ed_sim_faults_begin(struct ed_sched *sched);
+void ed_sim_faults_end(struct ed_sched *sched);
 
 #endif

@@ -158,6 +158,12 @@ static EDDY_CORO(app) {
     return 0;
 }
 
+static EDDY_CORO(simulated) {
+    int status = eddy_sleep(EDDY_SECONDS(3600));
+    *out = EDDY_PTR(arg);
+    return status < 0 ? status : eddy_sim_until_idle();
+}
+
 int main(void) {
     char here = 'x';
     eddy_value value = EDDY_NONE;
@@ -170,6 +176,15 @@ int main(void) {
     CHECK(eddy_run(app, &here, &value, EDDY_RUN(.workers = 2)) == 0);
 #endif
     CHECK(value.ptr == &here && value.size == 1);
+#ifdef __cplusplus
+    eddy_sim_options sim_options = eddy_sim_options_init();
+    sim_options.seed = 7;
+    CHECK(eddy_sim_run(simulated, &here, &value, &sim_options) == 0);
+#else
+    CHECK(eddy_sim_run(simulated, &here, &value, EDDY_SIM(.seed = 7)) == 0);
+#endif
+    CHECK(value.ptr == &here);
+    CHECK(eddy_sim_explore(simulated, &here, 2, NULL, NULL) == 0);
     program_block();
     program_say("%d", program_add(1, 2));
     if (checks_failed == 0) puts("all is well");

@@ -84,7 +84,7 @@ static int visit_often(void *arg, eddy_value *out) {
     return 0;
 }
 
-TEST(chaos, clients_of_every_kind_at_once, TEST_LIMIT(60)) {
+CORE_TEST(chaos, clients_of_every_kind_at_once, TEST_LIMIT(60)) {
     enum { VISITORS = 24 };
     struct visitor visitors[VISITORS];
     eddy_task *tasks[VISITORS];

@@ -49,7 +49,7 @@ TEST(connect, cancelled_attempt_leaves_nothing) {
     deaf_close(&deaf);
 }
 
-TEST(connect, refusal_names_host_and_port) {
+CORE_TEST(connect, refusal_names_host_and_port) {
     eddy_server *server = serve(echo, NULL);
     uint16_t port = eddy_server_port(server);
     stop_serving(server);
@@ -62,7 +62,7 @@ TEST(connect, refusal_names_host_and_port) {
     EXPECT_EQ(EDDY_EINVAL, eddy_connect(&stream, NULL, port, NULL));
 }
 
-TEST(connect, by_name_tries_the_addresses_in_turn) {
+CORE_TEST(connect, by_name_tries_the_addresses_in_turn) {
     eddy_server *server = serve(echo, NULL); /* IPv4 only: localhost may mean ::1 first */
     eddy_stream *stream;
     EXPECT_OK(eddy_connect(&stream, "localhost", eddy_server_port(server), NULL));
@@ -91,7 +91,7 @@ static int talk(eddy_server *server) {
 void ed_alloc_fail_at(int64_t nth);
 int64_t ed_alloc_fail_remaining(void);
 
-TEST(connect, every_allocation_may_fail) {
+CORE_TEST(connect, every_allocation_may_fail) {
     int failed = 0;
     for (int64_t nth = 1; nth < 200; nth++) {
         eddy_server *server = NULL;

@@ -51,7 +51,7 @@ static void plain_expect(int fd, const char *wanted) {
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
-TEST(server, port_in_use_is_refused_by_name) {
+CORE_TEST(server, port_in_use_is_refused_by_name) {
     eddy_server *server = serve(echo, NULL), *second;
     uint16_t port = eddy_server_port(server);
     EXPECT(port > 0);
@@ -77,7 +77,7 @@ TEST(server, wrong_arguments_are_refused) {
     eddy_server_release(NULL);
 }
 
-TEST(server, all_addresses_of_the_machine) {
+CORE_TEST(server, all_addresses_of_the_machine) {
     eddy_server *server;
     EXPECT_OK(eddy_server_open(&server, NULL, 0, echo, NULL, NULL));
     eddy_stream *stream = dial(server); /* through IPv4 */
@@ -98,7 +98,7 @@ static int open_and_wait(void *arg, eddy_value *out) {
     return status;
 }
 
-TEST(server, cancelled_open_leaves_nothing) {
+CORE_TEST(server, cancelled_open_leaves_nothing) {
     for (int turns = 0; turns < 12; turns++) {
         eddy_task *task = spawn(open_and_wait, NULL);
         for (int i = 0; i < turns; i++) EXPECT_OK(eddy_yield());
@@ -124,7 +124,7 @@ static char worker_asked(const eddy_server *server) {
     return text[0];
 }
 
-TEST(server, connections_are_served_on_every_worker) {
+CORE_TEST(server, connections_are_served_on_every_worker) {
     bool seen[64] = {false};
     int left = test_workers();
     eddy_server *server = serve(tell_worker, NULL);
@@ -203,7 +203,7 @@ static int visit(void *arg, eddy_value *out) {
     return 0;
 }
 
-TEST(server, connections_max_holds_and_the_others_wait) {
+CORE_TEST(server, connections_max_holds_and_the_others_wait) {
     struct crowd crowd = {0};
     eddy_server *server;
     EXPECT_OK(eddy_server_open(&server, "127.0.0.1", 0, be_in_the_crowd, &crowd, EDDY_SERVER(.connections_max = 3)));
@@ -311,7 +311,7 @@ static int visit_until_refused(void *arg, eddy_value *out) {
 }
 
 /* Clients connect without a pause while the server closes. A connection that was made is served: none is reset. */
-TEST(server, close_resets_nobody_who_got_through) {
+CORE_TEST(server, close_resets_nobody_who_got_through) {
     enum { VISITORS = 8 };
     struct visitors visitors = {.server = serve(greet, NULL)};
     visitors.port = eddy_server_port(visitors.server);
@@ -329,7 +329,7 @@ static int wait_closed(void *arg, eddy_value *out) {
     return eddy_server_wait_closed(arg);
 }
 
-TEST(server, wait_closed_waits_for_handlers_and_cancels_nothing) {
+CORE_TEST(server, wait_closed_waits_for_handlers_and_cancels_nothing) {
     eddy_server *server = serve(echo, NULL);
     eddy_stream *stream = dial(server);
     write_text(stream, "a");
@@ -350,7 +350,7 @@ TEST(server, wait_closed_waits_for_handlers_and_cancels_nothing) {
     eddy_server_release(server);
 }
 
-TEST(server, finished_clients_read_what_came_and_then_the_end) {
+CORE_TEST(server, finished_clients_read_what_came_and_then_the_end) {
     eddy_server *server = serve(echo, NULL);
     eddy_stream *streams[8];
     for (int i = 0; i < 8; i++) {
@@ -368,7 +368,7 @@ TEST(server, finished_clients_read_what_came_and_then_the_end) {
     eddy_server_release(server);
 }
 
-TEST(server, closed_and_aborted_clients_end_their_handlers) {
+CORE_TEST(server, closed_and_aborted_clients_end_their_handlers) {
     for (int abort_them = 0; abort_them < 2; abort_them++) {
         eddy_server *server = serve(echo, NULL);
         eddy_stream *streams[8];
@@ -395,7 +395,7 @@ static int be_stubborn(eddy_stream *stream, void *arg) {
     return status;
 }
 
-TEST(server, shutdown_is_graceful_and_has_a_deadline) {
+CORE_TEST(server, shutdown_is_graceful_and_has_a_deadline) {
     eddy_server *server = serve(echo, NULL);
     eddy_stream *idle = dial(server);
     write_text(idle, "a");
@@ -432,7 +432,7 @@ static int write_much(eddy_stream *stream, void *arg) {
     return status;
 }
 
-TEST(server, client_that_does_not_read_is_let_go) {
+CORE_TEST(server, client_that_does_not_read_is_let_go) {
     eddy_server *server;
     EXPECT_OK(eddy_server_open(&server, "127.0.0.1", 0, write_much, NULL, EDDY_SERVER(.linger_ns = EDDY_MS(50))));
     eddy_stream *stream = dial(server);
@@ -442,7 +442,7 @@ TEST(server, client_that_does_not_read_is_let_go) {
     eddy_stream_release(stream);
 }
 
-TEST(server, release_of_the_last_handle_closes) {
+CORE_TEST(server, release_of_the_last_handle_closes) {
     eddy_server *server = serve(echo, NULL);
     uint16_t port = eddy_server_port(server);
     eddy_server_release(eddy_server_share(server));
