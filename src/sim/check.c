@@ -152,12 +152,8 @@ static void check_top(struct look *look, eddy_task *task, uint64_t word) {
     look->fibers++;
     look->queued += queued;
     if (strand->fiber.preempted && !queued) broken_task(look, task, "is put off and not in its ready queue");
-    if (!strand->parked) {
-        bool has_spawned = queued && strand->fiber.entry.seq == 0; /* eagerly */
-        if (!strand->fiber.preempted && !has_spawned) broken_task(look, task, "neither runs nor waits");
-        return;
-    }
-    if (queued) return;
+    if (queued) return; /* put off, woken, on its way to another worker, or one that started a task eagerly */
+    if (!strand->parked) broken_task(look, task, "neither runs nor waits");
     if (strand->woken || strand->cancelled) broken_task(look, task, "was woken and is in no queue");
     if (strand->timed_out && task->future.loop == NULL) broken_task(look, task, "is due and is in no queue");
     bool over = task->on_cancel != NULL; /* what it waits for is over, and wakes it by a message or a callback */

@@ -35,6 +35,7 @@ struct token {
 struct call {
     int64_t not_before_ns;
     bool ran, cancelled, removed, failed;
+    int worker;          /* where it was asked for */
     eddy_future *future; /* of a done callback */
 };
 
@@ -50,7 +51,8 @@ struct state {
     eddy_loop *loop;
     int spawner, spawn_order;
     int defers, defers_run;
-    int worker;      /* index */
+    int worker; /* index */
+    bool in_domain;
     int got[QUEUES]; /* the last item of this producer that came out */
     int puts;
     bool cancel_taken_back; /* somebody called uncancel on it */
@@ -206,13 +208,19 @@ static int body_of_token(void *arg, eddy_value *out) {
     return body_of((void *)(intptr_t)tokens[(intptr_t)arg].task, out);
 }
 
+/* A task that runs on a stack with others may move with them only. */
+static bool may_move(int k) {
+    int migration = program->body[k].migration;
+    return !states[k].in_domain && (migration == EDDY_MIGRATE || (migration != EDDY_STAY && program->migrate > 0));
+}
+
 static void check_place(struct frame *frame) {
     eddy_task *self = eddy_current_task();
     CLAIM(self != NULL, "task %d: there is no current task in it", frame->task);
     CLAIM(frame->state->handle == NULL || frame->task == 0 || frame->state->handle == self,
           "task %d: the current task is another one", frame->task);
-    CLAIM(eddy_worker_index() == frame->state->worker, "task %d went from worker %d to %d", frame->task,
-          frame->state->worker, eddy_worker_index());
+    CLAIM(eddy_worker_index() == frame->state->worker || may_move(frame->task), "task %d went from worker %d to %d",
+          frame->task, frame->state->worker, eddy_worker_index());
 }
 
 static __attribute__((noinline)) void play_spawn(struct frame *frame, const struct op *op, struct group *group) {
@@ -231,6 +239,8 @@ static __attribute__((noinline)) void play_spawn(struct frame *frame, const stru
     options.stack_bytes = (size_t)body->stack_kb * 1024;
     options.drop = body->value ? token_drop : NULL;
     options.loop = body->domain >= 0 ? domains[body->domain] : NULL;
+    state->in_domain = options.loop != NULL || frame->state->in_domain; /* where nobody may move */
+    options.migrate = state->in_domain ? EDDY_MIGRATION_DEFAULT : (enum eddy_migration)body->migration;
     void *arg = (void *)(intptr_t)k;
     eddy_coro_fn fn = body_of;
     if (body->argument == 1 || body->argument == 2) {
@@ -475,7 +485,7 @@ static __attribute__((noinline)) int play_queue(struct frame *frame, const struc
 
 static struct call *call_make(int64_t not_before_ns) {
     CLAIM(calls_count < CALLS_MAX, "the program makes more calls than this test has room for");
-    calls[calls_count] = (struct call){.not_before_ns = not_before_ns};
+    calls[calls_count] = (struct call){.not_before_ns = not_before_ns, .worker = eddy_worker_index()};
     return &calls[calls_count++];
 }
 
@@ -753,7 +763,7 @@ static int play_one(struct frame *frame, int at, int end) {
     case OP_call_later:
     case OP_call_threadsafe: play_call(frame, op); return 0;
     case OP_cancel_handle:
-        if (frame->handle == NULL || frame->last_call->ran) return 0;
+        if (frame->handle == NULL || frame->last_call->ran || frame->last_call->worker != eddy_worker_index()) return 0;
         eddy_handle_cancel(frame->handle);
         frame->last_call->cancelled = true;
         return 0;
@@ -828,6 +838,7 @@ static int main_of(void *arg, eddy_value *out) {
     CLAIM((done_future = eddy_future_create()) != NULL && eddy_future_set(done_future, EDDY_NONE) == 0, "no future");
     if (program->alloc_fails > 0) ed_alloc_fail_at(program->alloc_fails);
     state->spawned = state->entered = true;
+    state->in_domain = program->serial;
     state->worker = eddy_worker_index();
     struct frame frame = {.task = 0, .state = state, .ops = state->body->ops};
     int status = play_ops(&frame, 0, state->body->count);
@@ -919,12 +930,15 @@ void program_play(const struct program *played, FILE *trace) {
         .seed = program->seed,
         .workers = program->workers,
         .no_direct_await = program->no_direct,
+        .serial = program->serial,
+        .migrate = program->migrate > 0,
         .undisturbed = program->undisturbed,
         .steps_max = STEPS_MAX,
         .stacks_max = program->stacks > 0 ? (size_t)program->stacks : 0,
         .trace = trace,
         .on_exception = reported,
     };
+    ed_runtime_migrate_always(program->migrate == 2);
     int status = ed_sim_run(main_of, NULL, &options);
     ed_alloc_fail_at(0);
     bool asked = status == EDDY_ECANCELED; /* main asked itself, and left with the request pending */

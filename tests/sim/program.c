@@ -190,6 +190,8 @@ void program_make(struct program *program, uint64_t seed) {
     program->seed = seed;
     program->workers = 1 + (unsigned)below(&maker, one_in(&maker, 4) ? 8 : 4);
     program->no_direct = one_in(&maker, 4);
+    program->serial = one_in(&maker, 8);
+    program->migrate = one_in(&maker, 2) ? 0 : 1 + below(&maker, 2);
     maker.bounded = one_in(&maker, 2);
     if (one_in(&maker, 8)) program->alloc_fails = 1 + below(&maker, 200);
     if (one_in(&maker, 16)) program->stacks = 2 + below(&maker, 6);
@@ -204,6 +206,7 @@ void program_make(struct program *program, uint64_t seed) {
         body->domain = domains && one_in(&maker, 3) ? below(&maker, DOMAINS) : -1;
         body->value = one_in(&maker, 2);
         body->argument = below(&maker, 4);
+        body->migration = k == 0 || one_in(&maker, 2) ? 0 : below(&maker, 3);
         make_block(&maker, 2 + below(&maker, 12), 0, false);
         while (spawn_next(&maker, false)) {
             int child = maker.spawned_to - 1;
@@ -227,14 +230,15 @@ static bool spawns(const struct program *program, int task) {
 }
 
 void program_print(const struct program *program, FILE *file) {
-    fprintf(file, "program seed %llu workers %u no_direct %d undisturbed %u alloc_fails %d stacks %d\n",
+    fprintf(file,
+            "program seed %llu workers %u no_direct %d undisturbed %u alloc_fails %d stacks %d serial %d migrate %d\n",
             (unsigned long long)program->seed, program->workers, program->no_direct, program->undisturbed,
-            program->alloc_fails, program->stacks);
+            program->alloc_fails, program->stacks, program->serial, program->migrate);
     for (int k = 0; k < program->tasks; k++) {
         const struct body *body = &program->body[k];
         if (!spawns(program, k)) continue;
-        fprintf(file, "task %d domain %d stack %d value %d argument %d\n", k, body->domain, body->stack_kb, body->value,
-                body->argument);
+        fprintf(file, "task %d domain %d stack %d value %d argument %d migration %d\n", k, body->domain, body->stack_kb,
+                body->value, body->argument, body->migration);
         int depth = 1;
         for (int i = 0; i < body->count; i++) {
             const struct op *op = &body->ops[i];
@@ -272,18 +276,22 @@ bool program_read(struct program *program, FILE *file) {
     memset(program, 0, sizeof *program);
     while (fgets(line, sizeof line, file) != NULL) {
         unsigned long long seed;
-        int task, domain, stack, value, argument, no_direct;
+        int task, domain, stack, value, argument, no_direct, serial, migration;
         if (line[0] == '#') continue;
-        if (sscanf(line, "program seed %llu workers %u no_direct %d undisturbed %u alloc_fails %d stacks %d", &seed,
-                   &program->workers, &no_direct, &program->undisturbed, &program->alloc_fails,
-                   &program->stacks) == 6) {
+        if (sscanf(
+                line,
+                "program seed %llu workers %u no_direct %d undisturbed %u alloc_fails %d stacks %d serial %d migrate %d",
+                &seed, &program->workers, &no_direct, &program->undisturbed, &program->alloc_fails, &program->stacks,
+                &serial, &program->migrate) == 8) {
             program->seed = seed;
+            program->serial = serial != 0;
             program->no_direct = no_direct != 0;
-        } else if (sscanf(line, "task %d domain %d stack %d value %d argument %d", &task, &domain, &stack, &value,
-                          &argument) == 5 &&
+        } else if (sscanf(line, "task %d domain %d stack %d value %d argument %d migration %d", &task, &domain, &stack,
+                          &value, &argument, &migration) == 6 &&
                    task >= 0 && task < TASKS_MAX) {
             body = &program->body[task];
-            *body = (struct body){.domain = domain, .stack_kb = stack, .value = value != 0, .argument = argument};
+            *body = (struct body){
+                .domain = domain, .stack_kb = stack, .value = value != 0, .argument = argument, .migration = migration};
             if (task >= program->tasks) program->tasks = task + 1;
         } else if (body == NULL || !read_op(body, line)) {
             fprintf(stderr, "not an operation: %s", line);
@@ -363,6 +371,12 @@ static void shrink_settings(struct shrinker *shrinker) {
         if (keep_if_it_fails(shrinker, &candidate)) break;
     }
     candidate = *shrinker->best;
+    candidate.serial = false;
+    if (shrinker->best->serial) keep_if_it_fails(shrinker, &candidate);
+    candidate = *shrinker->best;
+    candidate.migrate = 0;
+    if (shrinker->best->migrate != 0) keep_if_it_fails(shrinker, &candidate);
+    candidate = *shrinker->best;
     candidate.alloc_fails = candidate.stacks = 0;
     if (shrinker->best->alloc_fails != 0 || shrinker->best->stacks != 0) keep_if_it_fails(shrinker, &candidate);
     for (int k = 0; k < shrinker->best->tasks; k++) {
@@ -373,8 +387,8 @@ static void shrink_settings(struct shrinker *shrinker) {
         if (body->domain != -1) keep_if_it_fails(shrinker, &candidate);
         candidate = *shrinker->best;
         candidate.body[k].value = false;
-        candidate.body[k].argument = 0;
-        if (body->value || body->argument != 0) keep_if_it_fails(shrinker, &candidate);
+        candidate.body[k].argument = candidate.body[k].migration = 0;
+        if (body->value || body->argument != 0 || body->migration != 0) keep_if_it_fails(shrinker, &candidate);
     }
 }
 

@@ -82,10 +82,11 @@ struct op {
 };
 
 struct body {
-    int domain;   /* -1: none */
-    int stack_kb; /* 64 or 256 */
-    bool value;   /* ends with a value that has a drop function */
-    int argument; /* 0: borrowed, 1: copied, 2: copied to the heap, 3: given with a drop function */
+    int domain;    /* -1: none */
+    int stack_kb;  /* 64 or 256 */
+    bool value;    /* ends with a value that has a drop function */
+    int migration; /* enum eddy_migration */
+    int argument;  /* 0: borrowed, 1: copied, 2: copied to the heap, 3: given with a drop function */
     int count;
     struct op ops[OPS_MAX];
 };
@@ -94,6 +95,8 @@ struct program {
     uint64_t seed; /* of the schedule */
     unsigned workers;
     bool no_direct;
+    bool serial; /* main is in a domain */
+    int migrate; /* started tasks may move: 0 those that say so, 1 all but those that stay, 2 these, each time */
     unsigned undisturbed;
     int alloc_fails; /* this allocation fails; 0: none */
     int stacks;      /* 0: as many as asked for */
