@@ -501,7 +501,7 @@ UNIT(contract, T11_a_task_that_is_pending_at_the_end_is_reported) {
 
 struct ring {
     eddy_task *tasks[4];
-    eddy_future *gate;
+    eddy_future *gate, *opening;
     _Atomic int unwound;
 };
 struct link {
@@ -515,22 +515,25 @@ static int await_next(void *arg, eddy_value *out) {
     link->ring->unwound++;
     return status;
 }
-static int wait_for_next(void *arg, eddy_value *out) {
+static int gather_next(void *arg, eddy_value *out) {
     struct link *link = arg;
     (void)out;
     EXPECT_OK(eddy_await(link->ring->gate, NULL));
-    eddy_future *futures[] = {EDDY_FUTURE(link->ring->tasks[1])}; /* a wait passes nothing on: the cycle opens here */
-    return eddy_wait(futures, 1, EDDY_FOREVER, EDDY_ALL_COMPLETED, NULL);
+    eddy_future *futures[] = {EDDY_FUTURE(link->ring->tasks[1]), link->ring->opening};
+    int status = eddy_gather(futures, 2, NULL);
+    link->ring->unwound++;
+    return status;
 }
 
-/* Four tasks, each awaits the next, the last the first. A cancel of the second goes round, and each is asked once.
- * (CPython recurses until it fails.) */
+/* Four tasks, each awaits the next, the last the first, which gathers the second and a future besides. A cancel of the
+ * second goes round, asks each once, and ends; it cancels that future too, which unwinds them all. (CPython recurses
+ * until it fails.) */
 RULE(T12_a_cancel_round_a_cycle_ends_and_asks_each_once) {
-    struct ring ring = {.gate = eddy_future_create()};
+    struct ring ring = {.gate = eddy_future_create(), .opening = eddy_future_create()};
     struct link links[4];
     for (int i = 0; i < 4; i++) {
         links[i] = (struct link){&ring, i};
-        ring.tasks[i] = spawn(i == 0 ? wait_for_next : await_next, &links[i]);
+        ring.tasks[i] = spawn(i == 0 ? gather_next : await_next, &links[i]);
         eddy_share();
     }
     test_until_all_parked();
@@ -542,6 +545,8 @@ RULE(T12_a_cancel_round_a_cycle_ends_and_asks_each_once) {
         EXPECT_EQ(1, eddy_task_cancelling(ring.tasks[i]));
         eddy_task_release(ring.tasks[i]);
     }
-    EXPECT_EQ(3, ring.unwound);
+    EXPECT_EQ(4, ring.unwound);
+    EXPECT(eddy_future_cancelled(ring.opening));
+    eddy_future_release(ring.opening);
     eddy_future_release(ring.gate);
 }

@@ -48,20 +48,22 @@ RULE(W1_gives_the_result_in_time) {
 struct wait_for_call {
     eddy_future *future;
     int64_t timeout_ns;
+    int status;
 };
 static int call_wait_for(void *arg, eddy_value *out) {
     struct wait_for_call *call = arg;
-    return eddy_wait_for(call->future, call->timeout_ns, out);
+    return call->status = eddy_wait_for(call->future, call->timeout_ns, out);
 }
 
 RULE(W1_done_and_cancelled_in_one_pass_gives_canceled) {
     eddy_future *future = eddy_future_create();
-    struct wait_for_call call = {future, EDDY_SECONDS(1000)};
+    struct wait_for_call call = {future, EDDY_SECONDS(1000), 0};
     eddy_task *waiter = spawn_parked(call_wait_for, &call);
     EXPECT_OK(eddy_future_set(future, EDDY_I64(1)));
     bool asked = eddy_cancel(EDDY_FUTURE(waiter));
     EXPECT(asked || !test_serial());
     EXPECT_EQ(asked ? EDDY_ECANCELED : 0, eddy_await(EDDY_FUTURE(waiter), NULL));
+    EXPECT_EQ(asked ? EDDY_ECANCELED : 0, call.status); /* not a value, and the end of the task that T4 makes of it */
     EXPECT_EQ(asked, eddy_task_cancelling(waiter));
     eddy_task_release(waiter);
     eddy_future_release(future);
@@ -69,7 +71,7 @@ RULE(W1_done_and_cancelled_in_one_pass_gives_canceled) {
 
 RULE(W1_cancelled_it_cancels_the_work_and_gives_canceled) {
     eddy_task *work = spawn_parked(sleep_forever, NULL);
-    struct wait_for_call call = {EDDY_FUTURE(work), EDDY_SECONDS(2000)};
+    struct wait_for_call call = {EDDY_FUTURE(work), EDDY_SECONDS(2000), 0};
     eddy_task *waiter = spawn_parked(call_wait_for, &call);
     EXPECT(eddy_cancel(EDDY_FUTURE(waiter)));
     EXPECT_EQ(EDDY_ECANCELED, end_of(waiter));
@@ -89,7 +91,7 @@ RULE(W1_cancelled_after_its_expiry_gives_canceled) {
     for (int i = 0; i < 2; i++) {
         eddy_future *gate = eddy_future_create();
         eddy_task *slow = spawn_parked(slow_to_end, gate);
-        struct wait_for_call call = {EDDY_FUTURE(slow), timeouts[i]};
+        struct wait_for_call call = {EDDY_FUTURE(slow), timeouts[i], 0};
         eddy_task *waiter = spawn(call_wait_for, &call);
         while (eddy_task_cancelling(slow) == 0) EXPECT_OK(eddy_sleep(EDDY_US(100)));
         test_until_all_parked();
