@@ -3,7 +3,7 @@
  * The first cancels main. The second stops the supervisor's wait for main: it then cancels all
  * tasks again, main included, and the run ends as always. A body that computes is not interrupted.
  * Threads    Worker 0: a hidden task waits for the signal; it ends when the signal object is
- * closed. Tests      tests/runtime/interrupt_test.c. */
+ * closed. Tests      tests/contract/run_test.c. */
 #include "runtime/assemble.h"
 
 #include <signal.h>

@@ -1,15 +1,9 @@
-/* contract_testing.h: for the tests of asyncio's rules: a trace of what ran, and the usual bodies.
- *
- * Each test is named by its rule and clause: TG4_the_bodys_failure_comes_last. RULE runs it in a serial domain, where it
- * holds to the letter, and outside domains on any workers; RULE_OF_ORDER in domains only. Numbers are written where a
- * rule is of a later CPython than 3.13 and so was read, not run. Traces were made by the same programs on CPython 3.13. */
+/* contract_testing.h: for the tests of asyncio's rules: a trace of what ran, and the usual bodies. See rule.h. */
 #ifndef CONTRACT_TESTING_H
 #define CONTRACT_TESTING_H
 
+#include "contract/rule.h"
 #include "task/core_testing.h"
-
-#define RULE(name_, ...) CONTRACT_TEST(contract, name_, __VA_ARGS__)
-#define RULE_OF_ORDER(name_, ...) SERIAL_TEST(contract, name_, __VA_ARGS__)
 
 /* ---- what ran, in its order ------------------------------------------------------------------------------ */
 

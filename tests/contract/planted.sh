@@ -43,7 +43,7 @@ link() { # PROGRAM OBJECT...
 }
 object() { echo "$work/objects/$(echo "$1" | tr / _).o"; }
 
-sources=$(find src tests/harness tests/contract -name '*.c' | sort)
+sources="$(find src tests/harness tests/contract -name "*.c" | sort) tests/exec/process_helpers_test.c"
 # shellcheck disable=SC2086
 echo $sources | tr ' ' '\n' | xargs -P 2 -I FILE sh -c "
     $zig cc $(echo $flags) -I$root/src -I$root/include -I$root/tests -c FILE -o $work/objects/\$(echo FILE | tr / _).o"

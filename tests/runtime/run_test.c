@@ -1,5 +1,5 @@
-/* eddy_run: main's value and failure, nested runs, options, the order of the end: what is alive is cancelled
- * in order of creation, cleans up, may spawn; who is late is named; who fails meanwhile is reported. */
+/* eddy_run: main's value and failure, runs beside each other, options, tasks that spawn at the end. The rules, R1 and R2:
+ * tests/contract/run_test.c. */
 #include "task/core_testing.h"
 
 #include <unistd.h>
@@ -114,58 +114,7 @@ UNIT(run, serial_puts_main_and_its_children_into_a_domain) {
 
 /* ---- the end (R1) ---------------------------------------------------------------------------------------- */
 
-struct ending {
-    pthread_mutex_t mutex;
-    int64_t ended[64];
-    int count;
-    _Atomic int cleaned, spawned;
-};
-struct member {
-    struct ending *ending;
-    int64_t number;
-};
-
-static int clean_up(void *arg, eddy_value *out) {
-    (void)out;
-    struct member *member = arg;
-    int status = eddy_sleep(EDDY_SECONDS(1000));
-    EXPECT_EQ(EDDY_ECANCELED, status);
-    pthread_mutex_lock(&member->ending->mutex);
-    member->ending->ended[member->ending->count++] = member->number;
-    pthread_mutex_unlock(&member->ending->mutex);
-    EXPECT_OK(eddy_sleep(EDDY_US(100))); /* cleanup may suspend */
-    atomic_fetch_add(&member->ending->cleaned, 1);
-    return status;
-}
-
-static struct ending ending;
-static struct member members[20];
-
-static int leave_twenty(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    for (int i = 0; i < 20; i++) {
-        members[i] = (struct member){&ending, i};
-        EXPECT_OK(eddy_spawn(NULL, clean_up, &members[i], NULL));
-    }
-    test_until_all_parked();
-    return 0;
-}
-
-UNIT(run, cancels_what_is_alive_in_order_and_waits) {
-    struct reports reports = REPORTS_INIT;
-    for (int i = 0; i < 3; i++) {
-        for (int serial = 0; serial < 2; serial++) {
-            ending = (struct ending){.mutex = PTHREAD_MUTEX_INITIALIZER};
-            EXPECT_OK(eddy_run(leave_twenty, NULL, NULL,
-                               EDDY_RUN(.workers = (unsigned)each_workers[i], .serial = serial,
-                                        .on_exception = reports_take, .on_exception_arg = &reports)));
-            EXPECT_EQ(20, ending.cleaned);
-            if (serial || each_workers[i] == 1)
-                for (int k = 0; k < 20; k++) EXPECT_EQ(k, ending.ended[k]);
-        }
-    }
-    EXPECT_EQ(0, reports.count);
-}
+static _Atomic int spawned;
 
 static int spawn_in_cleanup(void *arg, eddy_value *out) {
     (void)out;
@@ -177,7 +126,7 @@ static int spawn_in_cleanup(void *arg, eddy_value *out) {
         eddy_task *task = spawn(give_nothing, NULL);
         int end = end_of(task);
         EXPECT(end == 0 || end == EDDY_ECANCELED);
-        atomic_fetch_add(&ending.spawned, 1);
+        spawned++;
     }
     return status;
 }
@@ -191,71 +140,10 @@ static int leave_spawners(void *arg, eddy_value *out) {
 /* Tasks spawned while the run ends are cancelled as well, before or after they start. */
 UNIT(run, tasks_may_spawn_in_their_cleanup) {
     for (int i = 0; i < 3; i++) {
-        ending = (struct ending){.mutex = PTHREAD_MUTEX_INITIALIZER};
+        spawned = 0;
         EXPECT_OK(eddy_run(leave_spawners, NULL, NULL, EDDY_RUN(.workers = (unsigned)each_workers[i])));
-        EXPECT(ending.spawned >= 4);
+        EXPECT(spawned >= 4);
         EXPECT_EQ(0, ed_alloc_live_bytes());
-    }
-}
-
-static int fail_in_cleanup(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    EXPECT_EQ(EDDY_ECANCELED, eddy_sleep(EDDY_SECONDS(1000)));
-    return eddy_fail(-55, "cleaning failed");
-}
-static int leave_a_failure(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    EXPECT_OK(eddy_spawn(NULL, fail_in_cleanup, NULL, EDDY_TASK(.name = "messy")));
-    test_until_all_parked();
-    return 0;
-}
-
-UNIT(run, reports_who_fails_while_it_ends) {
-    struct reports reports = REPORTS_INIT;
-    for (int i = 0; i < 3; i++) {
-        reports.count = 0;
-        EXPECT_OK(eddy_run(leave_a_failure, NULL, NULL,
-                           EDDY_RUN(.workers = (unsigned)each_workers[i], .on_exception = reports_take,
-                                    .on_exception_arg = &reports)));
-        EXPECT_EQ(1, reports.count);
-        EXPECT_EQ(EDDY_REPORT_SHUTDOWN, reports.all[0].kind);
-        EXPECT_STR("messy", reports.all[0].task);
-        EXPECT_EQ(-55, reports.all[0].status);
-        EXPECT_STR("cleaning failed", reports.all[0].text);
-    }
-}
-
-/* Who does not end by the deadline is named; it ends here because of that. */
-static _Atomic bool begun, named;
-static void take_and_note(const eddy_report *report, void *arg) {
-    reports_take(report, arg);
-    if (report->kind == EDDY_REPORT_STILL_PENDING) atomic_store(&named, true);
-}
-static int stubborn(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    atomic_store(&begun, true);
-    while (!atomic_load(&named)) (void)eddy_sleep(EDDY_US(200));
-    return 0;
-}
-static int leave_a_stubborn_one(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    EXPECT_OK(eddy_spawn(NULL, stubborn, NULL, EDDY_TASK(.name = "mule")));
-    while (!atomic_load(&begun)) EXPECT_OK(eddy_yield()); /* a thief may have it, and be slow */
-    return 0;
-}
-
-UNIT(run, names_who_is_late) {
-    for (int i = 0; i < 3; i++) {
-        struct reports reports = REPORTS_INIT;
-        atomic_store(&begun, false);
-        atomic_store(&named, false);
-        EXPECT_OK(eddy_run(leave_a_stubborn_one, NULL, NULL,
-                           EDDY_RUN(.workers = (unsigned)each_workers[i], .shutdown_ns = EDDY_MS(20),
-                                    .on_exception = take_and_note, .on_exception_arg = &reports)));
-        EXPECT_EQ(1, reports.count);
-        EXPECT_STR("mule", reports.all[0].task);
-        EXPECT_HAS(reports.all[0].message, "still alive");
-        EXPECT_HAS(reports.all[0].message, "name='mule'");
     }
 }
 
