@@ -145,12 +145,17 @@ pub fn build(b: *Build) void {
     shipped.addTool("eddy-stress", "tests/stress");
     shipped.runTool(stress, "eddy-stress");
 
+    const faults = b.step("faults", "Fail each call of the system once; after --: --only PROGRAM, --kind KIND, --nth N");
+    shipped.addTool("eddy-faults", "tests/faults");
+    shipped.runTool(faults, "eddy-faults");
+
     // Everything is compiled before the first leg runs, so that no compiler competes with a test.
     const all = b.step("build", "Compile everything: library, examples, benchmarks, tests, sanitized tests");
     all.dependOn(b.getInstallStep());
     all.dependOn(programs);
     tested.install(all, "eddy-tests");
     shipped.install(all, "eddy-stress");
+    shipped.install(all, "eddy-faults");
     delayed.install(all, "eddy-chaos");
     all.dependOn(&b.addInstallFileWithDir(delayed.library.getEmittedBin(), .lib, "chaos/libeddy.a").step);
     const check = b.step("check", "Run the tests optimised, under TSan, ASan + UBSan and valgrind, migrating, and the rules");

@@ -1,0 +1,427 @@
+/* faults.c: what a program on eddy does when the system refuses: the Nth allocation, thread, mapping, descriptor, read or
+ * write fails, for every N that the program comes to. `zig build faults -- [--only PROGRAM] [--kind KIND]`.
+ *
+ * Method     This program stands before the C library (a definition of its own of each function, the real one by dlsym), and
+ *            before libuv's calls of it too. Each point is a process: it runs a whole runtime in which one call fails once.
+ * Expected   The run ends within 10 s, by itself, with 0 or a status; what it opened is closed: no byte, task handle,
+ *            descriptor or process is left. A crash, an assertion, a hang or a leak is a failure, with its replay.
+ * Planted    --planted: a program that forgets what it allocated when a write fails; it must be found (tests/checks).
+ * Not here   Calls on whose failure libuv 1.44 itself aborts (epoll_ctl of a descriptor that is good, epoll_wait), what
+ *            it opens for itself (uv_loop_init keeps its epoll descriptor when a later one is refused), and the clock. Failures that last: tests/net (descriptors run out), tests/coro (mappings run out). */
+#include "base/base.h"
+#include "eddy/eddy.h"
+#include "task/task.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+/* ---- calls that fail ------------------------------------------------------------------------------------- */
+
+enum kind {
+    ALLOC,
+    THREAD,
+    MAP,
+    PROTECT,
+    ADVISE,
+    OPEN,
+    SOCKET,
+    BIND,
+    LISTEN,
+    ACCEPT,
+    CONNECT,
+    READ,
+    WRITE,
+    SPAWN,
+    KINDS
+};
+static const char *const kind_names[KINDS] = {"alloc", "thread", "mmap",   "mprotect", "madvise", "open",  "socket",
+                                              "bind",  "listen", "accept", "connect",  "read",    "write", "spawn"};
+static const int errors[KINDS] = {ENOMEM,     EAGAIN,     ENOMEM,       ENOMEM,       ENOMEM,     EMFILE, EMFILE,
+                                  EADDRINUSE, EOPNOTSUPP, ECONNABORTED, ECONNREFUSED, ECONNRESET, EPIPE,  EAGAIN};
+
+static enum kind armed = KINDS;
+static _Atomic int64_t left; /* calls of the armed kind until one fails */
+
+static bool fails(enum kind kind) {
+    if (kind != armed || ED_SUB(&left, 1) != 1) return false;
+    errno = errors[kind];
+    return true;
+}
+
+/* Whether the caller is this program or the library in it, not a shared library. */
+static bool ours(const void *caller) {
+    Dl_info here, there;
+    return dladdr((const void *)(uintptr_t)fails, &here) && dladdr(caller, &there) && here.dli_fbase == there.dli_fbase;
+}
+/* A connection that broke is broken in both directions, for both ends. */
+static bool breaks(enum kind kind, int fd) {
+    if (!fails(kind)) return false;
+    shutdown(fd, SHUT_RDWR);
+    errno = errors[kind];
+    return true;
+}
+#define OUR_OPEN_FAILS (ours(__builtin_return_address(0)) && fails(OPEN))
+
+/* The real function of this name. */
+#define REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *arg) {
+    return fails(THREAD) ? EAGAIN : REAL(pthread_create)(thread, attributes, body, arg);
+}
+void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset) {
+    return fails(MAP) ? MAP_FAILED : REAL(mmap)(at, bytes, protection, flags, fd, offset);
+}
+int mprotect(void *at, size_t bytes, int protection) {
+    return fails(PROTECT) ? -1 : REAL(mprotect)(at, bytes, protection);
+}
+int madvise(void *at, size_t bytes, int advice) { return fails(ADVISE) ? -1 : REAL(madvise)(at, bytes, advice); }
+int eventfd(unsigned value, int flags) { return OUR_OPEN_FAILS ? -1 : REAL(eventfd)(value, flags); }
+int timerfd_create(int clock, int flags) { return OUR_OPEN_FAILS ? -1 : REAL(timerfd_create)(clock, flags); }
+int epoll_create1(int flags) { return OUR_OPEN_FAILS ? -1 : REAL(epoll_create1)(flags); }
+int pipe2(int fds[2], int flags) { return OUR_OPEN_FAILS ? -1 : REAL(pipe2)(fds, flags); }
+int socketpair(int domain, int type, int protocol, int fds[2]) {
+    return OUR_OPEN_FAILS ? -1 : REAL(socketpair)(domain, type, protocol, fds);
+}
+int socket(int domain, int type, int protocol) { return fails(SOCKET) ? -1 : REAL(socket)(domain, type, protocol); }
+int bind(int fd, const struct sockaddr *address, socklen_t bytes) {
+    return fails(BIND) ? -1 : REAL(bind)(fd, address, bytes);
+}
+int listen(int fd, int backlog) { return fails(LISTEN) ? -1 : REAL(listen)(fd, backlog); }
+int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags) {
+    return fails(ACCEPT) ? -1 : REAL(accept4)(fd, address, bytes, flags);
+}
+int connect(int fd, const struct sockaddr *address, socklen_t bytes) {
+    return fails(CONNECT) ? -1 : REAL(connect)(fd, address, bytes);
+}
+ssize_t recv(int fd, void *buffer, size_t bytes, int flags) {
+    return breaks(READ, fd) ? -1 : REAL(recv)(fd, buffer, bytes, flags);
+}
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
+    return breaks(READ, fd) ? -1 : REAL(recvmsg)(fd, message, flags);
+}
+ssize_t send(int fd, const void *data, size_t bytes, int flags) {
+    return breaks(WRITE, fd) ? -1 : REAL(send)(fd, data, bytes, flags);
+}
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+    return breaks(WRITE, fd) ? -1 : REAL(sendmsg)(fd, message, flags);
+}
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                const posix_spawnattr_t *attributes, char *const argv[], char *const environment[]) {
+    return fails(SPAWN) ? EAGAIN : REAL(posix_spawn)(pid, path, actions, attributes, argv, environment);
+}
+
+/* ---- programs: each takes a failure as its own end, and gives back what it has ----------------------------------------- */
+
+static int work(void *arg, eddy_value *out) {
+    (void)out;
+    int64_t how = (intptr_t)arg;
+    if (how % 3 == 0) return eddy_yield();
+    if (how % 3 == 1) return eddy_sleep(EDDY_US(10));
+    return 0;
+}
+
+/* Tasks, names, groups, timeouts, callbacks. */
+static int called(void *arg) {
+    (void)arg;
+    return 0;
+}
+static int tasks(void) {
+    eddy_group group;
+    int status = eddy_group_enter(&group);
+    for (intptr_t i = 0; i < 70 && status == 0; i++) status = eddy_group_spawn(&group, NULL, work, (void *)i, NULL);
+    status = eddy_group_exit(&group, status);
+    if (status < 0) return status;
+    status = eddy_call_soon(NULL, called, NULL, NULL);
+    if (status == 0) status = eddy_call_later(NULL, EDDY_US(20), called, NULL, NULL);
+    if (status < 0) return status;
+
+    for (int i = 0; i < 6; i++) eddy_timeout_push(EDDY_SECONDS(10 + i)); /* beyond those without an allocation */
+    eddy_task *task = NULL;
+    char large[200] = "";
+    status = eddy_spawn(&task, work, large,
+                        EDDY_TASK(.copy_bytes = sizeof large, .name = "with a copy", .stack_bytes = 16384));
+    if (status == 0) {
+        status = eddy_await(EDDY_FUTURE(task), NULL);
+        eddy_task_release(task);
+    }
+    for (int i = 0; i < 6; i++) status = eddy_timeout_pop(status);
+    return status;
+}
+
+/* A lock, an event, a semaphore, a queue, gather, a shield. */
+static int put_three(void *arg, eddy_value *out) {
+    (void)out;
+    int status = 0;
+    for (int i = 0; i < 3 && status == 0; i++) status = eddy_queue_put(arg, EDDY_I64(i));
+    return status;
+}
+static int objects(void) {
+    eddy_lock *lock = eddy_lock_create();
+    eddy_queue *queue = eddy_queue_create(2, NULL);
+    eddy_event *event = eddy_event_create();
+    eddy_semaphore *slots = eddy_semaphore_create(1);
+    eddy_task *putters[2] = {NULL};
+    int status = lock != NULL && queue != NULL && event != NULL && slots != NULL ? 0 : EDDY_ENOMEM;
+    for (int i = 0; i < 2 && status == 0; i++) status = eddy_spawn(&putters[i], put_three, queue, NULL);
+    for (int i = 0; i < 6 && status == 0; i++) {
+        eddy_value item;
+        status = EDDY_TIMEOUT(EDDY_SECONDS(1), eddy_queue_get(queue, &item)); /* a putter may have found no stack */
+        if (status == 0) status = eddy_lock_acquire(lock);
+        if (status == 0) status = eddy_lock_unlock(lock);
+    }
+    if (queue != NULL) eddy_queue_close(queue); /* whoever still puts ends */
+    eddy_future *futures[2];
+    eddy_result results[2];
+    size_t count = 0;
+    for (int i = 0; i < 2; i++)
+        if (putters[i] != NULL) futures[count++] = EDDY_FUTURE(putters[i]);
+    if (count == 2) {
+        int gathered = eddy_gather_all(futures, count, results);
+        if (status == 0) status = gathered;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (putters[i] == NULL) continue;
+        (void)eddy_await(EDDY_FUTURE(putters[i]), NULL);
+        eddy_task_release(putters[i]);
+    }
+    if (lock != NULL) eddy_lock_release(lock);
+    if (queue != NULL) eddy_queue_release(queue);
+    if (event != NULL) eddy_event_release(event);
+    if (slots != NULL) eddy_semaphore_release(slots);
+    return status;
+}
+
+/* A server, three clients that talk to it, by name and by number. */
+static int echo(eddy_stream *stream, void *arg) {
+    (void)arg;
+    char buffer[4096];
+    int got;
+    while ((got = eddy_stream_read(stream, buffer, sizeof buffer)) > 0) {
+        int status = eddy_stream_write(stream, buffer, (size_t)got);
+        if (status == 0) status = eddy_stream_drain(stream);
+        if (status < 0) return status;
+    }
+    return got;
+}
+static int talk(void *arg, eddy_value *out) {
+    (void)out;
+    eddy_stream *stream;
+    char answer[5];
+    int status = eddy_connect(&stream, "127.0.0.1", eddy_server_port(arg), NULL);
+    if (status < 0) return status;
+    status = eddy_stream_write(stream, "hello", 5);
+    if (status == 0) status = eddy_stream_read_exactly(stream, answer, sizeof answer, NULL);
+    int closed = eddy_stream_close(stream);
+    eddy_stream_release(stream);
+    return status < 0 ? status : closed;
+}
+static int network(void) {
+    eddy_server *server;
+    int status = eddy_server_open(&server, "127.0.0.1", 0, echo, NULL, NULL);
+    if (status < 0) return status;
+    for (int i = 0; i < 3 && status >= 0; i++) status = talk(server, NULL);
+    int closed = eddy_server_shutdown(server, EDDY_SECONDS(1));
+    eddy_server_release(server);
+    eddy_addresses *addresses;
+    int resolved = eddy_resolve("localhost", "80", 0, &addresses);
+    if (resolved == 0) eddy_addresses_release(addresses);
+    return status < 0 ? status : closed < 0 ? closed : resolved;
+}
+
+/* Blocking functions in threads, waited for and left behind. */
+static int double_it(void *arg, eddy_value *out) {
+    *out = EDDY_I64(2 * *(int *)arg);
+    return 0;
+}
+static int threads(void) {
+    eddy_thread_pool *pool;
+    int number = 21;
+    eddy_value value;
+    int status = eddy_to_thread(double_it, &number, &value);
+    if (status == 0 && value.i64 != 42) abort();
+    if (status < 0) return status;
+    status = eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 2));
+    if (status < 0) return status;
+    for (int i = 0; i < 4 && status == 0; i++) status = eddy_thread_pool_run(pool, double_it, &number, &value);
+    int closed = eddy_thread_pool_close(pool);
+    return status < 0 ? status : closed;
+}
+
+/* A call in a process. */
+static int copy_bytes(eddy_bytes in, eddy_bytes *out) { return eddy_bytes_copy(out, in.data, in.size); }
+EDDY_REMOTE(copy_bytes);
+static int processes(void) {
+    eddy_process_pool *pool;
+    eddy_bytes out;
+    int status = eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1));
+    if (status < 0) return status;
+    for (int i = 0; i < 2 && status == 0; i++) {
+        status = eddy_process_pool_run(pool, copy_bytes, eddy_bytes_view("some bytes", 10), &out);
+        eddy_bytes_free(&out);
+    }
+    int closed = eddy_process_pool_close(pool);
+    return status < 0 ? status : closed;
+}
+
+/* Planted: what it allocated is lost when a call fails. */
+static int forgets(void) {
+    char *text = ed_strdup("lost");
+    int status = text != NULL ? network() : EDDY_ENOMEM;
+    if (status == 0) ed_free(text);
+    return status;
+}
+
+static const struct program {
+    const char *name;
+    int (*run)(void);
+    bool planted;
+} programs[] = {{"tasks", tasks, false},     {"objects", objects, false},     {"network", network, false},
+                {"threads", threads, false}, {"processes", processes, false}, {"forgets", forgets, true}};
+
+/* ---- one point ------------------------------------------------------------------------------------------- */
+
+enum { NOT_REACHED = 50, SURVIVED = 51, STATUS_GIVEN = 52 }; /* exit codes */
+
+static int count_descriptors(void) {
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (dir != NULL && readdir(dir) != NULL) count++;
+    if (dir != NULL) closedir(dir);
+    return count;
+}
+
+static void silent(const eddy_report *report, void *arg) { (void)report, (void)arg; }
+
+static int main_task(void *arg, eddy_value *out) {
+    (void)out;
+    return ((const struct program *)arg)->run();
+}
+
+static _Noreturn void run_point(const struct program *program, unsigned workers, enum kind kind, int64_t nth) {
+    uv_loop_t loop; /* libuv opens a pipe with its first loop and keeps it */
+    if (uv_loop_init(&loop) != 0 || uv_loop_close(&loop) != 0) _exit(1);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    alarm(10);
+    int descriptors = count_descriptors();
+    armed = kind;
+    ED_STORE_SEQCST(&left, nth);
+    if (kind == ALLOC) ed_alloc_fail_at(nth);
+    int status = eddy_run(main_task, (void *)program, NULL, EDDY_RUN(.workers = workers, .on_exception = silent));
+    armed = KINDS;
+    bool reached = kind == ALLOC ? ed_alloc_fail_remaining() <= 0 : ED_LOAD_SEQCST(&left) <= 0;
+    ed_alloc_fail_at(0);
+    const char *wrong = NULL;
+    if (ed_alloc_live_bytes() != 0) wrong = "bytes are left";
+    if (ed_tasks_left_behind() != 0) wrong = "task handles are left";
+    if (count_descriptors() != descriptors) wrong = "descriptors are left";
+    if (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD) wrong = "a process is left";
+    if (status < 0 && !reached) wrong = "a status, and nothing failed";
+    if (wrong != NULL) {
+        fprintf(stderr, "%s (status %d)\n", wrong, status);
+        _exit(1);
+    }
+    _exit(!reached ? NOT_REACHED : status >= 0 ? SURVIVED : STATUS_GIVEN);
+}
+
+static int passed, failed, survived;
+
+/* The process that runs a point: its exit code, or minus its signal. What it says is shown if it fails. */
+static int point(const struct program *program, unsigned workers, enum kind kind, int64_t nth) {
+    FILE *said = tmpfile();
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0 || said == NULL) exit(2);
+    if (pid == 0) {
+        dup2(fileno(said), STDERR_FILENO);
+        fclose(said);
+        run_point(program, workers, kind, nth);
+    }
+    int state = 0;
+    while (waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
+    int code = WIFEXITED(state) ? WEXITSTATUS(state) : -WTERMSIG(state);
+    if (code != NOT_REACHED && code != SURVIVED && code != STATUS_GIVEN) {
+        char text[4096];
+        rewind(said);
+        size_t bytes = fread(text, 1, sizeof text - 1, said);
+        text[bytes] = 0;
+        printf(
+            "FAIL %s, %u workers, %s %lld fails: %s %d\n%s  replay zig build faults -- --only %s --kind %s --nth %lld\n",
+            program->name, workers, kind_names[kind], (long long)nth,
+            code == -SIGALRM ? "hangs, signal"
+            : code < 0       ? "signal"
+                             : "exit",
+            code < 0 ? -code : code, text, program->name, kind_names[kind], (long long)nth);
+        fflush(stdout);
+    }
+    fclose(said);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    const char *only = "", *kind_only = "";
+    bool planted = false;
+    int64_t nth_only = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--planted") == 0) {
+            planted = true;
+            continue;
+        }
+        const char *value = argv[i + 1];
+        if (value == NULL) goto usage;
+        if (strcmp(argv[i], "--only") == 0)
+            only = value;
+        else if (strcmp(argv[i], "--kind") == 0)
+            kind_only = value;
+        else if (strcmp(argv[i], "--nth") == 0)
+            nth_only = atoll(value);
+        else
+            goto usage;
+        i++;
+    }
+    for (size_t p = 0; p < sizeof programs / sizeof programs[0]; p++) {
+        if (strstr(programs[p].name, only) == NULL || programs[p].planted != planted) continue;
+        for (unsigned workers = 1; workers <= 2; workers++) {
+            for (int kind = 0; kind < KINDS; kind++) {
+                if (strstr(kind_names[kind], kind_only) == NULL) continue;
+                int64_t nth = nth_only > 0 ? nth_only : 1;
+                for (int missed = 0; missed < 3; nth++) { /* threads: not every run comes as far */
+                    int code = point(&programs[p], workers, (enum kind)kind, nth);
+                    if (code == NOT_REACHED) {
+                        missed++;
+                    } else if (code == SURVIVED || code == STATUS_GIVEN) {
+                        passed++;
+                        survived += code == SURVIVED;
+                    } else if (++failed >= 10) {
+                        goto done;
+                    }
+                    if (nth_only > 0) break;
+                }
+            }
+        }
+    }
+done:
+    printf("%d points: the program went on in %d, ended with a status in %d\n%d passed, %d failed\n", passed + failed,
+           survived, passed - survived, passed, failed);
+    return failed > 0 || passed == 0;
+usage:
+    fprintf(stderr, "usage: faults [--only PROGRAM] [--kind KIND] [--nth N] [--planted]\n");
+    return 2;
+}
