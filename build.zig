@@ -347,9 +347,15 @@ const Variant = struct {
             v.addFiles(module, "bench/harness", ".c");
             module.addCSourceFile(.{ .file = b.path(b.fmt("bench/{s}", .{file})), .flags = v.flags() });
             const name = b.fmt("bench-{s}", .{file[0 .. file.len - ".c".len]});
-            v.addProgram(name, module, &.{});
+            v.addProgram(name, module, if (std.mem.eql(u8, file, "http.c")) &.{"http_parser"} else &.{});
             for (steps) |step| v.install(step, name);
         }
+        const load = v.createModule(); // the client of the servers
+        load.addIncludePath(b.path("bench"));
+        for ([_][]const u8{ "peers/load.c", "harness/bench.c" }) |file|
+            load.addCSourceFile(.{ .file = b.path(b.fmt("bench/{s}", .{file})), .flags = v.flags() });
+        v.addProgram("bench-load", load, &.{});
+        for (steps) |step| v.install(step, "bench-load");
     }
 
     /// Links `module` with the library. Zig has no runtime for AddressSanitizer: there its objects are

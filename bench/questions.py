@@ -12,6 +12,8 @@ class Target:
     at_least: float = 0
     cell: str = ""
     at_most: float = 0
+    by_cpu: bool = False  # the ratio of the CPU times counts: for servers, whose clients share the machine
+    workers: int = 0  # with so many; 0: the question's first
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Question:
     sizes: dict = field(default_factory=dict)  # runtime -> (size, quick) where it differs
     slack: dict = field(default_factory=dict)  # runtime -> share of the checksum that is enough
     targets: tuple = ()
+    load: tuple = ()  # a server: (kind of load, connections, requests under way on each)
+    peers_of_two: tuple = ()  # asked with two workers only
 
     def __post_init__(self):
         self.program = self.program or self.name
@@ -69,15 +73,16 @@ def slower(size, quick, runtimes=PYTHON):
 
 QUESTIONS = [
     Question("fork_join", "fib(n), each call a task", "call", 33, fib, 28, 15,
-             ("tbb", "tokio", "go", "boost.fiber", "asyncio"), workers=(1, 2),
+             ("tbb", "tokio", "go", "boost.fiber", "asyncio"), workers=(1, 2), peers_of_two=("eddy.twice",),
              sizes={"go": (28, 25), "boost.fiber": (22, 20), "asyncio": (22, 19)},
-             targets=(Target("tbb", 4.5), Target("tokio", 10), Target("go", 40))),
+             targets=(Target("tbb", 4.5), Target("tokio", 10), Target("go", 40), Target("eddy.twice", 0.9, workers=2))),
     Question("fan_out", "spawn ten, await them in that order", "task", 200000, lambda n: 45 * n, 50000, 1000,
              ("eddy:reverse", "tokio", "go", *PYTHON), sizes=slower(5000, 1000),
              targets=(Target("eddy:reverse", 1 / 1.5), Target("tokio", 4))),
     Question("skynet", "a tree of tasks, ten children each", "leaf", 1000000, below, 100000, 1000,
-             ("tbb", "tokio", "go", "asyncio"), workers=(1, 2), sizes={"asyncio": (100000, 10000)},
-             targets=(Target("tbb", 2.2), Target("tokio", 20))),
+             ("tbb", "tokio", "go", "asyncio"), workers=(1, 2), peers_of_two=("eddy.twice",),
+             sizes={"asyncio": (100000, 10000)},
+             targets=(Target("tbb", 2.2), Target("tokio", 20), Target("eddy.twice", 0.9, workers=2))),
     Question("spawn_await", "one task, awaited at once", "task", 2000000, below, 400000, 1000,
              ("tokio", "go", "boost.fiber", *PYTHON), sizes=slower(50000, 10000),
              targets=(Target("tokio", 6), Target("go", 15), Target("asyncio", 50))),
@@ -117,4 +122,25 @@ QUESTIONS = [
     Question("to_thread", "two threads, 1,024 jobs in flight", "job", 500000, upto, 100000, 2000,
              ("libuv", "tokio", "go", *PYTHON), sizes=slower(10000, 3000),
              targets=(Target("libuv", 1.3), Target("tokio", 2), Target("asyncio", 100))),
+    Question("to_process", "64 bytes to another process and back, one in flight", "call", 20000, lambda n: n, 5000, 200,
+             ("epoll", "asyncio"), sizes={"asyncio": (2000, 500)},
+             targets=(Target("epoll", 1 / 1.4), Target("asyncio", 40))),
+    Question("to_process_queued", "two processes, all calls queued at once", "call", 20000, lambda n: n, 5000, 200,
+             ("asyncio",), program="to_process", form="queued", sizes={"asyncio": (2000, 500)},
+             targets=(Target("asyncio", 40),)),
+    Question("echo", "a TCP server sends 64 bytes back; 100 connections", "request", 200000, lambda n: n, 50000, 1000,
+             ("epoll.server", "libuv.server", "tokio", "go", *PYTHON), load=("echo", 100, 1),
+             sizes=slower(100000, 20000), targets=(Target("epoll.server", 0.85, by_cpu=True),)),
+    Question("http", "an HTTP/1.1 server says hello; 100 connections", "request", 200000, lambda n: n, 50000, 1000,
+             ("epoll.server", "libuv.server", "nginx", "tokio", "go"), load=("http", 100, 1),
+             targets=(Target("epoll.server", 0.85, by_cpu=True), Target("nginx", 1, by_cpu=True),
+                      Target("go", 2, by_cpu=True))),
+    Question("http_pipelined", "the same, 16 requests at once", "request", 1000000, lambda n: n, 200000, 3200,
+             ("epoll.server", "libuv.server", "nginx", "tokio", "go"), program="http", load=("http", 100, 16),
+             sizes=slower(200000, 50000, ("nginx", "go")),
+             targets=(Target("epoll.server", 0.85, by_cpu=True), Target("nginx", 8, by_cpu=True),
+                      Target("go", 2, by_cpu=True))),
+    Question("idle", "an idle connection, after one request", "connection", 1000, lambda n: n, 1000, 100,
+             ("libuv.server", "tokio", "go", *PYTHON), program="echo", load=("idle", 1, 1),
+             targets=(Target(at_most=5000),)),
 ]

@@ -9,7 +9,7 @@ Method     A pair is one process of eddy's and one of a peer's, one right after 
            eddy against itself is one of the pairs: its interval is the noise of this run.
 Checks     The checksum of every repetition must be right (questions.py); a wrong one ends the run with code 1.
 Time       Wall time, and CPU time of the whole process beside it: where others use the machine too, CPU time is the
-           more honest of the two for questions that compute.
+           more honest of the two for questions that compute. Of a server the CPU time counts (serve.py).
 
 Started by `zig build bench -- ARGS`; --help lists them."""
 import argparse
@@ -151,15 +151,17 @@ class Asked:
         """(target, text, reached) of each target that could be looked at."""
         for target in self.question.targets:
             name = f".{target.cell}" if target.cell else ""
+            if self.workers != (target.workers or self.question.workers[0]):
+                continue
             if target.peer:
-                ratio = self.ratio(target.peer, target.cell)
+                ratio = self.ratio(target.peer, target.cell, 1 if target.by_cpu else 0)
                 if ratio is None:
                     continue
                 reached = "not decided" if ratio.low < target.at_least <= ratio.high or not ratio.interval else \
                     "reached" if ratio.low >= target.at_least else "missed"
-                cpu = self.ratio(target.peer, target.cell, 1)
-                yield (f"{target.peer} / eddy{name} {ratio.text()}" + (f", CPU {cpu.text()}" if cpu else "")
-                       + f", asked {target.at_least:.2f}", reached)
+                cpu = None if target.by_cpu else self.ratio(target.peer, target.cell, 1)
+                yield (f"{target.peer} / eddy{name} {ratio.text()}" + (" by CPU" if target.by_cpu else "")
+                       + (f", CPU {cpu.text()}" if cpu else "") + f", asked {target.at_least:.2f}", reached)
             elif ("eddy", target.cell) in self.cells:
                 cell = self.cells["eddy", target.cell]
                 median = statistics.median(cell.values)
@@ -198,7 +200,7 @@ def number(value):
     return f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def report(asked, versions):
+def report(asked):
     question = asked.question
     shown = ", ".join(f"{name} {size:,}" for name, size in asked.sizes.items() if size != asked.sizes["eddy"])
     print(f"\n{question.name}: {question.text}; {asked.workers} worker{'s' if asked.workers > 1 else ''}, "
@@ -310,12 +312,13 @@ def main(arguments):
     asked_for = [question for question in QUESTIONS if not options.only or question.name in options.only]
     if options.list:
         for question in asked_for:
-            print(f"{question.name:16}{question.text}: {', '.join(question.peers)}")
+            print(f"{question.name:20}{question.text}: {', '.join(question.peers)}")
         return 0
     runtimes, progress = Runtimes(os.path.abspath(options.bin), os.path.abspath(options.work)), Progress()
     print(machine())
     if options.scale != "full":
-        print(f"{options.scale}: {options.pairs} pairs and less work; these figures claim nothing")
+        print(f"{options.scale}: less work, {options.pairs} pairs"
+              + ("" if options.pairs >= PAIRS["full"] else "; these figures claim nothing"))
     lines, absent, versions, verdicts = [], {}, {}, []
 
     def is_wanted(peer):
@@ -334,20 +337,20 @@ def main(arguments):
     versions["eddy"] = runtimes.get("eddy")[1]
     try:
         for question in asked_for:
-            peers = [peer for peer in question.peers if is_wanted(peer)]
             for workers in [count for count in question.workers if count in options.workers]:
+                peers = [peer for peer in question.peers + (question.peers_of_two if workers == 2 else ())
+                         if is_wanted(peer)]
                 asked = ask(question, workers, peers, runtimes, options, progress)
-                report(asked, versions)
+                report(asked)
                 lines += json_lines(asked, versions, options)
-                verdicts += [(reached, question.name, workers, text) for text, reached in asked.verdicts()
-                             if workers == question.workers[0]]
+                verdicts += [(reached, question.name, workers, text) for text, reached in asked.verdicts()]
     except Wrong as wrong:
         progress.note(f"FAILED {wrong}")
         return 1
     print("\nversions: " + "; ".join(f"{name} {version}" for name, version in versions.items()))
     for name, reason in absent.items():
         print(f"absent: {name} ({reason})")
-    if verdicts and options.scale == "full":
+    if verdicts and options.pairs >= PAIRS["full"]:
         for word in ("reached", "not decided", "missed"):
             print(f"{sum(reached == word for reached, *_ in verdicts)} {word}", end="\n" if word == "missed" else ", ")
     if options.json:

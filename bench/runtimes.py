@@ -58,15 +58,21 @@ class Runtimes:
     def command(self, name, question, size, workers, repetitions):
         runtime, _, form = name.partition(":")
         prefix = self.get(runtime)[0]
-        if runtime == "eddy":
-            words = [os.path.join(self.programs, "bench-" + question.program)]
+        if runtime.startswith("eddy"):
+            words = [*prefix, os.path.join(self.programs, "bench-" + question.program)]
         else:
             words = [*prefix, question.program]
         words += ["--size", str(size), "--workers", str(workers), "--repetitions", str(repetitions)]
         form = form or question.form
         if form:
             words += ["--form", form]
+        if question.load:
+            kind, connections, depth = question.load
+            words = [*self.python_itself, os.path.join(HERE, "serve.py"), os.path.join(self.programs, "bench-load"), kind,
+                     str(connections), str(depth), "--", *words]
         return words
+
+    python_itself = ["/usr/bin/python3", "-B"]
 
     def eddy(self):
         with open(os.path.join(HERE, "..", "build", "eddy.pc"), encoding="utf-8") as file:
@@ -78,6 +84,23 @@ class Runtimes:
         except Absent:
             pass
         return [], version
+
+    def twice(self):
+        """Two processes of eddy's with one worker each, at the same time."""
+        return [*self.python_itself, os.path.join(HERE, "twice.py")], self.get("eddy")[1]
+
+    def nginx(self):
+        """Its words are a configuration; serve.py puts the port in."""
+        place = os.path.join(self.folder, "nginx")
+        os.makedirs(place, exist_ok=True)
+        tool = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") or "nginx"
+        version = re.search(r"nginx/(\S+)", run([tool, "-v"])).group(1)
+        with open(os.path.join(PEERS, "nginx.conf"), encoding="utf-8") as file:
+            text = file.read().replace("PLACE", place)
+        with open(os.path.join(place, "nginx.conf.in"), "w", encoding="utf-8") as file:
+            file.write(text)
+        script = 'sed "s/PORT/$1/" "$2/nginx.conf.in" > "$2/nginx.conf" && exec "$3" -p "$2" -c "$2/nginx.conf"'
+        return ["/bin/sh", "-c", script, "nginx", "PORT", place, tool], version
 
     def compiled(self, compiler, source, libraries, package):
         """A program of one C or C++ file and harness/bench.c, built as a release is."""
@@ -124,9 +147,8 @@ class Runtimes:
         return command, version + ", uvloop " + version_of_package("python3-uvloop")
 
     def python(self, words):
-        python = "/usr/bin/python3"
-        start = [python, os.path.join(PEERS, "asyncio_peer.py"), *words]
-        return start, "CPython " + run([python, "--version"]).split()[1]
+        start = [*self.python_itself, os.path.join(PEERS, "asyncio_peer.py"), *words]
+        return start, "CPython " + run([*self.python_itself, "--version"]).split()[1]
 
 
 BUILDERS = {
@@ -141,5 +163,10 @@ BUILDERS = {
                                                       "libboost-fiber-dev"),
     "boost.context": lambda runtimes: runtimes.compiled("g++", "boost_context.cc", ["-lboost_context"],
                                                         "libboost-context-dev"),
+    "eddy.twice": Runtimes.twice,
+    "nginx": Runtimes.nginx,
+    "epoll.server": lambda runtimes: (runtimes.compiled("gcc", "epoll_server.c", ["-lhttp_parser"], "libc6-dev")[0],
+                                      "Linux " + os.uname().release),
+    "libuv.server": lambda runtimes: runtimes.compiled("gcc", "libuv_server.c", ["-luv", "-lhttp_parser"], "libuv1-dev"),
     "epoll": lambda runtimes: (runtimes.compiled("gcc", "epoll.c", [], "libc6-dev")[0], "Linux " + os.uname().release),
 }

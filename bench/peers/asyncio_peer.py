@@ -267,6 +267,48 @@ async def to_thread(bench):
     pool.shutdown()
 
 
+class Echo(asyncio.Protocol):
+    """asyncio's fast way; a timeout on each read would cost it a timer a request."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+async def echo(bench):
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    await server.serve_forever()
+
+
+def increment_bytes(data):
+    return bytes([(data[0] + 1) % 256]) + data[1:]
+
+
+async def to_process(bench):
+    queued = bench.form == "queued"
+    loop = asyncio.get_running_loop()
+    pool = concurrent.futures.ProcessPoolExecutor(2 if queued else 1)
+    await loop.run_in_executor(pool, increment_bytes, bytes(64))  # the processes are there before the clock starts
+    right = 0
+
+    async def call(i):
+        nonlocal right
+        answer = await loop.run_in_executor(pool, increment_bytes, bytes([i % 256]) * 64)
+        right += answer == bytes([(i + 1) % 256]) + bytes([i % 256]) * 63
+
+    bench.start()
+    if queued:
+        await asyncio.gather(*[call(i) for i in range(bench.size)])
+    else:
+        for i in range(bench.size):
+            await call(i)
+    bench.stop("", bench.size, right)
+    pool.shutdown()
+
+
 async def main(bench):
     for bench.repetition in range(1, bench.options.repetitions + 1):
         await QUESTIONS[bench.options.question](bench)
@@ -275,7 +317,7 @@ async def main(bench):
 QUESTIONS = {
     "fork_join": fork_join, "fan_out": fan_out, "skynet": skynet, "spawn_await": spawn_await, "yield": yields,
     "ping_pong": ping_pong, "channel": channel, "alive": alive, "timers": timers, "sleepers": sleepers,
-    "to_thread": to_thread,
+    "to_thread": to_thread, "to_process": to_process, "echo": echo,
 }
 
 if __name__ == "__main__":

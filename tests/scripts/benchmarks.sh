@@ -9,7 +9,7 @@ bench() { python3 -B "$EDDY_ROOT/bench/run.py" --small --peers none --work "$EDD
 bench --bin "$EDDY_BUILD_DIR" --json "$EDDY_TMP/cells" > "$EDDY_TMP/figures" 2> "$EDDY_TMP/progress" ||
     { cat "$EDDY_TMP/figures" "$EDDY_TMP/progress"; exit 1; }
 bench --list > "$EDDY_TMP/questions"
-[ "$(wc -l < "$EDDY_TMP/questions")" -ge 16 ] || { echo "few questions"; cat "$EDDY_TMP/questions"; exit 1; }
+[ "$(wc -l < "$EDDY_TMP/questions")" -ge 20 ] || { echo "few questions"; cat "$EDDY_TMP/questions"; exit 1; }
 while read -r question _; do
     grep -Eq "\"question\": \"$question[\".]" "$EDDY_TMP/cells" || { echo "no figure for $question"; exit 1; }
 done < "$EDDY_TMP/questions"

@@ -22,6 +22,8 @@ var questions = map[string]func(){
 	"sleepers":    sleepers,
 	"to_thread":   toThread,
 	"wake":        wake,
+	"echo":        echo,
+	"http":        hello,
 }
 
 func calls(n int64) int64 {

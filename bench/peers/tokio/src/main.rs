@@ -1,5 +1,6 @@
 // main.rs: Tokio's answers: its multi-threaded runtime with as many workers as asked for, everything inside a task.
 mod bench;
+mod servers;
 
 use bench::Bench;
 use std::future::Future;
@@ -308,7 +309,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(bench.workers)
         .max_blocking_threads(2)
-        .enable_time()
+        .enable_all()
         .build()
         .unwrap();
     let main = async move {
@@ -327,6 +328,8 @@ fn main() {
                 "timers" => unconstrained(timers(&bench)).await,
                 "sleepers" => sleepers(&bench).await,
                 "to_thread" => to_thread(&bench).await,
+                "echo" => servers::echo().await,
+                "http" => servers::http().await,
                 other => panic!("no such question: {}", other),
             }
         }
