@@ -56,6 +56,11 @@ extern struct eddy_role eddy_on_worker, eddy_in_task; /* declared, never defined
 #define EDDY_ANY_THREAD
 #define EDDY_CORO(name) int EDDY_SUSPENDS name(void *arg, eddy_value *out)
 
+/** Where something was made, as a text: "service.c:42 (query)". Static storage. */
+#define EDDY_PLACE(fn) __FILE__ ":" EDDY_TEXT_(__LINE__) " (" #fn ")"
+#define EDDY_TEXT_(number) EDDY_TEXT_OF_(number)
+#define EDDY_TEXT_OF_(number) #number
+
 EDDY_BEGIN_DECLS
 
 /* ---- status ---------------------------------------------------------------------------------- */

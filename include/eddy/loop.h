@@ -64,6 +64,7 @@ typedef struct eddy_report {
     const char *task;        /**< name of the task, coroutine or function; "" if none */
     int status;              /**< the failure, or 0 */
     const eddy_error *error; /**< its detail, borrowed; may be NULL */
+    const char *place;       /**< where that task or object was made; NULL: not known */
 } eddy_report;
 
 /** Receives reports; default: one line each on standard error. Any worker thread, outside any task; must not

@@ -48,6 +48,9 @@ EDDY_API int eddy_group_enter(eddy_group *group);
  *  Threads: the parent, and tasks that run while the group is open. Source: TaskGroup.create_task. */
 EDDY_API int eddy_group_spawn(eddy_group *group, eddy_task **task_out, eddy_coro_fn fn, void *arg,
                               const eddy_task_options *options);
+EDDY_API int eddy_group_spawn_at(const char *place, eddy_group *group, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                                 const eddy_task_options *options);
+#define eddy_group_spawn(group, task_out, fn, ...) eddy_group_spawn_at(EDDY_PLACE(fn), group, task_out, fn, __VA_ARGS__)
 
 /** Cancels all children, without a failure of its own: the exit gives 0. Idempotent. Source: 3.15's
  *  TaskGroup.cancel. */

@@ -84,12 +84,20 @@ static inline eddy_task_options eddy_task_options_init(void) {
  *  eddy_share() offers it to the other workers.
  *  Source: asyncio.create_task. */
 EDDY_API int eddy_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options);
+/** The same, with the place that reports and eddy_task_print name; NULL: none. Static storage. */
+EDDY_API int eddy_spawn_at(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                           const eddy_task_options *options);
+#define eddy_spawn(task_out, fn, ...) eddy_spawn_at(EDDY_PLACE(fn), task_out, fn, __VA_ARGS__)
 
 /** As eddy_spawn, from any thread and never eager, on a loop: in its domain, or for the runtime's loop outside any. FIFO per calling thread
  *  and loop. @return 0, EDDY_ENOMEM, EDDY_EINVAL, EDDY_ECLOSED once the runtime takes no more: `loop` must outlive the call.
  *  Source: asyncio.run_coroutine_threadsafe. */
 EDDY_API int eddy_spawn_threadsafe(eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn, void *arg,
                                    const eddy_task_options *options) EDDY_ANY_THREAD;
+EDDY_API int eddy_spawn_threadsafe_at(const char *place, eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn,
+                                      void *arg, const eddy_task_options *options) EDDY_ANY_THREAD;
+#define eddy_spawn_threadsafe(loop, task_out, fn, ...) \
+    eddy_spawn_threadsafe_at(EDDY_PLACE(fn), loop, task_out, fn, __VA_ARGS__)
 
 /** Offers the calling worker's new tasks to the other workers now. Never suspends; any task or callback. */
 EDDY_API void eddy_share(void);
@@ -116,7 +124,7 @@ EDDY_API size_t eddy_task_name(const eddy_task *task, char *buffer, size_t bytes
 /** Cut at 31 bytes. */
 EDDY_API void eddy_task_set_name(eddy_task *task, const char *name) EDDY_ANY_THREAD;
 
-/** Writes `<Task name='n' id=3 state=pending fn=0x... waiting on sleep>` as snprintf does: a snapshot. */
+/** Writes `<Task name='n' id=3 state=pending spawned at app.c:7 (query) waiting on sleep>` as snprintf does: a snapshot. */
 EDDY_API size_t eddy_task_print(const eddy_task *task, char *buffer, size_t bytes) EDDY_ANY_THREAD;
 
 /** The tasks that are not done. Gives a reference to each of the first `capacity`, in order of creation
@@ -302,6 +310,9 @@ EDDY_API int eddy_shield(eddy_future **outer_out, eddy_future *inner);
  *  by exactly one of await, spawn or release. `arg` is borrowed until then. Gives the object; NULL: no
  *  memory. `name` as in the task options; may be NULL. */
 EDDY_API eddy_coro *eddy_coro_create(eddy_coro_fn fn, void *arg, const char *name) EDDY_ANY_THREAD;
+EDDY_API eddy_coro *eddy_coro_create_at(const char *place, eddy_coro_fn fn, void *arg,
+                                        const char *name) EDDY_ANY_THREAD;
+#define eddy_coro_create(fn, arg, name) eddy_coro_create_at(EDDY_PLACE(fn), fn, arg, name)
 /** `<coroutine name fn=0x... created>` as snprintf does. */
 EDDY_API size_t eddy_coro_print(const eddy_coro *coro, char *buffer, size_t bytes) EDDY_ANY_THREAD;
 /** Takes the object and runs it in the calling task: `await coro`. @return what the function returns. */

@@ -6,14 +6,20 @@
 struct eddy_coro {
     eddy_coro_fn fn;
     void *arg;
+    const char *place; /* NULL: not known */
     char name[ED_TASK_NAME_BYTES];
 };
 
-eddy_coro *eddy_coro_create(eddy_coro_fn fn, void *arg, const char *name) {
+eddy_coro *(eddy_coro_create)(eddy_coro_fn fn, void *arg, const char *name) {
+    return eddy_coro_create_at(NULL, fn, arg, name);
+}
+
+eddy_coro *eddy_coro_create_at(const char *place, eddy_coro_fn fn, void *arg, const char *name) {
     eddy_coro *coro = ed_alloc(sizeof *coro);
     if (coro == NULL) return NULL;
     coro->fn = fn;
     coro->arg = arg;
+    coro->place = place;
     snprintf(coro->name, sizeof coro->name, "%s", name != NULL ? name : "coroutine");
     return coro;
 }
@@ -36,7 +42,7 @@ int eddy_coro_await(eddy_coro *coro, eddy_value *value_out) {
 int eddy_coro_spawn(eddy_coro *coro, eddy_task **task_out, const eddy_task_options *options) {
     eddy_task_options named = options != NULL ? *options : eddy_task_options_init();
     if (named.name == NULL) named.name = coro->name;
-    int status = eddy_spawn(task_out, coro->fn, coro->arg, &named);
+    int status = eddy_spawn_at(coro->place, task_out, coro->fn, coro->arg, &named);
     if (status == 0) ed_free(coro);
     return status;
 }
@@ -47,6 +53,6 @@ void eddy_coro_release(eddy_coro *coro) {
     char message[128];
     snprintf(message, sizeof message, "coroutine '%s' was never awaited", coro->name);
     ed_report(worker != NULL ? worker->sched : NULL,
-              &(eddy_report){EDDY_REPORT_NEVER_AWAITED, message, coro->name, 0, NULL});
+              &(eddy_report){EDDY_REPORT_NEVER_AWAITED, message, coro->name, 0, NULL, coro->place});
     ed_free(coro);
 }

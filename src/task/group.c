@@ -86,13 +86,18 @@ void ed_group_forget(struct ed_group *group, eddy_task *task) {
     group_release(group);
 }
 
-int eddy_group_spawn(eddy_group *handle, eddy_task **task_out, eddy_coro_fn fn, void *arg,
-                     const eddy_task_options *options) {
+int eddy_group_spawn_at(const char *place, eddy_group *handle, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                        const eddy_task_options *options) {
     if (handle->record == NULL) {
         if (options != NULL && options->drop_arg != NULL) options->drop_arg(eddy_value_ptr(arg));
         return EDDY_ESTATE;
     }
-    return ed_task_spawn(task_out, fn, arg, options, handle->record);
+    return ed_task_spawn(place, task_out, fn, arg, options, handle->record);
+}
+
+int(eddy_group_spawn)(eddy_group *group, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                      const eddy_task_options *options) {
+    return eddy_group_spawn_at(NULL, group, task_out, fn, arg, options);
 }
 
 /* The next child to ask, with a reference; NULL when all were asked. */

@@ -12,8 +12,9 @@ static void to_stderr(const eddy_report *report) {
         snprintf(detail, sizeof detail, "%s: %s", eddy_status_name(report->status), eddy_status_text(report->status));
     }
     bool named = report->task != NULL && report->task[0] != '\0' && strstr(report->message, report->task) == NULL;
-    fprintf(stderr, "eddy: %s%s%s%s%s%s\n", report->message, named ? " (\"" : "", named ? report->task : "",
-            named ? "\")" : "", detail[0] != '\0' ? ": " : "", detail);
+    fprintf(stderr, "eddy: %s%s%s%s%s%s%s%s\n", report->message, named ? " (\"" : "", named ? report->task : "",
+            named ? "\")" : "", report->place != NULL ? ", made at " : "", report->place != NULL ? report->place : "",
+            detail[0] != '\0' ? ": " : "", detail);
 }
 
 void ed_report(struct ed_sched *sched, const eddy_report *report) {
@@ -34,5 +35,5 @@ void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_tas
                     int status, const eddy_error *error) {
     char name[ED_TASK_NAME_BYTES];
     eddy_task_name(task, name, sizeof name);
-    ed_report(sched, &(eddy_report){kind, message, name, status, error});
+    ed_report(sched, &(eddy_report){kind, message, name, status, error, task->place});
 }

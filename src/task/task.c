@@ -156,8 +156,8 @@ static uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker) {
 
 /* Which domain and worker a spawn from `here` means; EDDY_EINVAL for a loop of another runtime, for a task of a domain that
  * asks to migrate, or where an eager task would have to begin on another worker. */
-static int place(struct ed_sched *sched, struct ed_worker *here, const eddy_task_options *options, eddy_loop **loop_io,
-                 struct ed_worker **pinned_out) {
+static int locate(struct ed_sched *sched, struct ed_worker *here, const eddy_task_options *options, eddy_loop **loop_io,
+                  struct ed_worker **pinned_out) {
     if (options != NULL && options->loop != NULL) *loop_io = options->loop == EDDY_ANYWHERE ? NULL : options->loop;
     if (*loop_io != NULL && (*loop_io)->sched != sched) return EDDY_EINVAL;
     if (*loop_io != NULL && (*loop_io)->worker == NULL) *loop_io = NULL; /* the runtime's own: no domain */
@@ -266,45 +266,63 @@ static int spawn_failed(int status, void *arg, const eddy_task_options *options)
     return status;
 }
 
-int ed_task_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
+int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group) {
     struct ed_worker *here = ed_worker_current(), *pinned;
     if (here == NULL) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
     eddy_loop *loop = ed_domain_current();
-    int status = place(here->sched, here, options, &loop, &pinned);
+    int status = locate(here->sched, here, options, &loop, &pinned);
     eddy_task *task = NULL;
     if (status == 0) status = prepare(&task, here->sched, here, fn, arg, options);
     if (status < 0) return spawn_failed(status, arg, options);
+    task->place = place;
     task->group = group;
     status = launch(task, task_out, here, pinned, loop, options, 0);
     return status < 0 ? spawn_failed(status, arg, options) : 0;
 }
 
-int eddy_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options) {
-    return ed_task_spawn(task_out, fn, arg, options, NULL);
+int eddy_spawn_at(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                  const eddy_task_options *options) {
+    return ed_task_spawn(place, task_out, fn, arg, options, NULL);
+}
+
+int(eddy_spawn)(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options) {
+    return ed_task_spawn(NULL, task_out, fn, arg, options, NULL);
+}
+
+static int spawn_on(const char *place, struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                    const eddy_task_options *options, uint64_t flags) {
+    struct ed_worker *here = ed_worker_current(), *pinned;
+    if (here != NULL && here->sched != worker->sched) here = NULL;
+    eddy_loop *loop = NULL;
+    int status = locate(worker->sched, NULL, options, &loop, &pinned);
+    eddy_task *task = NULL;
+    if (status == 0) status = prepare(&task, worker->sched, here, fn, arg, options);
+    if (status < 0) return spawn_failed(status, arg, options);
+    task->place = place;
+    status = launch(task, task_out, here, worker, loop, options, flags);
+    return status < 0 ? spawn_failed(status, arg, options) : 0;
 }
 
 int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn, void *arg,
                 const eddy_task_options *options, uint64_t flags) {
-    struct ed_worker *here = ed_worker_current(), *pinned;
-    if (here != NULL && here->sched != worker->sched) here = NULL;
-    eddy_loop *loop = NULL;
-    int status = place(worker->sched, NULL, options, &loop, &pinned);
-    eddy_task *task = NULL;
-    if (status == 0) status = prepare(&task, worker->sched, here, fn, arg, options);
-    if (status == 0) status = launch(task, task_out, here, worker, loop, options, flags);
-    return status < 0 ? spawn_failed(status, arg, options) : 0;
+    return spawn_on(NULL, worker, task_out, fn, arg, options, flags);
 }
 
-int eddy_spawn_threadsafe(eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn, void *arg,
-                          const eddy_task_options *options) {
+int eddy_spawn_threadsafe_at(const char *place, eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                             const eddy_task_options *options) {
     if (loop == NULL || (options != NULL && options->loop != NULL && options->loop != loop))
         return spawn_failed(EDDY_EINVAL, arg, options);
     /* The runtime's own loop stands for one fixed worker here, as in eddy_call_soon_threadsafe. */
     struct ed_worker *worker = loop->worker != NULL ? loop->worker : loop->sched->workers[0];
     eddy_task_options placed = options != NULL ? *options : eddy_task_options_init();
     placed.loop = loop;
-    return ed_spawn_on(worker, task_out, fn, arg, &placed, 0);
+    return spawn_on(place, worker, task_out, fn, arg, &placed, 0);
+}
+
+int(eddy_spawn_threadsafe)(eddy_loop *loop, eddy_task **task_out, eddy_coro_fn fn, void *arg,
+                           const eddy_task_options *options) {
+    return eddy_spawn_threadsafe_at(NULL, loop, task_out, fn, arg, options);
 }
 
 void eddy_share(void) {
@@ -357,8 +375,13 @@ size_t eddy_task_print(const eddy_task *task, char *buffer, size_t bytes) {
     if (word & ED_DONE) state = word & ED_CANCELLED ? "cancelled" : task->future.status < 0 ? "failed" : "finished";
     const char *reason = ED_LOAD_RELAXED(&((eddy_task *)task)->reason);
     bool waits = !(word & ED_DONE) && reason != NULL;
-    return (size_t)snprintf(buffer, bytes, "<Task name='%s' id=%" PRIu64 " state=%s fn=%p%s%s>", name, task->id, state,
-                            (void *)(uintptr_t)task->fn, waits ? " waiting on " : "", waits ? reason : "");
+    char place[256];
+    if (task->place != NULL)
+        snprintf(place, sizeof place, "spawned at %s", task->place);
+    else
+        snprintf(place, sizeof place, "fn=%p", (void *)(uintptr_t)task->fn);
+    return (size_t)snprintf(buffer, bytes, "<Task name='%s' id=%" PRIu64 " state=%s %s%s%s>", name, task->id, state,
+                            place, waits ? " waiting on " : "", waits ? reason : "");
 }
 
 /* ---- all tasks ----------------------------------------------------------------------------------- */

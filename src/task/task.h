@@ -30,6 +30,7 @@ struct eddy_task {
     eddy_drop_fn drop_arg;     /* (c) */
     bool arg_allocated;        /* (c) arg is a copy on the heap */
     uint64_t id;               /* (c) */
+    const char *place;         /* (c) where it was spawned; NULL: not known */
 
     /* (a) the stack it runs on, NULL before; written by who starts it */
     _Atomic(struct ed_fiber *) fiber;
@@ -100,7 +101,7 @@ eddy_loop *ed_domain_current(void);
 int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn, void *arg,
                 const eddy_task_options *options, uint64_t flags);
 /* What eddy_spawn and the group's share. `group` (one reference taken with success) may be NULL. */
-int ed_task_spawn(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
+int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group);
 /* Runs a task that was claimed for the running stack. `awaiter` is the task below, or NULL. */
 void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter);

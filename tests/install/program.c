@@ -94,6 +94,7 @@ static EDDY_CORO(app) {
     eddy_task_options task_options = eddy_task_options_init();
     task_options.name = "child";
     task_options.loop = EDDY_ANYWHERE;
+    CHECK(eddy_spawn_at(EDDY_PLACE(child), NULL, child, arg, NULL) == 0);
     CHECK(eddy_spawn(&task, child, arg, &task_options) == 0);
 #else
     CHECK(eddy_spawn(&task, child, arg, EDDY_TASK(.name = "child", .loop = EDDY_ANYWHERE)) == 0);

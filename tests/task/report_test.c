@@ -138,9 +138,50 @@ static void run_without_handler(void *arg) {
 UNIT(report, goes_to_standard_error_without_a_handler) {
     struct test_child child = test_child_run(run_without_handler, NULL);
     EXPECT_EQ(0, child.exit_code);
-    EXPECT_HAS(child.stderr_text, "eddy: a task failed and its failure was never retrieved (\"lost\"): ");
+    EXPECT_HAS(child.stderr_text, "eddy: a task failed and its failure was never retrieved (\"lost\"), made at tests/task/report_test.c:");
     EXPECT_HAS(child.stderr_text, "nobody looks either");
     EXPECT_HAS(child.stderr_text, "coroutine 'forgotten' was never awaited");
     EXPECT_HAS(child.stderr_text, "a done callback failed");
     EXPECT_HAS(child.stderr_text, "coroutine 'outside' was never awaited");
+}
+
+static int fail_named(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_fail(EDDY_EINVAL, "no such port");
+}
+
+static const char *place_seen;
+static void take_place(const eddy_report *report, void *arg) {
+    (void)arg;
+    if (report->kind == EDDY_REPORT_NEVER_RETRIEVED || report->kind == EDDY_REPORT_NEVER_AWAITED)
+        place_seen = report->place;
+}
+
+static int spawn_in_four_ways(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_task *task;
+    char text[256];
+    EXPECT_OK(eddy_spawn(NULL, fail_named, NULL, NULL));
+    test_until_all_parked();
+    EXPECT_HAS(place_seen, "report_test.c:");
+    EXPECT_HAS(place_seen, " (fail_named)");
+    EXPECT_OK((eddy_spawn)(&task, fail_named, NULL, NULL)); /* the function: the place is not known */
+    eddy_task_print(task, text, sizeof text);
+    EXPECT_HAS(text, "fn=0x");
+    EXPECT_EQ(EDDY_EINVAL, end_of(task));
+    eddy_handled();
+
+    eddy_coro_release(eddy_coro_create(fail_named, NULL, NULL));
+    EXPECT_HAS(place_seen, " (fail_named)");
+    EXPECT_OK(eddy_spawn_threadsafe(eddy_loop_current(), &task, fail_named, NULL, NULL));
+    eddy_task_print(task, text, sizeof text);
+    EXPECT_HAS(text, "report_test.c:");
+    EXPECT_EQ(EDDY_EINVAL, end_of(task));
+    eddy_handled();
+    return 0;
+}
+
+/* Whoever is named was made somewhere: the report says where. */
+UNIT(report, names_the_place) {
+    EXPECT_OK(eddy_run(spawn_in_four_ways, NULL, NULL, EDDY_RUN(.workers = 1, .on_exception = take_place)));
 }
