@@ -33,7 +33,8 @@ EDDY_BEGIN_DECLS
  *    of them that were kept; compilers keep them of their own accord. Read them in a function that does not suspend.
  *  - a mutex of the system may not be held across such a call (it must be unlocked by the thread that locked it); an
  *    eddy_lock may. Nor may state that a library keeps for each thread.
- *  - eddy_worker_index changes. Streams and servers can be used as before, at the price of a message to their worker.
+ *  - eddy_worker_index changes. Streams and servers can be used as before, at the price of a message to their worker;
+ *    what a write meets there shows in a later call.
  *  - the home of a future or task, where its done callbacks run, stays what it was. */
 enum eddy_migration {
     EDDY_MIGRATION_DEFAULT, /**< as the run says */

@@ -153,6 +153,7 @@ static int call_up(void *arg, eddy_value *out) {
 
 TEST(steal, who_was_woken_to_search_and_has_work_lets_others_search) {
     if (test_workers() == 1) return;
+    test_stay();
     for (int i = 0; i < 50; i++) {
         struct ed_worker *here = ed_worker_current();
         struct call_up call = {eddy_future_create(), here};
