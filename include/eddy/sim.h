@@ -37,7 +37,7 @@ typedef struct eddy_sim_options {
     unsigned failed_allocations; /**< an allocation of the library's fails: EDDY_ENOMEM */
     int64_t limit_ns;            /**< virtual time after which a run that has not ended has failed; 0: 24 hours */
     int64_t shutdown_ns;         /**< as in eddy_run_options */
-    FILE *trace;                 /**< gets a line for each event: who runs, steals, wakes, waits; NULL: none */
+    FILE *trace;                 /**< gets a line for each event: who runs, waits, wakes; what arrives. NULL: none */
     eddy_exception_handler on_exception; /**< NULL: standard error */
     void *on_exception_arg;              /**< borrowed until the call returns */
 } eddy_sim_options;

@@ -13,21 +13,22 @@
 
 #include <stdio.h>
 
-enum { WORKERS = 3 };
+enum { WORKERS = 3, NAMED_MAX = 64 };
 #define LIMIT_NS EDDY_SECONDS(24 * 3600)
 
 /* ---- nobody can run --------------------------------------------------------------------------------- */
 
 static void report_waiting(struct ed_runtime *runtime, const char *why) {
-    eddy_task *tasks[64];
-    size_t count = eddy_all_tasks(tasks, 64);
-    for (size_t i = 0; i < count && i < 64; i++) {
+    eddy_task *tasks[NAMED_MAX];
+    size_t count = eddy_all_tasks(tasks, NAMED_MAX);
+    for (size_t i = 0; i < count && i < NAMED_MAX; i++) {
         char text[256], message[320];
         eddy_task_print(tasks[i], text, sizeof text);
         snprintf(message, sizeof message, "%s: %s", why, text);
         ed_report_task(&runtime->sched, EDDY_REPORT_STILL_PENDING, tasks[i], message, 0, NULL);
         eddy_task_release(tasks[i]);
     }
+    if (count > NAMED_MAX) fprintf(stderr, "eddy: and %zu tasks more\n", count - NAMED_MAX);
 }
 
 static void give_up(struct ed_runtime *runtime, int status, const char *why) {

@@ -93,6 +93,11 @@ static int64_t now(struct ed_sched *sched) { return sched->driver->now(sched->wo
 
 static bool cut(struct ed_sched *sched) { return ed_sim_chance(sched, (unsigned)options_of(sched)->short_reads); }
 
+static in_port_t *port_of(eddy_address *address) {
+    return address->storage.ss_family == AF_INET6 ? &((struct sockaddr_in6 *)&address->storage)->sin6_port
+                                                  : &((struct sockaddr_in *)&address->storage)->sin_port;
+}
+
 /* ---- readiness ------------------------------------------------------------------------------------- */
 
 static bool failed(const struct side *side) { return side->error < 0 || side->dead; }
@@ -337,10 +342,23 @@ static void ack_arrives(struct link *link) {
     poke(listener);
 }
 
+static void note_packet(const struct packet *packet) {
+    static const char *const names[] = {
+        [SYN] = "connect", [SYN_ACK] = "accepted", [ACK] = "established", [DATA] = "data",
+        [FIN] = "no more", [RST] = "reset",        [REFUSE] = "refused",
+    };
+    struct link *link = packet->link;
+    unsigned client = ntohs(*port_of(&link->client)), server = ntohs(*port_of(&link->server));
+    bool to_server = packet->to == SERVER;
+    ed_sim_note_packet(link->sched, to_server ? client : server, to_server ? server : client, names[packet->kind],
+                       packet->bytes);
+}
+
 static void packet_arrives(struct ed_later *later) {
     struct packet *packet = ED_CONTAINER(later, struct packet, later);
     struct link *link = packet->link;
     struct side *to = &link->sides[packet->to];
+    note_packet(packet);
     switch (packet->kind) {
     case SYN: syn_arrives(link); break;
     case SYN_ACK:
@@ -426,11 +444,6 @@ static void socket_close(int fd) {
     net->sockets[fd - ED_SIM_FD_FIRST] = NULL;
     net->open--;
     ed_free(socket);
-}
-
-static in_port_t *port_of(eddy_address *address) {
-    return address->storage.ss_family == AF_INET6 ? &((struct sockaddr_in6 *)&address->storage)->sin6_port
-                                                  : &((struct sockaddr_in *)&address->storage)->sin_port;
 }
 
 /* Whether somebody has the port and does not share it with `socket`. */

@@ -1,6 +1,7 @@
 /* trace.c: a line for each event of a simulated run.
  *
  *     2000419 w1 t7 "reader" parks: queue get          virtual nanoseconds since the run began, worker, task, event
+ *     2000583 net 40001 to 80: data, 5 bytes           what arrives, between which ports
  *
  * Nothing in it depends on an address, on the machine or on how the program was compiled, so that two traces can be
  * compared byte by byte. (Whether a task runs on its awaiter's stack depends on how much of that is left: frames differ
@@ -21,6 +22,14 @@ void ed_sim_note(struct ed_worker *worker, const char *what) {
     if (world->trace == NULL) return;
     begin_line(worker);
     fprintf(world->trace, "%s\n", what);
+}
+
+void ed_sim_note_packet(struct ed_sched *sched, unsigned from_port, unsigned to_port, const char *what, size_t bytes) {
+    struct ed_sim_world *world = ed_sim_world(sched);
+    if (world->trace == NULL) return;
+    fprintf(world->trace, "%10" PRId64 " net %u to %u: %s", world->now_ns - ED_SIM_BEGIN_NS, from_port, to_port, what);
+    if (bytes > 0) fprintf(world->trace, ", %zu bytes", bytes);
+    fprintf(world->trace, "\n");
 }
 
 static void name_task(FILE *file, const eddy_task *task) {

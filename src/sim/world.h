@@ -39,6 +39,8 @@ static inline struct ed_sim_worker *ed_sim_worker_of(struct ed_worker *worker) {
 
 /* A line of the trace about a worker, where there is one. */
 void ed_sim_note(struct ed_worker *worker, const char *what);
+/* The same about what arrives. */
+void ed_sim_note_packet(struct ed_sched *sched, unsigned from_port, unsigned to_port, const char *what, size_t bytes);
 
 /* Panics when an invariant of the core does not hold. Between turns, when no worker runs. */
 void ed_sim_check(struct ed_sched *sched);
