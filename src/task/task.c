@@ -77,8 +77,8 @@ static void end(eddy_task *task, int status, eddy_value value) {
 void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
     struct ed_strand *strand = ed_strand_of(fiber);
     struct ed_scope *scope = strand->scope;
-    bool migrates = fiber->migrates;
-    fiber->migrates = (awaiter == NULL || migrates) && task->migration != EDDY_STAY;
+    bool migrates = awaiter != NULL && fiber->migrates;
+    if (awaiter == NULL || ED_UNLIKELY(migrates)) fiber->migrates = task->migration != EDDY_STAY;
     fiber->task = task;
     ED_STORE_RELEASE(&task->fiber, fiber);
     ed_count_add(&ed_fiber_worker(fiber)->counts.started, 1);
@@ -103,7 +103,7 @@ void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
         ED_PANIC("task \"%s\" ended inside a timeout scope: call eddy_timeout_pop on every way out", name);
     }
     fiber->task = awaiter;
-    fiber->migrates = migrates;
+    if (ED_UNLIKELY(migrates)) fiber->migrates = true;
     end(task, status, value);
 }
 

@@ -84,6 +84,13 @@ static inline struct ed_tasks *ed_tasks_of(struct ed_sched *sched) { return sche
 /* Of a started task, on its host. */
 static inline struct ed_fiber *ed_task_fiber(eddy_task *task) { return ED_LOAD_RELAXED(&task->fiber); }
 
+/* Counts an await of the running task, or a call of sync/, so that a task that awaits what is done cannot hold its worker;
+ * in a domain only I/O calls count. Visits the scheduler first when it is time, and may go on on another worker. */
+static inline void ed_count_await(struct ed_fiber *fiber) {
+    if (((eddy_task *)fiber->task)->future.loop == NULL && ed_count_call(ed_fiber_worker(fiber)))
+        ed_attend_await(fiber);
+}
+
 /* slab.c: records. */
 eddy_task *ed_slab_get_from(struct ed_sched *sched,
                             struct ed_worker *worker); /* NULL: no memory; worker NULL: other threads */

@@ -194,13 +194,9 @@ void ed_count_io(void) {
     if (fiber != NULL && ed_count_call(ed_fiber_worker(fiber))) ed_attend(ed_fiber_worker(fiber), fiber, false);
 }
 
-/* Outside domains every await counts, so that a task that awaits what is done cannot hold its worker. */
-static void count_await(struct ed_fiber *fiber, eddy_task *task) {
-    struct ed_worker *worker = ed_fiber_worker(fiber);
-    if (task->future.loop == NULL && ed_count_call(worker)) ed_attend(worker, fiber, may_move(ed_strand_of(fiber)));
+void ed_attend_await(struct ed_fiber *fiber) {
+    ed_attend(ed_fiber_worker(fiber), fiber, may_move(ed_strand_of(fiber)));
 }
-
-void ed_count_await(struct ed_fiber *fiber) { count_await(fiber, fiber->task); }
 
 /* ---- await --------------------------------------------------------------------------------------- */
 
@@ -249,7 +245,7 @@ int eddy_await(eddy_future *future, eddy_value *value_out) {
     if (ED_UNLIKELY(future == &task->future)) return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
     if (ED_UNLIKELY(future->sched != ed_fiber_worker(fiber)->sched)) /* F4 */
         return eddy_fail(EDDY_ESTATE, "the future belongs to another runtime");
-    count_await(fiber, task);
+    ed_count_await(fiber);
     if (!ed_future_is_done(future) && (ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) &&
         ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future)) {
         if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED; /* came after it had ended */

@@ -38,9 +38,8 @@ int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reas
 
 /* Counts an I/O call of the running task; visits the scheduler first when it is time. It goes on on the same worker. */
 void ed_count_io(void);
-/* Counts an await of the running task, or a call of sync/, outside domains; visits the scheduler first when it is time,
- * and may go on on another worker. */
-void ed_count_await(struct ed_fiber *fiber);
+/* What ed_count_await (task.h) asked for: visits the scheduler; the task may go on on another worker. */
+void ed_attend_await(struct ed_fiber *fiber);
 
 /* Whether a request is pending for `task`; delivered with `take`. Host only. */
 bool ed_cancel_pending(eddy_task *task, bool take);
