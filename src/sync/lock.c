@@ -4,7 +4,7 @@
  *            gets it. So there is no moment at which a newcomer could overtake.
  * States     FREE -> HELD -> FREE, or with waiters HELD -> HANDED -> HELD. A waiter that ends cancelled with the lock in
  *            its hands hands it on.
- * Invariants (L1) somebody waits => HELD or HANDED.
+ * Invariants (L1) somebody waits => HELD, HANDED, or FREE with one before it that is leaving.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
  * Tests      tests/sync/lock_test.c; tests/model/sync_model.c. */
 #include "sync/sync.h"
@@ -34,15 +34,22 @@ void eddy_lock_release(eddy_lock *lock) {
 static bool enter(struct ed_sync *sync, void *item) {
     eddy_lock *lock = (eddy_lock *)sync;
     (void)item;
-    if (lock->state != FREE) return false;
+    if (lock->state != FREE || ed_waitlist_first(&lock->waiters) != NULL) return false;
     lock->state = HELD;
     return true;
+}
+
+/* To the head of the line. If that one is leaving it does this again when it runs (asyncio's order). */
+static void hand(eddy_lock *lock, struct ed_list *taken) {
+    struct ed_list *head = lock->waiters.next;
+    bool leaving = head != &lock->waiters && ed_waitlist_is_leaving(ED_CONTAINER(head, struct ed_waiter, link));
+    lock->state = !leaving && ed_waitlist_hand(&lock->waiters, taken) ? HANDED : FREE;
 }
 
 static void leave(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken) {
     eddy_lock *lock = (eddy_lock *)sync;
     (void)item;
-    if (handed) lock->state = ed_waitlist_hand(&lock->waiters, taken) ? HANDED : FREE;
+    if (handed || lock->state == FREE) hand(lock, taken);
 }
 
 bool eddy_lock_try_acquire(eddy_lock *lock) {
@@ -72,7 +79,7 @@ int eddy_lock_unlock(eddy_lock *lock) {
     ed_list_init(&taken);
     ed_spinlock_lock(&lock->sync.lock);
     bool held = lock->state == HELD;
-    if (held) leave(&lock->sync, NULL, true, &taken);
+    if (held) hand(lock, &taken);
     ed_spinlock_unlock(&lock->sync.lock);
     ed_waitlist_send(&taken);
     return held ? 0 : EDDY_ESTATE;

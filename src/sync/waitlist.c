@@ -15,6 +15,8 @@
  *
  *            LINKED to TAKEN or IDLE: under the object's lock, so one of them happens. A task that is cancelled while
  *            its node is TAKEN stays parked until that arrives: the node is the stack's, and its next wait uses it.
+ *            One that was cancelled before anything was given to it, on the taker's own worker, is leaving: it is passed
+ *            over, as asyncio does ("no barging past a live waiter"). On another worker nobody can know yet.
  * Several    Lists under different locks: who makes `decided` 1 first, a taker or the waiter that gives up, decides. A
  *            node whose record is decided is dead: takers drop it, its owner takes the rest back before it frees them.
  * Life       A call that waits holds a reference from before its node is linked until it has taken or handed on what it
@@ -58,18 +60,42 @@ bool ed_sync_enter(void) {
 
 /* ---- who gives ----------------------------------------------------------------------------------- */
 
-/* False: another of the same record was taken, or its owner has given up. */
-static bool decide(struct ed_waiter *node) { return node->decided == NULL || ED_EXCHANGE(node->decided, 1) == 0; }
+bool ed_waitlist_is_leaving(const struct ed_waiter *node) {
+    if (node->worker == NULL || node->worker != ed_worker_current()) return false;
+    struct ed_strand *strand =
+        node->standing != NULL ? ed_strand_of(node->standing->fiber) : ED_CONTAINER(node, struct ed_strand, waiter);
+    return strand->parked && strand->cancelled;
+}
 
-struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken) {
-    struct ed_list *link;
-    while ((link = ed_list_pop(waiters)) != NULL) {
+/* The next after `link` that waits, up to the end of the list; drops dead ones. */
+static struct ed_waiter *next_live(struct ed_list *waiters, struct ed_list *link) {
+    for (struct ed_list *next; (link = link->next) != waiters;) {
         struct ed_waiter *node = ED_CONTAINER(link, struct ed_waiter, link);
         ED_ASSERT(node->state == ED_WAITER_LINKED);
-        if (decide(node)) {
+        if (node->decided != NULL && ED_LOAD_RELAXED(node->decided) != 0) {
+            next = link->prev;
+            ed_list_remove(link);
+            node->state = ED_WAITER_IDLE;
+            link = next;
+        } else if (!ed_waitlist_is_leaving(node)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+struct ed_waiter *ed_waitlist_first(struct ed_list *waiters) {
+    return next_live(waiters, waiters);
+}
+
+struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken) {
+    struct ed_waiter *node;
+    while ((node = ed_waitlist_first(waiters)) != NULL) {
+        ed_list_remove(&node->link);
+        if (node->decided == NULL || ED_EXCHANGE(node->decided, 1) == 0) {
             node->state = ED_WAITER_TAKEN;
             node->status = status;
-            ed_list_push(taken, link);
+            ed_list_push(taken, &node->link);
             return node;
         }
         node->state = ED_WAITER_IDLE;
@@ -79,16 +105,6 @@ struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct e
 
 void ed_waitlist_take_all(struct ed_list *waiters, int status, struct ed_list *taken) {
     while (ed_waitlist_take(waiters, status, taken) != NULL) continue;
-}
-
-struct ed_waiter *ed_waitlist_first(struct ed_list *waiters) {
-    while (!ed_list_empty(waiters)) {
-        struct ed_waiter *node = ED_CONTAINER(waiters->next, struct ed_waiter, link);
-        if (node->decided == NULL || ED_LOAD_RELAXED(node->decided) == 0) return node;
-        ed_list_remove(&node->link);
-        node->state = ED_WAITER_IDLE;
-    }
-    return NULL;
 }
 
 /* ---- arriving ------------------------------------------------------------------------------------ */
@@ -183,6 +199,7 @@ static int task_wait(struct ed_sync *sync, struct ed_list *waiters, const struct
     }
     node->worker = ed_fiber_worker(fiber);
     node->arrive = strand_arrives;
+    node->standing = NULL;
     node->decided = NULL;
     link_last(waiters, node, item);
     ed_spinlock_unlock(&sync->lock);

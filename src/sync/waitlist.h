@@ -49,6 +49,8 @@ static inline bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *tak
 void ed_waitlist_take_all(struct ed_list *waiters, int status, struct ed_list *taken);
 /* The oldest, left where it is; NULL: nobody waits. */
 struct ed_waiter *ed_waitlist_first(struct ed_list *waiters);
+/* Its wait has been cancelled, and it will find that out when it runs. Take and first pass it over. */
+bool ed_waitlist_is_leaving(const struct ed_waiter *node);
 
 /* ---- without it ---------------------------------------------------------------------------------- */
 

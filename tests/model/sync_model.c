@@ -17,8 +17,8 @@ enum { THREADS = MODEL_THREADS - 1 };
 struct actor {
     struct ed_worker worker;
     struct ed_strand strand;
-    struct ed_message cancel;
-    bool pending, cancelled; /* requests: for the next park; delivered to this one */
+    struct ed_message cancel, call;
+    bool pending; /* a request for the next park; strand.cancelled: delivered to this one */
 };
 static struct actor *actors;
 static int64_t *shared; /* plain: what an object guards or hands over */
@@ -71,16 +71,16 @@ int ed_park(const struct ed_park *park) {
     (void)park;
     strand->woken = false;
     strand->parked = true;
-    actor->cancelled = actor->pending;
+    actor->strand.cancelled = actor->pending;
     actor->pending = false;
-    while (!strand->woken && !actor->cancelled) {
+    while (!strand->woken && !actor->strand.cancelled) {
         model_wait(has_messages, &actor->worker);
         receive(&actor->worker);
     }
     receive(&actor->worker); /* perhaps more, before its turn comes */
     strand->parked = false;
     strand->last_woken = strand->woken;
-    return actor->cancelled || actor->pending ? (actor->pending = false, EDDY_ECANCELED) : strand->status;
+    return actor->strand.cancelled || actor->pending ? (actor->pending = false, EDDY_ECANCELED) : strand->status;
 }
 
 bool ed_park_woken(void) { return self()->strand.last_woken; }
@@ -94,7 +94,7 @@ static void cancel_arrives(struct ed_message *message, struct ed_worker *worker)
     (void)worker;
     struct actor *actor = ED_CONTAINER(message, struct actor, cancel);
     if (actor->strand.parked && !actor->strand.woken) {
-        actor->cancelled = true;
+        actor->strand.cancelled = true;
     } else {
         actor->pending = true;
     }
@@ -178,6 +178,23 @@ static void unlock_and_cancel(void) {
     shared[0]++;
     MODEL_CHECK(eddy_lock_unlock(lock) == 0);
     cancel(1);
+}
+/* The lock is given back on the worker of a waiter that has been cancelled and has not run since. */
+static void use_lock_and_serve(void) {
+    use_lock_task();
+    for (;;) {
+        model_wait(has_messages, &self()->worker);
+        receive(&self()->worker);
+    }
+}
+static void unlock_arrives(struct ed_message *message, struct ed_worker *worker) {
+    (void)message, (void)worker;
+    MODEL_CHECK(eddy_lock_unlock(lock) == 0);
+}
+static void cancel_and_unlock_there(void) {
+    cancel(1);
+    actors[0].call.arrive = unlock_arrives;
+    (void)ed_post(&actors[0].worker, &actors[0].call);
 }
 static void check_lock(void) {
     MODEL_CHECK(began == ended);
@@ -674,6 +691,7 @@ static void check_once(void) {
 static const struct model_scenario scenarios[] = {
     SCENARIO("lock_shared", setup_lock, check_lock, use_lock_task, use_lock_task, use_lock),
     SCENARIO("lock_cancel", setup_lock_held, check_lock, use_lock_task, use_lock, unlock_and_cancel),
+    SCENARIO("lock_leaving", setup_lock_held, check_lock, use_lock_and_serve, use_lock, cancel_and_unlock_there),
     SCENARIO("event_life_task", setup_event, check_event_life, wait_and_release_task, set_event),
     SCENARIO("event_life_thread", setup_event, check_event_life, wait_and_release, set_event),
     SCENARIO("event_two", setup_event, check_event, wait_event_task, wait_event, set_event),
