@@ -5,8 +5,8 @@
  *     status = orders_send(channel, order);               in one task
  *     status = orders_receive(channel, &order);           in another
  *
- * What eddy/sync.h says about life, status, plain threads and cost holds here too. Beyond asyncio; the rules are Go's, but
- * for a send on a closed channel, which fails.
+ * What eddy/sync.h says about life, status, plain threads and cost holds here too. Beyond asyncio; the rules are Go's,
+ * but for a send on a closed channel, which fails.
  *
  * Elements   are copied, once on each way, under a spin lock: keep them small, or send pointers.
  * Order      Elements come out in the order they went in. Who waits is served first come, first served.
@@ -22,7 +22,8 @@ EDDY_BEGIN_DECLS
 typedef struct eddy_channel eddy_channel;
 
 /** A channel for elements of `element_bytes` (> 0).
- *  @param capacity  Elements that fit in without a receiver; 0: a send ends when a receiver has the element (rendezvous).
+ *  @param capacity  Elements that fit in without a receiver; 0: a send ends when a receiver has the element
+ *                   (rendezvous).
  *  @param drop      May be NULL. Runs once on each element that is left at the release, oldest first, on its thread:
  *                   .ptr is its place, valid for the call, .size its bytes.
  *  @return          NULL: no memory, or no size. */
@@ -45,8 +46,8 @@ EDDY_API int eddy_channel_receive(eddy_channel *channel, void *element_out) EDDY
 /** The same, never waiting. @return also EDDY_EBUSY. */
 EDDY_API int eddy_channel_try_receive(eddy_channel *channel, void *element_out) EDDY_ANY_THREAD;
 
-/** Sends fail from now on with EDDY_ECLOSED, those that wait too; receives when the last element is gone. Idempotent. Never
- *  suspends. Source: Go's close. */
+/** Sends fail from now on with EDDY_ECLOSED, those that wait too; receives when the last element is gone. Idempotent.
+ *  Never suspends. Source: Go's close. */
 EDDY_API void eddy_channel_close(eddy_channel *channel) EDDY_ANY_THREAD;
 /** Elements in it. Out of date at once where others use it. */
 EDDY_API size_t eddy_channel_size(const eddy_channel *channel) EDDY_ANY_THREAD;
@@ -95,8 +96,8 @@ EDDY_END_DECLS
 #endif
 
 /** Makes `name` a channel of elements of `type`, with functions name_create, name_release, name_send, name_try_send,
- *  name_receive, name_try_receive, name_close, name_case_send and name_case_receive: those above, for this type. `.any` is
- *  the channel itself, NULL where there was no memory. At file scope; ends in a semicolon. */
+ *  name_receive, name_try_receive, name_close, name_case_send and name_case_receive: those above, for this type. `.any`
+ *  is the channel itself, NULL where there was no memory. At file scope; ends in a semicolon. */
 #define EDDY_CHANNEL(name, type)                                                                                 \
     typedef struct name {                                                                                        \
         eddy_channel *any;                                                                                       \

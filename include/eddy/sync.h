@@ -1,19 +1,19 @@
-/* eddy/sync.h: what tasks use to wait for each other: lock, event, condition, semaphore, barrier, read-write lock, once.
- * Queues: eddy/queue.h. Channels: eddy/channel.h.
+/* eddy/sync.h: what tasks use to wait for each other: lock, event, condition, semaphore, barrier, read-write lock,
+ * once. Queues: eddy/queue.h. Channels: eddy/channel.h.
  *
  * They work between tasks of any worker and domain, and plain threads.
  *
- * Life       _create gives the object, _release takes it back (NULL is nothing). A release while somebody still waits is
- *            a named abort. One that was served already and only has not run yet is no obstacle.
+ * Life       _create gives the object, _release takes it back (NULL is nothing). A release while somebody still waits
+ *            is a named abort. One that was served already and only has not run yet is no obstacle.
  * Waiting    First come, first served, without barging: what is given back goes to the oldest waiter, and is its own
  *            from that moment, however late it runs.
  * Cancel     A cancelled wait took nothing: what was handed to it in the same moment goes to the next waiter.
  *            Cancellation point: when it suspends. A call that can complete at once does, also with a cancel pending.
- * Threads    What waits suspends a task, and blocks a plain thread (also one of a pool: eddy_to_thread), which nobody can
- *            cancel. On a worker outside its tasks (callbacks, drop functions) it gives EDDY_EWRONGTHREAD. All else is
- *            legal anywhere.
- * Status     What waits gives EDDY_ENOMEM, nothing taken, where a task would suspend inside a timeout scope that found no
- *            memory (scope.h), or a thread would block and there is no memory for its place in line.
+ * Threads    What waits suspends a task, and blocks a plain thread (also one of a pool: eddy_to_thread), which nobody
+ *            can cancel. On a worker outside its tasks (callbacks, drop functions) it gives EDDY_EWRONGTHREAD. All else
+ *            is legal anywhere.
+ * Status     What waits gives EDDY_ENOMEM, nothing taken, where a task would suspend inside a timeout scope that found
+ *            no memory (scope.h), or a thread would block and there is no memory for its place in line.
  * Cost       Without waiting: a spin lock for a few stores. Waiting: no allocation, the waiter lies in the task's stack
  *            record; for a plain thread, one. */
 #ifndef EDDY_SYNC_H
@@ -72,12 +72,14 @@ EDDY_API eddy_condition *eddy_condition_create(eddy_lock *lock) EDDY_ANY_THREAD;
 EDDY_API void eddy_condition_release(eddy_condition *condition) EDDY_ANY_THREAD;
 
 /** Gives the lock back, waits to be notified, and takes the lock again, however often it is cancelled meanwhile. A wait
- *  that fails notifies one other. So it may end without a reason: ask again for what you wait for (eddy_condition_wait_for).
- *  @return 0, EDDY_ECANCELED: with the lock held. EDDY_ESTATE: nobody holds the lock. EDDY_ENOMEM: with the lock held; a
- *          plain thread may not have given it back.
+ *  that fails notifies one other. So it may end without a reason: ask again for what you wait for
+ *  (eddy_condition_wait_for).
+ *  @return 0, EDDY_ECANCELED: with the lock held. EDDY_ESTATE: nobody holds the lock. EDDY_ENOMEM: with the lock held;
+ *          a plain thread may not have given it back.
  *  Waits: always.  Source: Condition.wait. */
 EDDY_API int eddy_condition_wait(eddy_condition *condition) EDDY_WAITS;
-/** Waits until predicate(arg), which is asked with the lock held, at once and after each notification; it must not suspend.
+/** Waits until predicate(arg), which is asked with the lock held, at once and after each notification; it
+ *  must not suspend.
  *  @return as eddy_condition_wait.  Source: Condition.wait_for. */
 EDDY_API int eddy_condition_wait_for(eddy_condition *condition, bool (*predicate)(void *arg), void *arg) EDDY_WAITS;
 /** Wakes the `count` oldest waiters. They run when they have got the lock, which the caller holds.
@@ -144,8 +146,8 @@ EDDY_API int eddy_rwlock_write(eddy_rwlock *lock) EDDY_WAITS;
 /** The same if that needs no waiting. @return true if taken. Never suspends. */
 EDDY_API bool eddy_rwlock_try_read(eddy_rwlock *lock) EDDY_ANY_THREAD;
 EDDY_API bool eddy_rwlock_try_write(eddy_rwlock *lock) EDDY_ANY_THREAD;
-/** Gives back what the caller holds. When nothing stands against it, the oldest waiter has it from then on: one writer, or
- *  all readers before the next writer.  @return 0, EDDY_ESTATE if nobody holds it.  Never suspends. */
+/** Gives back what the caller holds. When nothing stands against it, the oldest waiter has it from then on: one
+ *  writer, or all readers before the next writer.  @return 0, EDDY_ESTATE if nobody holds it.  Never suspends. */
 EDDY_API int eddy_rwlock_unlock(eddy_rwlock *lock) EDDY_ANY_THREAD;
 
 /* ---- once ------------------------------------------------------------------------------------- */

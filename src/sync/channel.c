@@ -2,13 +2,13 @@
  *
  * Problem    A queue's waiter takes the lock a second time when it runs, and a rendezvous has no place to leave an
  *            element at.
- * Idea       Go's (runtime/chan.go): under the lock an element goes from where it is to where it belongs: into the ring,
- *            or straight into the place that a waiting receiver gave; from the ring, or straight from a waiting sender,
- *            whose element moves up into the ring. A waiter that was taken is done when it runs. It stays done: a cancel
- *            that comes with it is left to the next suspension (ed_line.keeps), since a bounded ring may have no room to
- *            take an element back, and a sender cannot call one back.
- * Memory     Elements are copied from and to the callers' memory, also on stacks of tasks of other workers: while a node
- *            is LINKED its task is parked, or on its way out and must take the node back under this lock first.
+ * Idea       Go's (runtime/chan.go): under the lock an element goes from where it is to where it belongs: into the
+ *            ring, or straight into the place that a waiting receiver gave; from the ring, or straight from a waiting
+ *            sender, whose element moves up into the ring. A waiter that was taken is done when it runs. It stays done:
+ *            a cancel that comes with it is left to the next suspension (ed_line.keeps), since a bounded ring may have
+ *            no room to take an element back, and a sender cannot call one back.
+ * Memory     Elements are copied from and to the callers' memory, also on stacks of tasks of other workers: while a
+ *            node is LINKED its task is parked, or on its way out and must take the node back under this lock first.
  * Invariants (K1) a receiver waits => the ring is empty, no sender waits, and the channel is open.
  *            (K2) a sender waits => the ring is full (capacity 0: always), and the channel is open.
  *            But for nodes of a select that was decided elsewhere: they are dead (waitlist.c), and of one and the same

@@ -2,8 +2,8 @@
  *
  * Idea       Unlocking with waiters hands the lock to the oldest: until that one runs nobody holds it, and nobody else
  *            gets it. So there is no moment at which a newcomer could overtake.
- * States     FREE -> HELD -> FREE, or with waiters HELD -> HANDED -> HELD. A waiter that ends cancelled with the lock in
- *            its hands hands it on.
+ * States     FREE -> HELD -> FREE, or with waiters HELD -> HANDED -> HELD. A waiter that ends cancelled with the lock
+ *            in its hands hands it on.
  * Invariants (L1) somebody waits => HELD, HANDED, or FREE with one before it that is leaving.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
  * Tests      tests/sync/lock_test.c; tests/model/sync_model.c. */

@@ -1,8 +1,8 @@
 /* once.c: something that is to happen once, however many ask for it.
  *
  * States     NEW -> RUNNING -> DONE, or RUNNING -> NEW (it failed, nobody waits), or RUNNING -> RUNNING (it failed: the
- *            oldest waiter tries next). Who is woken either finds it DONE or runs it itself; one that ends cancelled with
- *            that turn in its hands hands it on.
+ *            oldest waiter tries next). Who is woken either finds it DONE or runs it itself; one that ends cancelled
+ *            with that turn in its hands hands it on.
  * Ordering   DONE is stored with release under the lock and read with acquire without it: what fn wrote is seen.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
  * Tests      tests/sync/once_test.c. */

@@ -7,7 +7,8 @@
  *            memory, wakes the next if there is still something to be had.
  * Invariants (Q1) a getter waits => each item has a woken getter on its way to it, or there is none.
  *            (Q2) a putter waits => the same of free places.
- *            (Q3) with a capacity, count <= capacity. (Q4) unfinished >= count, but for what was put before a close_now.
+ *            (Q3) with a capacity, count <= capacity. (Q4) unfinished >= count, but for what was put before a
+ *            close_now.
  * Close      All who wait are woken, and look for themselves: putters are refused, getters when nothing is left.
  * Threads    As in eddy/queue.h. Hand-over: waitlist.c. Memory and order of the items: store.c.
  * Tests      tests/sync/queue_test.c; tests/model/sync_model.c. */

@@ -1,10 +1,10 @@
 /* rwlock.c: a lock that many may hold for reading, or one for writing.
  *
- * Idea       One line for both, first come, first served: a reader that finds somebody waiting stands behind, so writers
- *            do not starve; a lock given back goes to the writer at the head, or to all readers up to the next writer.
- *            Whenever the head may have changed, by unlocking or by a waiter that gives up, the line moves on.
- * Invariants (R1) writing => readers == 0. (R2) somebody waits => it is held, or on its way. (R3) the head of the line is
- *            one that may not go on: a writer, or a reader while writing.
+ * Idea       One line for both, first come, first served: a reader that finds somebody waiting stands behind, so
+ *            writers do not starve; a lock given back goes to the writer at the head, or to all readers up to the next
+ *            writer. Whenever the head may have changed, by unlocking or by a waiter that gives up, the line moves on.
+ * Invariants (R1) writing => readers == 0. (R2) somebody waits => it is held, or on its way.
+ *            (R3) the head of the line is one that may not go on: a writer, or a reader while writing.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
  * Tests      tests/sync/rwlock_test.c. */
 #include "sync/sync.h"

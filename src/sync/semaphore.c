@@ -1,8 +1,8 @@
 /* semaphore.c: a number of slots (asyncio.Semaphore, asyncio.BoundedSemaphore).
  *
- * Idea       A slot that is given back goes to the oldest waiter, and counts as free only without waiters. Until who was
- *            given one runs, newcomers stand in line even if another slot is free (asyncio's rule: first come, first
- *            served); it lets them on when it arrives.
+ * Idea       A slot that is given back goes to the oldest waiter, and counts as free only without waiters. Until who
+ *            was given one runs, newcomers stand in line even if another slot is free (asyncio's rule: first come,
+ *            first served); it lets them on when it arrives.
  * Invariants (M1) somebody waits => no slot is free, or one is on its way. (M2) free, held and on their way: always the
  *            slots there are.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.

@@ -22,7 +22,7 @@ void ed_store_deinit(struct ed_store *store);
 
 /* A block for ed_store_push; NULL: no memory. ed_free gives it back. */
 struct ed_chunk *ed_store_block(void);
-/* Adds an item, using *spare if it needs a block (then *spare is NULL afterwards). False: it needs one, and there is none. */
+/* Adds an item, using *spare if it needs a block (NULL afterwards). False: it needs one, and there is none. */
 bool ed_store_push(struct ed_store *store, eddy_value item, int64_t priority, struct ed_chunk **spare);
 /* Takes the next item out; there is one. Gives a block that is to be freed, or NULL. */
 struct ed_chunk *ed_store_pop(struct ed_store *store, eddy_value *item_out);

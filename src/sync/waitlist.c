@@ -15,8 +15,8 @@
  *
  *            LINKED to TAKEN or IDLE: under the object's lock, so one of them happens. A task that is cancelled while
  *            its node is TAKEN stays parked until that arrives: the node is the stack's, and its next wait uses it.
- *            One that was cancelled before anything was given to it, on the taker's own worker, is leaving: it is passed
- *            over, as asyncio does ("no barging past a live waiter"). On another worker nobody can know yet.
+ *            One that was cancelled before anything was given to it, on the taker's own worker, is leaving: it is
+ *            passed over, as asyncio does ("no barging past a live waiter"). On another worker nobody can know yet.
  * Several    Lists under different locks: who makes `decided` 1 first, a taker or the waiter that gives up, decides. A
  *            node whose record is decided is dead: takers drop it, its owner takes the rest back before it frees them.
  * Life       A call that waits holds a reference from before its node is linked until it has taken or handed on what it
@@ -28,7 +28,8 @@
  * Ordering   The object's lock, then the inbox (push releases, take acquires), the worker itself, or the thread's flag.
  *            `decided` orders nothing: what it decides about stands under a lock.
  * Threads    take, take_all, first: any, with the lock. wait: the task, or a plain thread, which it blocks.
- * Not here   What is handed over, and when: the objects. A node's way to its worker: task/waiter.c. Parking: task/wait.c.
+ * Not here   What is handed over, and when: the objects. A node's way to its worker: task/waiter.c. Parking:
+ *            task/wait.c.
  * Tests      tests/sync/: each object, cancelled while its node is on the way; tests/model/sync_model.c. */
 #include "sync/waitlist.h"
 

@@ -27,7 +27,7 @@ struct ed_line {
     const char *reason;
     /* The last look before standing in line. True: no need to. */
     bool (*enter)(struct ed_sync *sync, void *item);
-    /* May be NULL. A wait ended without use: handed, what it was given must go to another; else it only left the line. */
+    /* May be NULL. A wait ended without use. Handed: what it was given must go to another; else it left the line. */
     void (*leave)(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken);
     /* May be NULL. It stands in line now, and the lock is free. */
     void (*linked)(struct ed_sync *sync, void *item);
@@ -40,8 +40,8 @@ int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const struct
 
 /* ---- under the lock ------------------------------------------------------------------------------ */
 
-/* Takes the oldest waiter: its wait ends with `status`, 0 meaning that it has what the caller meant for it. NULL: nobody
- * waits. Later, without the lock: ed_waitlist_send. */
+/* Takes the oldest waiter: its wait ends with `status`, 0 meaning that it has what the caller meant for it. NULL:
+ * nobody waits. Later, without the lock: ed_waitlist_send. */
 struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken);
 static inline bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken) {
     return !ed_list_empty(waiters) && ed_waitlist_take(waiters, 0, taken) != NULL;

@@ -1,7 +1,7 @@
-/* sync_model.c: waiting for objects of sync/, by tasks and plain threads: each waiter wakes once, nothing handed over is
- * lost or had twice, nobody waits beside what it waits for, and memory is freed once, after every access. The real files
- * of sync/ run on the real inbox. Parking is a stand-in of the same contract (task/wait.h): a worker is a thread with one
- * stack that takes its messages while it is parked; a request to cancel is such a message.
+/* sync_model.c: waiting for objects of sync/, by tasks and plain threads: each waiter wakes once, nothing handed over
+ * is lost or had twice, nobody waits beside what it waits for, and memory is freed once, after every access. The real
+ * files of sync/ run on the real inbox. Parking is a stand-in of the same contract (task/wait.h): a worker is a thread
+ * with one stack that takes its messages while it is parked; a request to cancel is such a message.
  * Sources src/task/waiter.c src/sync/waitlist.c src/sync/lock.c src/sync/event.c src/sync/semaphore.c src/sync/store.c
  * Sources src/sync/queue.c src/sync/channel.c src/sync/select.c src/sync/condition.c src/sync/rwlock.c src/sync/once.c
  * Sources src/base/heap.c

@@ -1,5 +1,5 @@
-/* Channels and select: each element sent is received or dropped, exactly once, in order; a select does exactly one of its
- * cases; a call that was cancelled did nothing. */
+/* Channels and select: each element sent is received or dropped, exactly once, in order; a select does exactly one of
+ * its cases; a call that was cancelled did nothing. */
 #include "eddy/channel.h"
 
 #include "base/base.h"
@@ -507,7 +507,7 @@ static bool closes_early(void *arg) {
     return crowd_done(closing->crowd);
 }
 
-/* Method: as queue's: every receiver goes on until all is closed and empty. In odd rounds they are closed at any time. */
+/* Method: as queue's: every receiver goes on until all is closed and empty. In odd rounds they are closed some time. */
 CORE_TEST(channel, everything_sent_is_received_exactly_once) {
     uint64_t random = test_seed() * 77 + 1;
     int64_t cancelled = 0;
