@@ -7,13 +7,15 @@
 
 enum { CAPACITY = 128, SIDES_MAX = 4 };
 
-static eddy_queue *queue;
+EDDY_CHANNEL(numbers, int64_t);
+
+static numbers channel;
 static int64_t share;
 
 static int sender(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     int status = 0;
-    for (int64_t i = 1; i <= share && status == 0; i++) status = eddy_queue_put(queue, EDDY_I64(i));
+    for (int64_t i = 1; i <= share && status == 0; i++) status = numbers_send(channel, i);
     return status;
 }
 
@@ -21,11 +23,11 @@ static int receiver(void *arg, eddy_value *out) {
     (void)arg;
     int64_t sum = 0;
     for (;;) {
-        eddy_value value;
-        int status = eddy_queue_get(queue, &value);
+        int64_t value;
+        int status = numbers_receive(channel, &value);
         if (status == EDDY_ECLOSED) break;
         if (status < 0) return status;
-        sum += value.i64;
+        sum += value;
     }
     out->i64 = sum;
     return 0;
@@ -46,8 +48,8 @@ static int64_t join(eddy_task **tasks, int count) {
 void bench_repetition(void) {
     int sides = bench_form("4:4") ? SIDES_MAX : 1;
     eddy_task *senders[SIDES_MAX], *receivers[SIDES_MAX];
-    queue = eddy_queue_create(CAPACITY, NULL);
-    if (queue == NULL) bench_fail("eddy_queue_create", EDDY_ENOMEM);
+    channel = numbers_create(CAPACITY, NULL);
+    if (channel.any == NULL) bench_fail("numbers_create", EDDY_ENOMEM);
     share = bench.size / sides;
     bench_start();
     for (int i = 0; i < sides; i++) {
@@ -56,8 +58,8 @@ void bench_repetition(void) {
         if (status < 0) bench_fail("eddy_spawn", status);
     }
     join(senders, sides);
-    eddy_queue_close(queue);
+    numbers_close(channel);
     int64_t sum = join(receivers, sides);
     bench_stop(NULL, share * sides, sum);
-    eddy_queue_release(queue);
+    numbers_release(channel);
 }

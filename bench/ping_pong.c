@@ -1,11 +1,13 @@
 /* ping_pong.c. Question: what does it cost to hand a value to another task and get an answer, both on one worker?
- * Two tasks, two queues for one item each; each side checks what it got. One operation is a round trip. */
+ * Two tasks, two channels without capacity; each side checks what it got. One operation is a round trip. */
 #include "harness/bench.h"
 
 #include <eddy/eddy.h>
 
+EDDY_CHANNEL(numbers, int64_t);
+
 struct ends {
-    eddy_queue *there, *back;
+    numbers there, back;
     int64_t sum;
 };
 
@@ -14,11 +16,11 @@ static int ping(void *arg, eddy_value *out) {
     (void)out;
     int status = 0;
     for (int64_t i = 0; i < bench.size && status == 0; i++) {
-        eddy_value value = EDDY_NONE;
-        status = eddy_queue_put(ends->there, EDDY_I64(i));
-        if (status == 0) status = eddy_queue_get(ends->back, &value);
-        if (value.i64 != i + 1) return EDDY_ESTATE;
-        ends->sum += value.i64;
+        int64_t value = 0;
+        status = numbers_send(ends->there, i);
+        if (status == 0) status = numbers_receive(ends->back, &value);
+        if (value != i + 1) return EDDY_ESTATE;
+        ends->sum += value;
     }
     return status;
 }
@@ -28,18 +30,18 @@ static int pong(void *arg, eddy_value *out) {
     (void)out;
     int status = 0;
     for (int64_t i = 0; i < bench.size && status == 0; i++) {
-        eddy_value value = EDDY_NONE;
-        status = eddy_queue_get(ends->there, &value);
-        if (value.i64 != i) return EDDY_ESTATE;
-        if (status == 0) status = eddy_queue_put(ends->back, EDDY_I64(value.i64 + 1));
+        int64_t value = -1;
+        status = numbers_receive(ends->there, &value);
+        if (value != i) return EDDY_ESTATE;
+        if (status == 0) status = numbers_send(ends->back, value + 1);
     }
     return status;
 }
 
 void bench_repetition(void) {
     static int (*const players[2])(void *arg, eddy_value *out) = {ping, pong};
-    struct ends ends = {eddy_queue_create(1, NULL), eddy_queue_create(1, NULL), 0};
-    if (ends.there == NULL || ends.back == NULL) bench_fail("eddy_queue_create", EDDY_ENOMEM);
+    struct ends ends = {numbers_create(0, NULL), numbers_create(0, NULL), 0};
+    if (ends.there.any == NULL || ends.back.any == NULL) bench_fail("numbers_create", EDDY_ENOMEM);
     eddy_task *tasks[2];
     bench_start();
     for (int i = 0; i < 2; i++) {
@@ -52,6 +54,6 @@ void bench_repetition(void) {
         eddy_task_release(tasks[i]);
     }
     bench_stop(NULL, bench.size, ends.sum);
-    eddy_queue_release(ends.there);
-    eddy_queue_release(ends.back);
+    numbers_release(ends.there);
+    numbers_release(ends.back);
 }

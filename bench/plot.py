@@ -3,6 +3,7 @@
 
 ratios.png     every question: how many times eddy's time a peer takes, with the 95 % interval of the pairs' median
 QUESTION.png   one question: the median of each runtime, from its least to its most
+growth_*.png   from a run with --grow: the cost of one operation by the number of tasks, workers or connections
 
 The scale is logarithmic: the field lies between 2 and 20,000 ns."""
 import collections
@@ -26,12 +27,15 @@ def colour(runtime):
 
 
 def load(path):
-    """{(question, workers): [line]}, in the order of the file."""
-    cells = collections.OrderedDict()
+    """({(question, workers): [line]}, {(question, variable): [line]}), in the order of the file."""
+    cells, growths = collections.OrderedDict(), collections.OrderedDict()
     with open(path, encoding="utf-8") as file:
         for line in map(json.loads, file):
+            if "variable" in line:
+                growths.setdefault((line["question"].partition(".")[0], line["variable"]), []).append(line)
+                continue
             cells.setdefault((line["question"], line["workers"]), []).append(line)
-    return cells
+    return cells, growths
 
 
 def title(question, workers):
@@ -104,17 +108,54 @@ def draw_question(question, workers, lines, path):
     finish(figure, path)
 
 
+def draw_growth(question, variable, lines, path):
+    """One panel for each unit: times and bytes do not share a scale."""
+    units = list(dict.fromkeys(line["unit"] for line in lines))
+    figure, axes = plt.subplots(len(units), 1, figsize=(7.5, 3.2 * len(units)), sharex=True, squeeze=False)
+    for axis, unit in zip(axes[:, 0], units):
+        mine = [line for line in lines if line["unit"] == unit]
+        for name in dict.fromkeys(line["question"] for line in mine):
+            row = [line for line in mine if line["question"] == name]
+            medians = [line["median"] for line in row]
+            spread = [[line["median"] - line["min"] for line in row], [line["max"] - line["median"] for line in row]]
+            axis.errorbar([line["value"] for line in row], medians, yerr=spread, marker="o", capsize=3,
+                          label=name.replace("_", " "))
+            if all("cpu_median" in line for line in row):
+                axis.plot([line["value"] for line in row], [line["cpu_median"] for line in row], linestyle=":",
+                          color=axis.lines[-1].get_color() if axis.lines else None, label=name + ", CPU time")
+        axis.set_ylabel(f"{unit} for one" if unit == "ns" else unit)
+        axis.set_ylim(bottom=0)
+        if unit == "ns" and max(line["max"] for line in mine) > 20 * min(line["median"] for line in mine) > 0:
+            axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        axis.grid(color="#dddddd", linewidth=0.8)
+        axis.legend(frameon=False)
+    axis = axes[-1, 0]
+    if variable == "workers":
+        axis.set_xlabel("workers")
+    else:
+        axis.set_xscale("log")
+        axis.set_xlabel(variable if variable != "size" else "how many at once")
+    axes[0, 0].set_title(title(question, 1), loc="left", fontweight="bold")
+    finish(figure, path)
+
+
 def main(arguments):
     if len(arguments) != 2:
         print("zig build plots -- FILE FOLDER", file=sys.stderr)
         return 2
-    cells = load(arguments[0])
-    if not cells:
+    cells, growths = load(arguments[0])
+    if not cells and not growths:
         print(f"{arguments[0]} holds no measured cell", file=sys.stderr)
         return 1
     folder = arguments[1]
     os.makedirs(folder, exist_ok=True)
-    draw_ratios(cells, os.path.join(folder, "ratios.png"))
+    if cells:
+        draw_ratios(cells, os.path.join(folder, "ratios.png"))
+    for (question, variable), lines in growths.items():
+        draw_growth(question, variable, lines, os.path.join(folder, f"growth_{question}.png"))
     for (question, workers), lines in cells.items():
         if len({line["runtime"] for line in lines}) > 1:
             name = question + (f"_{workers}" if workers > 1 else "")

@@ -113,6 +113,11 @@ QUESTIONS = [
     Question("channel_4_4", "the same, four to four (Tokio: four to one)", "message", 2000000,
              lambda n: 4 * upto(n // 4), 500000, 1000, ("go", "tokio", "boost.fiber", "asyncio"), program="channel",
              form="4:4", sizes=slower(100000, 20000), targets=(Target("go", 3.5),)),
+    Question("lock", "a lock: taken and given back; handed from task to task", "turn", 1000000, lambda n: n // 4 * 4, 200000,
+             1000, ("go", "tokio", "asyncio"), sizes={"asyncio": (50000, 10000)}),
+    Question("imbalance", "all tasks began on one worker of two, 50 us of work each; they may move", "task", 1000,
+             lambda n: n, 1000, 100, ("eddy:stay", "eddy.twice"), form="migrate", workers=(2,),
+             targets=(Target("eddy.twice", 0.9),)),
     Question("timers", "start and stop one; create and cancel many", "timer", 1000000, lambda n: n, 200000, 1000,
              ("libuv", "tokio", "go", *PYTHON), sizes=slower(50000, 10000),
              targets=(Target("libuv", 2, "create"), Target("libuv", 2, "cancel"), Target("asyncio", 50, "create"))),
@@ -143,4 +148,27 @@ QUESTIONS = [
     Question("idle", "an idle connection, after one request", "connection", 1000, lambda n: n, 1000, 100,
              ("libuv.server", "tokio", "go", *PYTHON), program="echo", load=("idle", 1, 1),
              targets=(Target(at_most=5000),)),
+]
+
+
+@dataclass
+class Growth:
+    """How the cost of one operation changes with one thing, eddy alone."""
+    question: str
+    variable: str  # size, workers or connections
+    values: tuple
+    small: tuple
+
+    def find(self):
+        return next(question for question in QUESTIONS if question.name == self.question)
+
+
+TENFOLD = (1, 10, 100, 1000, 10000, 100000, 1000000)
+GROWTHS = [
+    Growth("alive", "size", TENFOLD, (1, 10)),
+    Growth("timers", "size", TENFOLD, (1, 10)),
+    Growth("sleepers", "size", TENFOLD, (10,)),
+    Growth("fork_join", "workers", (1, 2, 3, 4, 6, 8), (1, 2)),
+    Growth("skynet", "workers", (1, 2, 3, 4, 6, 8), (1, 2)),
+    Growth("echo", "connections", (1, 10, 100, 1000, 10000), (1, 10)),
 ]

@@ -7,7 +7,8 @@ Method     A pair is one process of eddy's and one of a peer's, one right after 
            pairs' ratios with its 95 % interval: the order statistics that hold the median with that probability,
            whatever the distribution (4th and 12th of 15). Fewer than 6 pairs have none: the range is shown as such.
            eddy against itself is one of the pairs: its interval is the noise of this run.
-Checks     The checksum of every repetition must be right (questions.py); a wrong one ends the run with code 1.
+Checks     The checksum of every repetition must be right (questions.py). A wrong one leaves its question without a
+           figure, and the run ends with code 1.
 Time       Wall time, and CPU time of the whole process beside it: where others use the machine too, CPU time is the
            more honest of the two for questions that compute. Of a server the CPU time counts (serve.py).
 
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 
-from questions import QUESTIONS
+from questions import GROWTHS, QUESTIONS
 from runtimes import Runtimes
 
 PAIRS = {"full": 15, "quick": 3, "small": 1}
@@ -196,6 +197,28 @@ def ask(question, workers, peers, runtimes, options, progress):
     return asked
 
 
+def grow(growth, runtimes, options, progress):
+    """One line of JSON for each value and cell; the figures are printed as they come."""
+    question = growth.find()
+    unit = f"{growth.variable}: " if growth.variable != "size" else f"{question.unit}s: "
+    print(f"\n{question.name}, by {growth.variable}: {question.text}")
+    for value in growth.small if options.scale == "small" else growth.values:
+        size = value if growth.variable == "size" else question.size_for("eddy", "small" if options.small else "quick")
+        workers = value if growth.variable == "workers" else question.workers[0]
+        connections = value if growth.variable == "connections" else 0
+        size = max(size, connections)
+        asked = Asked(question, workers)
+        for turn in range(min(options.pairs, 5)):
+            progress.show(f"{question.name}, {growth.variable} {value}: {turn + 1}")
+            command = runtimes.command("eddy", question, size, workers, 2, connections)
+            asked.add("eddy", size, measure(command, question, "eddy", size))
+        for line in json_lines(asked, {"eddy": runtimes.get("eddy")[1]}, options):
+            cpu = f", CPU {number(line['cpu_median'])}" if "cpu_median" in line else ""
+            print(f"  {unit}{value:<9,} {line['question']:18} {number(line['median'])} {line['unit']} "
+                  f"({number(line['min'])} to {number(line['max'])}){cpu}", flush=True)
+            yield {**line, "variable": growth.variable, "value": value}
+
+
 def number(value):
     return f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
 
@@ -282,6 +305,7 @@ def options_of(arguments):
     parser.add_argument("--small", action="store_true", help="as the tests run it: no figures worth reading")
     parser.add_argument("--json", metavar="FILE", help="one line for each measured cell")
     parser.add_argument("--compare", metavar="FILE", help="fail if slower than that run of --json, beyond the noise")
+    parser.add_argument("--grow", action="store_true", help="instead: eddy alone, as tasks, workers, connections grow")
     parser.add_argument("--list", action="store_true", help="print the questions and who is asked")
     parser.add_argument("--bin", default="zig-out/bin", help=argparse.SUPPRESS)
     parser.add_argument("--work", default="zig-out/peers", help=argparse.SUPPRESS)
@@ -335,18 +359,28 @@ def main(arguments):
 
     is_wanted("eddy")
     versions["eddy"] = runtimes.get("eddy")[1]
-    try:
-        for question in asked_for:
-            for workers in [count for count in question.workers if count in options.workers]:
-                peers = [peer for peer in question.peers + (question.peers_of_two if workers == 2 else ())
-                         if is_wanted(peer)]
+    failed = 0
+    for growth in GROWTHS if options.grow else ():
+        if options.only and growth.question not in options.only:
+            continue
+        try:
+            lines.extend(grow(growth, runtimes, options, progress))
+        except Wrong as wrong:
+            progress.note(f"FAILED {wrong}")
+            failed += 1
+    for question in () if options.grow else asked_for:
+        for workers in [count for count in question.workers if count in options.workers]:
+            peers = [peer for peer in question.peers + (question.peers_of_two if workers == 2 else ())
+                     if is_wanted(peer)]
+            try:
                 asked = ask(question, workers, peers, runtimes, options, progress)
-                report(asked)
-                lines += json_lines(asked, versions, options)
-                verdicts += [(reached, question.name, workers, text) for text, reached in asked.verdicts()]
-    except Wrong as wrong:
-        progress.note(f"FAILED {wrong}")
-        return 1
+            except Wrong as wrong:
+                progress.note(f"FAILED {wrong}")
+                failed += 1
+                continue
+            report(asked)
+            lines += json_lines(asked, versions, options)
+            verdicts += [(reached, question.name, workers, text) for text, reached in asked.verdicts()]
     print("\nversions: " + "; ".join(f"{name} {version}" for name, version in versions.items()))
     for name, reason in absent.items():
         print(f"absent: {name} ({reason})")
@@ -357,7 +391,10 @@ def main(arguments):
         with open(options.json, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
         print(f"written: {options.json}")
-    return 1 if options.compare and compare(lines, options.compare) else 0
+    slower = compare(lines, options.compare) if options.compare else 0
+    if failed:
+        print(f"{failed} questions failed: see above")
+    return 1 if failed or slower else 0
 
 
 if __name__ == "__main__":

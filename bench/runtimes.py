@@ -55,7 +55,7 @@ class Runtimes:
                 self.known[name] = str(reason)
         return self.known[name]
 
-    def command(self, name, question, size, workers, repetitions):
+    def command(self, name, question, size, workers, repetitions, connections=0):
         runtime, _, form = name.partition(":")
         prefix = self.get(runtime)[0]
         if runtime.startswith("eddy"):
@@ -67,9 +67,9 @@ class Runtimes:
         if form:
             words += ["--form", form]
         if question.load:
-            kind, connections, depth = question.load
+            kind, usual, depth = question.load
             words = [*self.python_itself, os.path.join(HERE, "serve.py"), os.path.join(self.programs, "bench-load"), kind,
-                     str(connections), str(depth), "--", *words]
+                     str(connections or usual), str(depth), "--", *words]
         return words
 
     python_itself = ["/usr/bin/python3", "-B"]

@@ -174,6 +174,28 @@ async def channel(bench):
     bench.stop("", share * sides, total)
 
 
+async def lock(bench):
+    mutex, count = asyncio.Lock(), 0
+    bench.start()
+    for _ in range(bench.size):
+        async with mutex:
+            count += 1
+    bench.stop("free", bench.size, count)
+
+    async def user():
+        nonlocal count
+        for _ in range(bench.size // 4):
+            async with mutex:
+                before = count
+                await asyncio.sleep(0)
+                count = before + 1
+
+    count = 0
+    bench.start()
+    await asyncio.gather(*[user() for _ in range(4)])
+    bench.stop("handed", bench.size, count)
+
+
 async def alive(bench):
     go, all_here = asyncio.Event(), asyncio.Event()
     here = 0
@@ -316,7 +338,7 @@ async def main(bench):
 
 QUESTIONS = {
     "fork_join": fork_join, "fan_out": fan_out, "skynet": skynet, "spawn_await": spawn_await, "yield": yields,
-    "ping_pong": ping_pong, "channel": channel, "alive": alive, "timers": timers, "sleepers": sleepers,
+    "ping_pong": ping_pong, "channel": channel, "lock": lock, "alive": alive, "timers": timers, "sleepers": sleepers,
     "to_thread": to_thread, "to_process": to_process, "echo": echo,
 }
 

@@ -2,12 +2,13 @@
 # limit: 120 s
 # without: thread address
 # Each benchmark runs in small: every question gets an answer, the right one, in the line of JSON that the plots read.
-# Planted: a program that gives a wrong answer, one that gives none and one that fails must each end the run.
+# Planted: a program that gives a wrong answer, one that gives none and one that fails must each fail the run.
 set -eu
 bench() { python3 -B "$EDDY_ROOT/bench/run.py" --small --peers none --work "$EDDY_TMP/peers" "$@"; }
 
 bench --bin "$EDDY_BUILD_DIR" --json "$EDDY_TMP/cells" > "$EDDY_TMP/figures" 2> "$EDDY_TMP/progress" ||
     { cat "$EDDY_TMP/figures" "$EDDY_TMP/progress"; exit 1; }
+bench --bin "$EDDY_BUILD_DIR" --grow --only alive,fork_join,echo > "$EDDY_TMP/grown" 2>&1 || { cat "$EDDY_TMP/grown"; exit 1; }
 bench --list > "$EDDY_TMP/questions"
 [ "$(wc -l < "$EDDY_TMP/questions")" -ge 20 ] || { echo "few questions"; cat "$EDDY_TMP/questions"; exit 1; }
 while read -r question _; do

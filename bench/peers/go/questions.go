@@ -17,6 +17,7 @@ var questions = map[string]func(){
 	"yield":       yield,
 	"ping_pong":   pingPong,
 	"channel":     channel,
+	"lock":        lock,
 	"alive":       alive,
 	"timers":      timers,
 	"sleepers":    sleepers,
@@ -203,6 +204,38 @@ func channel() {
 		sum += <-sums
 	}
 	stop("", share*sides, sum)
+}
+
+func lock() {
+	const tasks = 4
+	var mutex sync.Mutex
+	var count int64
+	start()
+	for i := int64(0); i < *size; i++ {
+		mutex.Lock()
+		count++
+		mutex.Unlock()
+	}
+	stop("free", *size, count)
+
+	count = 0
+	var all sync.WaitGroup
+	all.Add(tasks)
+	start()
+	for task := 0; task < tasks; task++ {
+		go func() {
+			for i := int64(0); i < *size/tasks; i++ {
+				mutex.Lock()
+				before := count
+				runtime.Gosched()
+				count = before + 1
+				mutex.Unlock()
+			}
+			all.Done()
+		}()
+	}
+	all.Wait()
+	stop("handed", *size, count)
 }
 
 var aliveBefore int64

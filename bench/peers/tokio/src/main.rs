@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, Semaphore};
+use tokio::sync::{mpsc, Mutex, Semaphore};
 use tokio::task::{spawn, spawn_blocking, unconstrained, yield_now, JoinHandle};
 use tokio::time::{sleep, Sleep};
 
@@ -179,6 +179,39 @@ async fn channel(bench: &Bench) {
     bench.stop(start, "", share * senders, sum);
 }
 
+async fn lock(bench: &Bench) {
+    const TASKS: i64 = 4;
+    let mutex = Arc::new(Mutex::new(0));
+    let start = bench.start();
+    for _ in 0..bench.size {
+        *mutex.lock().await += 1;
+    }
+    let count = *mutex.lock().await;
+    bench.stop(start, "free", bench.size, count);
+
+    *mutex.lock().await = 0;
+    let share = bench.size / TASKS;
+    let start = bench.start();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| {
+            let mutex = mutex.clone();
+            spawn(async move {
+                for _ in 0..share {
+                    let mut count = mutex.lock().await;
+                    let before = *count;
+                    yield_now().await;
+                    *count = before + 1;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let count = *mutex.lock().await;
+    bench.stop(start, "handed", bench.size, count);
+}
+
 async fn alive(bench: &Bench, before_bytes: i64) {
     let print = bench.form == "snprintf";
     let gate = Arc::new(Semaphore::new(0));
@@ -324,6 +357,7 @@ fn main() {
                 "yield" => yields(&bench).await,
                 "ping_pong" => ping_pong(&bench).await,
                 "channel" => channel(&bench).await,
+                "lock" => lock(&bench).await,
                 "alive" => alive(&bench, before_bytes).await,
                 "timers" => unconstrained(timers(&bench)).await,
                 "sleepers" => sleepers(&bench).await,
