@@ -3,7 +3,8 @@
  *
  * Ownership words in all headers have one meaning each: *borrows* (valid for the call), *takes* (the
  * caller must not touch it again), *gives* (the caller must release it), *shares* (counts one more).
- * Times and durations are int64_t nanoseconds. Sizes are bytes. errno is never part of a contract. */
+ * Times and durations are int64_t nanoseconds. Sizes are bytes. errno is never part of a contract.
+ * NULL is legal where a comment says so. Elsewhere it ends the program, with a line that names the task. */
 #ifndef EDDY_BASE_H
 #define EDDY_BASE_H
 

@@ -60,13 +60,13 @@ void ed_chunk_remove(int slot) {
     pthread_mutex_unlock(&lock);
 }
 
-const struct ed_stack *ed_chunk_find_guard(uintptr_t address, size_t *bytes_out) {
+const struct ed_stack *ed_chunk_find(uintptr_t address, size_t *bytes_out, bool *guard_out) {
     int used = ED_LOAD_ACQUIRE(&slots_used);
     for (int i = 0; i < used; i++) {
         struct ed_chunk chunk;
         if (!read_slot(&slots[i], &chunk)) continue;
         if (address < chunk.low || address - chunk.low >= chunk.bytes) continue;
-        if ((address - chunk.low) % chunk.stack_bytes >= chunk.guard_bytes) return NULL;
+        *guard_out = (address - chunk.low) % chunk.stack_bytes < chunk.guard_bytes;
         *bytes_out = chunk.stack_bytes;
         return ed_chunk_stack(&chunk, (address - chunk.low) / chunk.stack_bytes);
     }

@@ -40,8 +40,7 @@ static inline struct ed_stack *ed_chunk_stack(const struct ed_chunk *chunk, size
 int ed_chunk_add(const struct ed_chunk *chunk); /* its slot, or EDDY_ELIMIT: the table is full */
 void ed_chunk_remove(int slot);
 
-/* The stack in whose guard `address` lies, NULL if in none; *bytes_out: its size. Safe in
- * signals. */
-const struct ed_stack *ed_chunk_find_guard(uintptr_t address, size_t *bytes_out);
+/* The stack that `address` lies in, NULL if in none; *bytes_out: its size; *guard_out: in its guard. Safe in signals. */
+const struct ed_stack *ed_chunk_find(uintptr_t address, size_t *bytes_out, bool *guard_out);
 
 #endif

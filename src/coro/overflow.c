@@ -1,10 +1,12 @@
-/* overflow.c: a fault in a stack's guard becomes one line that names the task.
+/* overflow.c: a fault in a stack's guard, or at a NULL pointer, becomes one line that names the task.
  *
  * Problem    A task that runs off its stack gets a SIGSEGV that says nothing, on a stack with no
  *            room for a handler; and the host may have a handler of its own, which must get what is
- *            its.
+ *            its. A NULL where a function of eddy's wants an object faults as silently.
  * Idea       The handler runs on the thread's alternate stack, looks the address up in the table of
- *            chunks, writes a line, and then does what would have been done without it.
+ *            chunks, writes a line, and then does what would have been done without it. Asking for NULL in
+ *            each function would cost each call; the fault costs nothing until it happens, and the user's own
+ *            NULLs get the same line.
  * Invariants (O1) Whatever the fault, the previous disposition gets it, report or not.
  *            (O2) The handler calls write, sigaction, raise, and reads: nothing that locks or
  *            allocates.
@@ -19,9 +21,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum {
+    NULL_BYTES = 4096, /* a NULL, and a field behind it; nothing is ever mapped there */
     LINE_BYTES = 512,
     NAME_BYTES = 128,
     ALTERNATE_BYTES = 64 << 10, /* the host's handler runs there too, and may print a backtrace */
@@ -62,20 +66,33 @@ static void append_number(struct line *line, uintptr_t number, unsigned base) {
     append_bytes(line, digits + at, sizeof digits - at);
 }
 
-static void report(const struct ed_stack *stack, size_t stack_bytes, uintptr_t address) {
-    struct line line = {.bytes = 0};
+/* `task "orders"`, or what there is to say without a name. */
+static void append_task(struct line *line, const struct ed_stack *stack) {
     char name[NAME_BYTES];
     describe_fn *name_of = ED_LOAD_ACQUIRE(&describe);
     size_t name_bytes = name_of != NULL ? name_of(stack, name, sizeof name) : 0;
-
-    append(&line, "eddy: stack overflow in ");
-    if (name_bytes > 0) {
-        append(&line, "task \"");
-        append_bytes(&line, name, name_bytes < sizeof name ? name_bytes : sizeof name);
-        append(&line, "\"");
-    } else {
-        append(&line, "a task");
+    if (name_bytes == 0) {
+        append(line, "a task");
+        return;
     }
+    append(line, "task \"");
+    append_bytes(line, name, name_bytes < sizeof name ? name_bytes : sizeof name);
+    append(line, "\"");
+}
+
+static void write_line(const struct line *line) {
+    for (size_t done = 0; done < line->bytes;) {
+        ssize_t wrote = write(STDERR_FILENO, line->text + done, line->bytes - done);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote <= 0) break;
+        done += (size_t)wrote;
+    }
+}
+
+static void report_overflow(const struct ed_stack *stack, size_t stack_bytes, uintptr_t address) {
+    struct line line = {.bytes = 0};
+    append(&line, "eddy: stack overflow in ");
+    append_task(&line, stack);
     append(&line, " (");
     append_number(&line, stack_bytes / 1024, 10);
     append(&line, " KiB stack, fault at 0x");
@@ -87,12 +104,20 @@ static void report(const struct ed_stack *stack, size_t stack_bytes, uintptr_t a
     } else {
         append(&line, "): there is no larger one: put large arrays on the heap\n");
     }
-    for (size_t done = 0; done < line.bytes;) {
-        ssize_t wrote = write(STDERR_FILENO, line.text + done, line.bytes - done);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0) break;
-        done += (size_t)wrote;
+    write_line(&line);
+}
+
+static void report_null(const struct ed_stack *stack, uintptr_t address) {
+    struct line line = {.bytes = 0};
+    append(&line, "eddy: a NULL pointer was used");
+    if (stack != NULL) {
+        append(&line, " in ");
+        append_task(&line, stack);
     }
+    append(&line, " (fault at 0x");
+    append_number(&line, address, 16);
+    append(&line, ")\n");
+    write_line(&line);
 }
 
 /* ---- The handler ---------------------------------------------------------------------------- */
@@ -117,13 +142,27 @@ static void chain(int signal, siginfo_t *info, void *machine) {
         call.sa_handler(signal);
 }
 
+/* Where the faulting code had its stack. */
+static uintptr_t stack_pointer(const void *machine) {
+    const ucontext_t *context = machine;
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (uintptr_t)context->uc_mcontext.sp;
+#endif
+}
+
 static void on_fault(int signal, siginfo_t *info, void *machine) {
     int host_errno = errno;
     size_t stack_bytes;
+    bool guard = false;
     uintptr_t address = (uintptr_t)info->si_addr;
     const struct ed_stack *stack = NULL;
-    if (info->si_code > 0) stack = ed_chunk_find_guard(address, &stack_bytes);
-    if (stack != NULL) report(stack, stack_bytes, address);
+    if (info->si_code > 0) stack = ed_chunk_find(address, &stack_bytes, &guard);
+    if (stack != NULL && guard)
+        report_overflow(stack, stack_bytes, address);
+    else if (signal == SIGSEGV && info->si_code == SEGV_MAPERR && address < NULL_BYTES)
+        report_null(ed_chunk_find(stack_pointer(machine), &stack_bytes, &guard), address);
     errno = host_errno;
     chain(signal, info, machine);
 }

@@ -1,4 +1,4 @@
-/* gather, wait, shield: G1 to G4, G6. */
+/* gather, wait, as_completed, shield: G1 to G6. */
 #include "contract/contract_testing.h"
 
 /* A child that waits at a gate and then ends as told. */
@@ -294,6 +294,71 @@ RULE(G4_first_exception_without_one_waits_for_all) {
     set_up(&set, 0, 0, 0);
     open_in_order(&set, 2, 1, 0);
     EXPECT_EQ(3, eddy_wait(set.futures, MANY, EDDY_FOREVER, EDDY_FIRST_EXCEPTION, NULL));
+    tear_down(&set);
+}
+
+/* ---- G5: as_completed ------------------------------------------------------------------------------------ */
+
+static void expect_next(eddy_completions *completions, size_t index) {
+    size_t got = 99;
+    EXPECT_OK(eddy_completions_next(completions, &got));
+    EXPECT_EQ(index, got);
+}
+
+RULE(G5_as_completed_gives_them_in_the_order_in_which_they_end) {
+    size_t index;
+    struct set set;
+    eddy_completions *completions;
+    set_up(&set, 0, -22, 0);
+    EXPECT_OK(eddy_as_completed(&completions, set.futures, MANY, EDDY_FOREVER));
+    static const size_t order[MANY] = {2, 0, 1};
+    for (int i = 0; i < MANY; i++) {
+        EXPECT_OK(eddy_call_soon(NULL, open_gate, set.gates[order[i]], NULL));
+        expect_next(completions, order[i]);
+    }
+    EXPECT_EQ(EDDY_EOF, eddy_completions_next(completions, &index));
+    EXPECT_EQ(-22, eddy_future_result(set.futures[1], NULL));
+    eddy_completions_release(completions);
+    tear_down(&set);
+}
+
+/* L2: CPython leaves this order open. */
+RULE(G5_what_is_done_already_comes_first_in_argument_order) {
+    struct set set;
+    eddy_completions *completions;
+    set_up(&set, 0, 0, 0);
+    for (int i = MANY; i-- > 1;) {
+        EXPECT_OK(eddy_future_set(set.gates[i], EDDY_NONE));
+        EXPECT_OK(eddy_await(set.futures[i], NULL));
+    }
+    EXPECT_OK(eddy_as_completed(&completions, set.futures, MANY, EDDY_FOREVER));
+    expect_next(completions, 1);
+    expect_next(completions, 2);
+    EXPECT_OK(eddy_future_set(set.gates[0], EDDY_NONE));
+    expect_next(completions, 0);
+    eddy_completions_release(completions);
+    tear_down(&set);
+}
+
+RULE(G5_after_its_timeout_each_one_left_times_out_and_the_work_goes_on) {
+    size_t index;
+    struct set set;
+    eddy_completions *completions;
+    set_up(&set, 0, 0, 0);
+    EXPECT_OK(eddy_future_set(set.gates[1], EDDY_NONE));
+    EXPECT_OK(eddy_await(set.futures[1], NULL));
+    EXPECT_OK(eddy_as_completed(&completions, set.futures, MANY, EDDY_MS(1)));
+    expect_next(completions, 1);
+    EXPECT_EQ(EDDY_ETIMEDOUT, eddy_completions_next(completions, &index));
+    EXPECT_EQ(EDDY_ETIMEDOUT, eddy_completions_next(completions, &index));
+    EXPECT_EQ(EDDY_EOF, eddy_completions_next(completions, &index));
+    EXPECT_EQ(0, requests());
+    eddy_completions_release(completions);
+    for (int i = 0; i < MANY; i += 2) {
+        EXPECT_EQ(0, eddy_task_cancelling(set.tasks[i]));
+        EXPECT_OK(eddy_future_set(set.gates[i], EDDY_NONE));
+        EXPECT_OK(eddy_await(set.futures[i], NULL));
+    }
     tear_down(&set);
 }
 

@@ -339,6 +339,54 @@ RULE(T5_after_one_delivery_later_awaits_work) {
     eddy_future_release(future);
 }
 
+/* ---- T6: eager start ------------------------------------------------------------------------------------- */
+
+static const eddy_local shade = EDDY_LOCAL("shade", NULL);
+
+static int run_eagerly(void *arg, eddy_value *out) {
+    EXPECT(eddy_current_task() != arg);
+    note("b1");
+    EXPECT_EQ(1, eddy_local_get(&shade, EDDY_NONE).i64);
+    EXPECT_OK(eddy_local_set(&shade, EDDY_I64(2), NULL));
+    EXPECT_OK(eddy_yield());
+    note("b2");
+    *out = EDDY_I64(7);
+    return 0;
+}
+
+RULE_OF_ORDER(T6_an_eager_body_runs_inside_the_spawn_until_it_first_waits) {
+    eddy_task *self = eddy_current_task(), *task;
+    EXPECT_OK(eddy_local_set(&shade, EDDY_I64(1), NULL));
+    EXPECT_OK(eddy_call_soon(NULL, note_call, "s", NULL));
+    EXPECT_OK(eddy_spawn(&task, run_eagerly, self, EDDY_TASK(.eager = true)));
+    note("m1");
+    EXPECT(eddy_current_task() == self);
+    EXPECT_EQ(1, eddy_local_get(&shade, EDDY_NONE).i64); /* its context is its own */
+    EXPECT_OK(end_of(task));
+    expect_trace("b1 m1 s b2");
+}
+
+RULE(T6_one_that_ends_was_never_queued) {
+    eddy_task *task;
+    EXPECT_OK(eddy_spawn(&task, note_body, "b", EDDY_TASK(.eager = true)));
+    EXPECT(eddy_future_done(EDDY_FUTURE(task)));
+    expect_trace("b");
+    EXPECT_OK(end_of(task));
+}
+
+/* CPython 3.14: read, not run. (3.13.0 aborts the group inside create_task.) */
+RULE_OF_ORDER(T6_an_eager_child_that_fails_at_once_aborts_its_group_by_a_callback) {
+    int status = -21;
+    eddy_group group;
+    EXPECT_OK(eddy_group_enter(&group));
+    EXPECT_OK(eddy_group_spawn(&group, NULL, sleep_forever, NULL, NULL));
+    EXPECT_OK(eddy_group_spawn(&group, NULL, fail_with, &status, EDDY_TASK(.eager = true)));
+    EXPECT_EQ(0, eddy_task_cancelling(eddy_current_task()));
+    EXPECT_EQ(EDDY_ECANCELED, eddy_yield());
+    EXPECT_EQ(EDDY_EGROUP, eddy_group_exit(&group, EDDY_ECANCELED));
+    EXPECT_EQ(0, eddy_task_cancelling(eddy_current_task()));
+}
+
 /* ---- T7: names ------------------------------------------------------------------------------------------- */
 
 RULE(T7_names_count_up_and_can_be_set) {

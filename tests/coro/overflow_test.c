@@ -1,5 +1,5 @@
-/* Running off a stack is reported by the task's name, whatever the way; any other fault is the
- * host's. */
+/* Running off a stack is reported by the task's name, whatever the way, and so is a NULL pointer; any other fault is
+ * the host's. */
 #include "base/base.h"
 #include "coro/coro.h"
 #include "harness/test.h"
@@ -69,6 +69,11 @@ static volatile uintptr_t nowhere = 8;
 static void by_null(void *arg) {
     (void)arg;
     *(volatile int *)nowhere = 1;
+}
+
+static void by_wild_pointer(void *arg) {
+    (void)arg;
+    *(volatile int *)(nowhere + (1 << 20)) = 1; /* below what the system maps, and no NULL */
 }
 
 /* ---- Running one ----------------------------------------------------------------------------- */
@@ -163,14 +168,26 @@ UNIT(coro_overflow, largest_class_gets_other_advice, NOT_HERE) {
 }
 
 UNIT(coro_overflow, other_faults_are_the_hosts_alone, NOT_HERE) {
-    struct test_child child = child_of((struct way){by_null, ED_GUARD_AUTO, ED_STACK_64K, true, true});
+    struct test_child child = child_of((struct way){by_wild_pointer, ED_GUARD_AUTO, ED_STACK_64K, true, true});
     EXPECT_EQ(42, child.exit_code);
     EXPECT_HAS(child.stderr_text, "host was told\n");
     EXPECT(strstr(child.stderr_text, "eddy:") == NULL);
 
-    child = child_of((struct way){by_null, ED_GUARD_AUTO, ED_STACK_64K, .named = true});
+    child = child_of((struct way){by_wild_pointer, ED_GUARD_AUTO, ED_STACK_64K, .named = true});
     EXPECT_EQ(SIGSEGV, child.signal);
     EXPECT_EQ(0, child.stderr_bytes);
+}
+
+UNIT(coro_overflow, a_null_pointer_is_named, NOT_HERE) {
+    struct test_child child = child_of((struct way){by_null, ED_GUARD_AUTO, ED_STACK_64K, true, true});
+    EXPECT_HAS(child.stderr_text, "eddy: a NULL pointer was used in task \"orders\" (fault at 0x8)\n");
+    EXPECT_HAS(child.stderr_text, "host was told\n");
+    EXPECT_HAS(child.stderr_text, "neighbours intact\n");
+    EXPECT_EQ(42, child.exit_code);
+
+    child = child_of((struct way){by_null, ED_GUARD_AUTO, ED_STACK_64K, .named = false});
+    EXPECT_EQ(SIGSEGV, child.signal);
+    EXPECT_STR("eddy: a NULL pointer was used in a task (fault at 0x8)\n", child.stderr_text);
 }
 
 static void send_to_self(void *arg) {
