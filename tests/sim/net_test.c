@@ -33,7 +33,13 @@ struct transfer {
 /* Takes the pattern to its end, and sends it back in reverse roles: the pattern, from 7 on. */
 static int take_and_give(eddy_stream *stream, void *arg) {
     struct transfer *transfer = arg;
-    transfer->received = pattern_receive(stream, 0);
+    unsigned char piece[8];
+    size_t at;
+    (void)eddy_stream_read_exactly(stream, piece, sizeof piece, &at); /* leaves what came behind it in the stream */
+    pattern_expect(piece, at, 0);
+    for (int got, i = 0; i < 5 && (got = eddy_stream_read(stream, piece, 3)) > 0; i++, at += (size_t)got)
+        pattern_expect(piece, (size_t)got, at);
+    transfer->received = at + pattern_receive(stream, at);
     return pattern_send(stream, 7, 7 + transfer->bytes, 3000);
 }
 
