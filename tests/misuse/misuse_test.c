@@ -1,0 +1,317 @@
+/* Wrong use of the API, one line a case: it gives the documented status, or ends the program with a message that names what
+ * was done. Three tables: calls from a thread that is no worker, wrong calls in a task, and those that end the program. */
+#include "eddy/eddy.h"
+#include "harness/test.h"
+
+#include <signal.h>
+
+static int give_nothing(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return 0;
+}
+static int never_called(void *arg) {
+    (void)arg;
+    EXPECT(!"called");
+    return 0;
+}
+static void never_deferred(void *arg) { (void)never_called(arg); }
+static void drop_nothing(eddy_value value) { (void)value; }
+static int ignore_done(eddy_future *future, void *arg) {
+    (void)future, (void)arg;
+    return 0;
+}
+static int nobody_remote(eddy_bytes in, eddy_bytes *out) { return eddy_bytes_copy(out, in.data, in.size); }
+static int hang_up(eddy_stream *stream, void *arg) {
+    (void)stream, (void)arg;
+    return 0;
+}
+
+/* Counts: the last line of a table says how many lines it has. */
+static int cases;
+#define CASE(want, call)       \
+    do {                       \
+        cases++;               \
+        EXPECT_EQ(want, call); \
+    } while (0)
+
+/* ---- outside of tasks -------------------------------------------------------------------------------------- */
+
+UNIT(misuse, calls_that_need_a_task_say_so_on_other_threads) {
+    eddy_task *task;
+    eddy_loop *loop;
+    eddy_value value;
+    eddy_group group;
+    eddy_stats stats;
+    eddy_worker_stats worker;
+    eddy_signal *signal;
+    eddy_stream *stream;
+    eddy_server *server;
+    eddy_addresses *addresses;
+    eddy_thread_pool *threads;
+    eddy_process_pool *processes;
+    eddy_completions *completions;
+    eddy_bytes out;
+    cases = 0;
+    CASE(EDDY_EWRONGTHREAD, eddy_spawn(&task, give_nothing, NULL, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_sleep(1));
+    CASE(EDDY_EWRONGTHREAD, eddy_sleep(0));
+    CASE(EDDY_EWRONGTHREAD, eddy_sleep_until(1));
+    CASE(EDDY_EWRONGTHREAD, eddy_yield());
+    CASE(EDDY_EWRONGTHREAD, eddy_defer(never_deferred, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_domain_open(&loop));
+    CASE(EDDY_EWRONGTHREAD, eddy_call_soon(NULL, never_called, NULL, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_call_later(NULL, 1, never_called, NULL, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_call_at(NULL, 1, never_called, NULL, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_group_enter(&group));
+    CASE(EDDY_EWRONGTHREAD, eddy_gather(NULL, 0, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_gather_all(NULL, 0, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_as_completed(&completions, NULL, 0, EDDY_FOREVER));
+    CASE(EDDY_EWRONGTHREAD, eddy_interval_wait(&(eddy_interval){0}));
+    CASE(EDDY_EWRONGTHREAD, eddy_stats_read(&stats));
+    CASE(EDDY_EWRONGTHREAD, eddy_worker_stats_read(0, &worker));
+    CASE(EDDY_EWRONGTHREAD, eddy_to_thread(give_nothing, NULL, &value));
+    CASE(EDDY_EWRONGTHREAD, eddy_to_thread_abandon(give_nothing, NULL, NULL, &value));
+    CASE(EDDY_EWRONGTHREAD, eddy_thread_pool_create(&threads, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_to_process(nobody_remote, eddy_bytes_view("", 0), &out));
+    CASE(EDDY_EWRONGTHREAD, eddy_process_pool_create(&processes, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_resolve("localhost", "80", 0, &addresses));
+    CASE(EDDY_EWRONGTHREAD, eddy_connect(&stream, "127.0.0.1", 1, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_server_open(&server, "127.0.0.1", 0, hang_up, NULL, NULL));
+    CASE(EDDY_EWRONGTHREAD, eddy_signal_open(&signal, SIGUSR1));
+    CASE(1, eddy_future_create() == NULL);
+    CASE(1, eddy_current_task() == NULL);
+    CASE(0, eddy_check_cancel());
+    CASE(1, eddy_all_tasks(NULL, 0) == 0);
+    CASE(1, eddy_worker_index() < 0);
+    CASE(EDDY_ESTATE, eddy_timeout_reschedule(1));
+    EXPECT_EQ(32, cases);
+}
+
+/* ---- in a task --------------------------------------------------------------------------------------------- */
+
+static int await_myself(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_await(EDDY_FUTURE(eddy_current_task()), NULL);
+}
+static int read_a_byte(void *arg, eddy_value *out) {
+    (void)out;
+    char byte;
+    return eddy_stream_read(arg, &byte, 1);
+}
+static int hold_open(eddy_stream *stream, void *arg) {
+    (void)arg;
+    char byte;
+    return eddy_stream_read(stream, &byte, 1);
+}
+
+static int end_of(eddy_task *task) {
+    int status = eddy_await(EDDY_FUTURE(task), NULL);
+    eddy_task_release(task);
+    return status;
+}
+
+TEST(misuse, tasks_and_futures) {
+    cases = 0;
+    eddy_task *task;
+    eddy_value value;
+    int small = 0;
+    CASE(EDDY_EINVAL, eddy_spawn(&task, NULL, NULL, NULL));
+    CASE(EDDY_EINVAL, eddy_spawn(&task, give_nothing, NULL, EDDY_TASK(.stack_bytes = 1 << 20)));
+    CASE(EDDY_EINVAL, eddy_spawn(&task, give_nothing, NULL, &(eddy_task_options){.size = 8}));
+    CASE(EDDY_EINVAL,
+         eddy_spawn(&task, give_nothing, &small, EDDY_TASK(.copy_bytes = sizeof small, .drop_arg = drop_nothing)));
+    EXPECT_OK(eddy_spawn(&task, await_myself, NULL, NULL));
+    CASE(EDDY_ESTATE, end_of(task));
+
+    EXPECT_OK(eddy_spawn(&task, give_nothing, NULL, NULL));
+    CASE(EDDY_ESTATE, eddy_future_set(EDDY_FUTURE(task), EDDY_NONE));
+    CASE(EDDY_ESTATE, eddy_future_fail(EDDY_FUTURE(task), -5, "not yours"));
+    EXPECT_EQ(0, end_of(task));
+
+    eddy_future *future = eddy_future_create();
+    CASE(EDDY_ESTATE, eddy_future_result(future, &value));
+    CASE(EDDY_ESTATE, eddy_future_take(future, &value));
+    CASE(EDDY_EINVAL, eddy_future_fail(future, 0, "no failure"));
+    CASE(EDDY_EINVAL, eddy_future_fail(future, EDDY_ECANCELED, "use eddy_cancel"));
+    CASE(0, eddy_future_remove_callback(future, ignore_done, NULL));
+    EXPECT_OK(eddy_future_set(future, EDDY_I64(7)));
+    CASE(EDDY_ESTATE, eddy_future_set(future, EDDY_I64(8)));
+    CASE(EDDY_ESTATE, eddy_future_fail(future, -5, "too late"));
+    CASE(0, eddy_cancel(future));
+    EXPECT_OK(eddy_future_take(future, &value));
+    EXPECT_EQ(7, value.i64);
+    CASE(EDDY_ESTATE, eddy_future_take(future, &value));
+    eddy_future_release(future);
+    eddy_future_release(NULL);
+
+    CASE(EDDY_EINVAL, eddy_wait(NULL, 0, EDDY_FOREVER, EDDY_ALL_COMPLETED, NULL));
+    CASE(EDDY_ESTATE, eddy_run(give_nothing, NULL, NULL, NULL));
+    CASE(EDDY_ESTATE, eddy_timeout_reschedule(1));
+    CASE(EDDY_EINVAL, eddy_worker_stats_read(1 << 20, &(eddy_worker_stats){0}));
+
+    eddy_group group;
+    EXPECT_OK(eddy_group_enter(&group));
+    EXPECT_EQ(0, eddy_group_exit(&group, 0));
+    CASE(EDDY_ESTATE, eddy_group_spawn(&group, NULL, give_nothing, NULL, NULL));
+    EXPECT_EQ(21, cases);
+    eddy_handled();
+}
+
+TEST(misuse, objects) {
+    cases = 0;
+    eddy_value item;
+    eddy_lock *lock = eddy_lock_create();
+    CASE(EDDY_ESTATE, eddy_lock_unlock(lock));
+    EXPECT_OK(eddy_lock_acquire(lock));
+    CASE(0, eddy_lock_try_acquire(lock));
+    EXPECT_OK(eddy_lock_unlock(lock));
+    eddy_condition *condition = eddy_condition_create(lock);
+    CASE(EDDY_ESTATE, eddy_condition_wait(condition));
+    CASE(EDDY_ESTATE, eddy_condition_notify(condition, 1));
+    CASE(EDDY_ESTATE, eddy_condition_notify_all(condition));
+    eddy_condition_release(condition);
+    eddy_lock_release(lock);
+    eddy_rwlock *rwlock = eddy_rwlock_create();
+    CASE(EDDY_ESTATE, eddy_rwlock_unlock(rwlock));
+    eddy_rwlock_release(rwlock);
+    eddy_semaphore *bounded = eddy_semaphore_create_bounded(1);
+    CASE(EDDY_ESTATE, eddy_semaphore_post(bounded));
+    eddy_semaphore_release(bounded);
+    eddy_barrier *barrier = eddy_barrier_create(2);
+    eddy_barrier_abort(barrier);
+    CASE(EDDY_EBROKEN, eddy_barrier_wait(barrier));
+    eddy_barrier_release(barrier);
+
+    eddy_queue *queue = eddy_queue_create(1, NULL);
+    CASE(EDDY_ESTATE, eddy_queue_task_done(queue));
+    EXPECT_OK(eddy_queue_put(queue, EDDY_I64(1)));
+    eddy_queue_close(queue);
+    CASE(EDDY_ECLOSED, eddy_queue_put(queue, EDDY_I64(2)));
+    CASE(EDDY_ECLOSED, eddy_queue_try_put(queue, EDDY_I64(2)));
+    EXPECT_OK(eddy_queue_get(queue, &item)); /* what was in it is still given */
+    CASE(EDDY_ECLOSED, eddy_queue_get(queue, &item));
+    CASE(EDDY_ECLOSED, eddy_queue_try_get(queue, &item));
+    eddy_queue_release(queue);
+    EXPECT_EQ(13, cases);
+}
+
+TEST(misuse, pools) {
+    cases = 0;
+    eddy_value value;
+    eddy_bytes out;
+    eddy_thread_pool *threads;
+    eddy_process_pool *processes;
+    CASE(EDDY_EINVAL, eddy_thread_pool_create(&threads, EDDY_THREAD_POOL(.threads = 1025)));
+    CASE(EDDY_EINVAL, eddy_thread_pool_create(&threads, &(eddy_thread_pool_options){.size = 1}));
+    CASE(EDDY_EINVAL, eddy_to_thread(NULL, NULL, &value));
+    CASE(0, eddy_thread_pool_close(NULL));
+    CASE(EDDY_EINVAL, eddy_process_pool_create(&processes, EDDY_PROCESS_POOL(.processes = 257)));
+    CASE(EDDY_EINVAL, eddy_process_pool_create(&processes, &(eddy_process_pool_options){.size = 1}));
+    CASE(EDDY_EINVAL, eddy_to_process(nobody_remote, eddy_bytes_view("", 0), &out));
+    CASE(0, eddy_process_pool_close(NULL));
+    EXPECT_EQ(8, cases);
+    eddy_handled();
+}
+
+TEST(misuse, network) {
+    cases = 0;
+    char buffer[8];
+    const char *line;
+    size_t bytes;
+    eddy_server *server;
+    eddy_stream *stream;
+    CASE(EDDY_EINVAL, eddy_server_open(&server, "127.0.0.1", 0, NULL, NULL, NULL));
+    EXPECT_OK(eddy_server_open(&server, "127.0.0.1", 0, hold_open, NULL, NULL));
+    CASE(1, eddy_server_open(&(eddy_server *){NULL}, "127.0.0.1", eddy_server_port(server), hang_up, NULL, NULL) < 0);
+    EXPECT_OK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), NULL));
+    CASE(EDDY_EINVAL, eddy_stream_read_until(stream, "", 0, 0, &line, &bytes));
+    eddy_task *reader;
+    EXPECT_OK(eddy_spawn(&reader, read_a_byte, stream, EDDY_TASK(.name = "reader")));
+    test_until_all_parked();
+    CASE(EDDY_EBUSY, eddy_stream_read(stream, buffer, sizeof buffer));
+    EXPECT_OK(eddy_stream_shutdown_write(stream));
+    CASE(EDDY_ECLOSED, eddy_stream_write(stream, "late", 4));
+    CASE(EDDY_EOF, end_of(reader)); /* the server's handler saw the end, and ended */
+    EXPECT_OK(eddy_stream_close(stream));
+    CASE(EDDY_ECLOSED, eddy_stream_read(stream, buffer, sizeof buffer));
+    CASE(EDDY_ECLOSED, eddy_stream_write(stream, "late", 4));
+    CASE(0, eddy_stream_close(stream));
+    eddy_stream_release(stream);
+    eddy_server_close(server);
+    eddy_server_close(server); /* twice is legal */
+    EXPECT_OK(eddy_server_wait_closed(server));
+    eddy_server_release(server);
+    EXPECT_EQ(9, cases);
+    eddy_handled();
+}
+
+/* ---- what ends the program --------------------------------------------------------------------------------- */
+
+static int end_inside_a_scope(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_timeout_push(EDDY_SECONDS(1));
+    return 0;
+}
+static int pop_without_push(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_timeout_pop(0);
+}
+static int exit_group_of(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_group_exit(arg, 0);
+}
+static int exit_elsewhere(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_group group;
+    eddy_task *task;
+    EXPECT_OK(eddy_group_enter(&group));
+    EXPECT_OK(eddy_spawn(&task, exit_group_of, &group, NULL));
+    return end_of(task);
+}
+static int wait_for_event(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_event_wait(arg);
+}
+static int release_while_awaited(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_event *event = eddy_event_create();
+    eddy_task *task;
+    EXPECT_OK(eddy_spawn(&task, wait_for_event, event, NULL));
+    EXPECT_OK(eddy_yield());
+    eddy_event_release(event);
+    return end_of(task);
+}
+static int join_queue(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_queue_join(arg);
+}
+static int release_while_joined(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_queue *queue = eddy_queue_create(2, NULL);
+    eddy_task *task;
+    EXPECT_OK(eddy_queue_put(queue, EDDY_I64(1)));
+    EXPECT_OK(eddy_spawn(&task, join_queue, queue, NULL));
+    EXPECT_OK(eddy_yield());
+    eddy_queue_release(queue);
+    return end_of(task);
+}
+
+static void run_it(void *fn) { (void)eddy_run((eddy_coro_fn)(uintptr_t)fn, NULL, NULL, EDDY_RUN(.workers = 1)); }
+
+UNIT(misuse, what_cannot_go_on_ends_with_its_name, TEST_WITHOUT("qemu")) {
+    static const struct {
+        eddy_coro_fn fn;
+        const char *said;
+    } deaths[] = {
+        {end_inside_a_scope, "ended inside a timeout scope"},
+        {pop_without_push, "eddy_timeout_pop without a matching eddy_timeout_push"},
+        {exit_elsewhere, "eddy_group_exit outside the task that entered the group"},
+        {release_while_awaited, "while somebody waits"},
+        {release_while_joined, "eddy_queue_release while somebody waits in eddy_queue_join"},
+    };
+    for (size_t i = 0; i < sizeof deaths / sizeof deaths[0]; i++) {
+        const struct test_child child = test_child_run(run_it, (void *)(uintptr_t)deaths[i].fn);
+        EXPECT_HAS(child.stderr_text, deaths[i].said);
+        EXPECT_EQ(SIGABRT, child.signal);
+    }
+}
