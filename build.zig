@@ -88,6 +88,9 @@ pub fn build(b: *Build) void {
     const plots = b.step("plots", "Draw what a benchmark run wrote with --json; after --: FILE FOLDER");
     plots.dependOn(&runPython(b, "bench/plot.py").step);
 
+    const fuzz = b.step("fuzz", "Compare random programs with CPython's asyncio; after --: --programs N, --seed S, ...");
+    shipped.addFuzz(fuzz, programs);
+
     var tested = base;
     tested.optimize = optimize orelse .debug;
     tested.addLibrary();
@@ -356,6 +359,23 @@ const Variant = struct {
             load.addCSourceFile(.{ .file = b.path(b.fmt("bench/{s}", .{file})), .flags = v.flags() });
         v.addProgram("bench-load", load, &.{});
         for (steps) |step| v.install(step, "bench-load");
+    }
+
+    /// The fuzzer's interpreter, and its driver on it.
+    fn addFuzz(v: *Variant, step: *Build.Step, programs: *Build.Step) void {
+        const b = v.b;
+        const module = v.createModule();
+        v.addFiles(module, "tests/fuzz", ".c");
+        v.addProgram("eddy-fuzz", module, &.{});
+        v.install(programs, "eddy-fuzz");
+        programs.dependOn(&b.addInstallArtifact(v.library, .{}).step); // its planted faults are linked with it
+        const run = b.addSystemCommand(&.{"tests/fuzz/fuzz.py"});
+        run.setCwd(b.path(""));
+        run.addArg("--interpreter");
+        run.addFileArg(v.find("eddy-fuzz").?);
+        run.addPassthruArgs();
+        inherit(run);
+        step.dependOn(&run.step);
     }
 
     /// Links `module` with the library. Zig has no runtime for AddressSanitizer: there its objects are

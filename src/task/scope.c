@@ -92,9 +92,10 @@ void eddy_timeout_push(int64_t timeout_ns) {
     scope->task = task;
     scope->outer = strand->scope;
     scope->timeout_ns = timeout_ns;
-    /* A request that is not delivered yet will be inside: then it is not one from before, and passes through. */
+    /* A request that is not delivered yet will be inside: then it is not one from before, and passes through. In a domain
+     * it is, as in CPython: there it cannot have come unseen. */
     uint64_t word = ED_LOAD_ACQUIRE(&task->future.word);
-    scope->requests_before = ed_count_of(word) - (word & ED_CANCEL ? 1 : 0);
+    scope->requests_before = ed_count_of(word) - ((word & ED_CANCEL) && task->future.loop == NULL ? 1 : 0);
     scope->expired = false;
     scope->timer.worker = NULL;
     scope->timer.fire = scope_fires;

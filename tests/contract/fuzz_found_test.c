@@ -102,6 +102,19 @@ static int leave_in_time(void *arg, eddy_value *out) {
 
 CORE_TEST(fuzz_found, a_scope_left_before_its_callback_never_expires) { in_domain(leave_in_time); }
 
+/* A request that is not delivered yet when the scope begins was there before it, and the scope takes only its own back:
+ * with that one left it converts. (Outside domains it passes through: tests/task/scope_test.c.) */
+static int pending_before(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_task *self = eddy_current_task();
+    EXPECT(eddy_cancel(EDDY_FUTURE(self)));
+    EXPECT_EQ(EDDY_ETIMEDOUT, EDDY_TIMEOUT(0, eddy_sleep(EDDY_SECONDS(1))));
+    EXPECT_EQ(0, eddy_task_uncancel(self));
+    return 0;
+}
+
+CORE_TEST(fuzz_found, a_request_pending_when_a_scope_begins_was_there_before_it) { in_domain(pending_before); }
+
 /* ---- W2: wait_for without time ----------------------------------------------------------------------- */
 
 static int slow_to_end(void *arg, eddy_value *out) {
