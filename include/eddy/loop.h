@@ -56,6 +56,9 @@ enum eddy_report_kind {
     EDDY_REPORT_STILL_PENDING, /**< the run cannot end: a task outlives its cancel and the deadline (asyncio destroys it) */
     EDDY_REPORT_SHUTDOWN,      /**< a task failed, or is late, while the run was ending */
     EDDY_REPORT_SHIELD,        /**< a shielded future failed after its outer was cancelled */
+    EDDY_REPORT_SLOW,          /**< debug mode: a worker was held too long */
+    EDDY_REPORT_SWALLOWED,     /**< debug mode: a task ended well although it was cancelled */
+    EDDY_REPORT_DEAD_ARG,      /**< debug mode: a running task's argument lies on a stack that is gone */
     EDDY_REPORT_USER           /**< the program's own: eddy_report_send */
 };
 typedef struct eddy_report {
@@ -65,10 +68,11 @@ typedef struct eddy_report {
     int status;              /**< the failure, or 0 */
     const eddy_error *error; /**< its detail, borrowed; may be NULL */
     const char *place;       /**< where that task or object was made; NULL: not known */
+    const char *stack;       /**< debug mode: what runs, a line for each call, innermost first; or NULL */
 } eddy_report;
 
-/** Receives reports; default: one line each on standard error. Any worker thread, outside any task; must not
- *  suspend. */
+/** Receives reports; default: one line each on standard error. Any worker thread, outside any task, or in debug mode
+ *  a thread that watches the workers; must not suspend. */
 typedef void (*eddy_exception_handler)(const eddy_report *report, void *arg);
 
 /** Gives a report to the exception handler of the caller's run; outside a run to standard error. `report` is borrowed.

@@ -17,17 +17,28 @@ typedef struct eddy_run_options {
     int64_t shutdown_ns;                 /**< report tasks still alive after this; 0: 300 s */
     eddy_exception_handler on_exception; /**< NULL: standard error */
     void *on_exception_arg;              /**< borrowed until eddy_run returns */
-    bool migrate; /**< started tasks may change workers unless they say EDDY_STAY; main too, except in a domain:
+    bool migrate;    /**< started tasks may change workers unless they say EDDY_STAY; main too, except in a domain:
                    *   read enum eddy_migration (task.h) first */
+    bool debug;      /**< debug mode, as with EDDY_DEBUG=1 in the environment: see below */
+    int64_t slow_ns; /**< debug mode reports who holds its worker for so long; 0: 100 ms */
 } eddy_run_options;
 
 static inline eddy_run_options eddy_run_options_init(void) {
-    eddy_run_options options = {sizeof(eddy_run_options), 0, false, false, false, NULL, 0, NULL, NULL, false};
+    eddy_run_options options = {sizeof(eddy_run_options), 0, false, false, false, NULL, 0, NULL, NULL, false, false, 0};
     return options;
 }
 #ifndef __cplusplus
 #define EDDY_RUN(...) (&(eddy_run_options){.size = sizeof(eddy_run_options), __VA_ARGS__})
 #endif
+
+/* Debug mode reports, beside what every run reports:
+ *   EDDY_REPORT_SLOW       who holds a worker for `slow_ns`, with its stack while it still does, and for how long when it is
+ *                          over. The stack is taken by a signal, SIGURG, unless the host handles that itself: it cuts short
+ *                          sleeps and polls of the code that holds the worker. Link with -rdynamic to see names of
+ *                          functions, or give the addresses to addr2line.
+ *   EDDY_REPORT_SWALLOWED  a task ended well although it was cancelled and the request was never taken back
+ *   EDDY_REPORT_DEAD_ARG   a task ended while the argument of one that still runs lies on its stack
+ * and every end of a task looks at all others: programs are slower. */
 
 /** Runs `fn(arg, &value)` as the main task until it ends; then cancels all other tasks, waits for them,
  *  closes executors, stops the workers.

@@ -79,6 +79,7 @@ int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *dri
     struct ed_sched *sched = &runtime->sched;
     sched->driver = driver;
     sched->direct_await = !options->no_direct_await;
+    sched->debug = options->debug;
     sched->migrate_always = migrate_always;
     sched->migrate = options->migrate || migrate_always;
     sched->max_slices = ED_SLICES_PER_POLL;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "debug/watchdog.h"
 #include "eddy/signal.h"
 #include "exec/exec.h"
 #include "loop/loop.h"
@@ -40,7 +41,8 @@ struct ed_runtime {
         uint64_t slices;
         int64_t since_ns;
     } * watches;
-    pthread_mutex_t mutex; /* started, start_status, stopped, tick_* */
+    struct ed_watchdog *watchdog; /* (c) debug mode; else NULL */
+    pthread_mutex_t mutex;        /* started, start_status, stopped, tick_* */
     pthread_cond_t changed;
     unsigned started, stopped;
     int start_status;

@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,9 +45,10 @@ static bool tick_workers(struct ed_runtime *runtime) {
             watch->slices = slices;
             watch->since_ns = now_ns;
         }
+        int64_t held_ns = now_ns - watch->since_ns;
+        if (runtime->watchdog != NULL) ed_watchdog_look(runtime->watchdog, worker, held_ns);
         if (asleep) continue;
         awake = true;
-        int64_t held_ns = now_ns - watch->since_ns;
         if (held_ns > ED_LOAD_RELAXED(&worker->counts.held_ns_max))
             ED_STORE_RELAXED(&worker->counts.held_ns_max, held_ns);
         if (!(ED_LOAD_RELAXED(&worker->attention) & ED_TICK)) ED_OR(&worker->attention, ED_TICK);
@@ -105,12 +108,14 @@ static void barrier(struct ed_runtime *runtime, unsigned *count) {
 }
 
 static int worker_enter(struct ed_worker *worker, void **overflow_out) {
+    struct ed_runtime *runtime = worker->sched->runtime;
     ed_worker_set_current(worker);
     ed_context_init_thread(&worker->main);
     int status = ed_overflow_thread_enter(overflow_out);
     if (status < 0) goto leave;
     status = worker->sched->driver->open(worker);
     if (status < 0) goto leave_overflow;
+    if (runtime->watchdog != NULL) ed_watchdog_enter(runtime->watchdog, worker);
     return 0;
 
 leave_overflow:
@@ -123,6 +128,8 @@ leave:
 
 /* The driver is closed: the thread is no worker any more. */
 static void thread_leave(struct ed_worker *worker, void *overflow) {
+    struct ed_runtime *runtime = worker->sched->runtime;
+    if (runtime->watchdog != NULL) ed_watchdog_leave(runtime->watchdog, worker);
     ed_overflow_thread_leave(overflow);
     ed_context_deinit_thread(&worker->main);
     ed_worker_set_current(NULL);
@@ -244,6 +251,11 @@ __attribute__((noinline)) static int fill_standard_descriptors(void) { /* errno:
     return 0;
 }
 
+static bool asked_for_debug(void) {
+    const char *text = getenv("EDDY_DEBUG");
+    return text != NULL && text[0] != '\0' && strcmp(text, "0") != 0;
+}
+
 int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) {
     ed_process_check_marker();
     if (ed_worker_current() != NULL) return EDDY_ESTATE; /* R1 */
@@ -251,6 +263,7 @@ int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_o
     eddy_run_options filled = options != NULL ? *options : eddy_run_options_init();
     if (filled.workers == 0) filled.workers = usable_cores();
     if (filled.workers > ED_WORKERS_MAX) return EDDY_ELIMIT;
+    if (asked_for_debug()) filled.debug = true;
     int status = fill_standard_descriptors();
     if (status < 0) return status;
     struct ed_runtime *runtime;
@@ -260,11 +273,16 @@ int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_o
     pthread_cond_init(&runtime->changed, NULL);
     runtime->threads = ed_calloc(filled.workers * sizeof runtime->threads[0]);
     runtime->watches = ed_calloc(filled.workers * sizeof runtime->watches[0]);
-    status = runtime->threads != NULL && runtime->watches != NULL ? run(runtime, fn, arg) : EDDY_ENOMEM;
+    status = runtime->threads != NULL && runtime->watches != NULL ? 0 : EDDY_ENOMEM;
+    if (status == 0 && filled.debug)
+        status =
+            ed_watchdog_open(&runtime->watchdog, &runtime->sched, filled.slow_ns > 0 ? filled.slow_ns : EDDY_MS(100));
+    if (status == 0) status = run(runtime, fn, arg);
     if (status == 0) {
         status = runtime->status;
         if (status >= 0 && value_out != NULL) *value_out = runtime->value;
     }
+    ed_watchdog_close(runtime->watchdog);
     ed_free(runtime->watches);
     ed_free(runtime->threads);
     pthread_cond_destroy(&runtime->changed);

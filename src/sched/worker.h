@@ -87,6 +87,7 @@ struct ed_sched {
     struct ed_worker **workers;     /* (c) */
     unsigned workers_count;         /* (c) */
     bool direct_await;              /* (c) */
+    bool debug;                     /* (c) debug mode: tasks look at what they leave behind */
     bool migrate;                   /* (c) started tasks may move unless they say no */
     bool migrate_always;            /* (c) for tests: and do, whenever they may */
     struct ed_listener *listener;   /* (c) trace.h; NULL: nobody listens */

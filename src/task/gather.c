@@ -214,7 +214,7 @@ static int shield_inner_done(eddy_future *inner, void *arg) {
             (void)eddy_future_error(inner); /* reported here: retrieved */
             ed_report(inner->sched,
                       &(eddy_report){EDDY_REPORT_SHIELD, "a shielded future failed after its outer was cancelled", "",
-                                     status, inner->error, NULL});
+                                     status, inner->error, NULL, NULL});
         }
     } else if (status >= 0) {
         (void)eddy_future_set(outer, inner->value);

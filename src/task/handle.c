@@ -42,7 +42,7 @@ static void handle_run(struct ed_call *call) {
         worker->call_loop = worker->call_context = NULL;
         if (status < 0)
             ed_report(worker->sched,
-                      &(eddy_report){EDDY_REPORT_CALLBACK_FAILED, "a callback failed", "", status, NULL, NULL});
+                      &(eddy_report){EDDY_REPORT_CALLBACK_FAILED, "a callback failed", "", status, NULL, NULL, NULL});
     }
     eddy_handle_release(handle);
 }

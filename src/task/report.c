@@ -15,6 +15,7 @@ static void to_stderr(const eddy_report *report) {
     fprintf(stderr, "eddy: %s%s%s%s%s%s%s%s\n", report->message, named ? " (\"" : "", named ? report->task : "",
             named ? "\")" : "", report->place != NULL ? ", made at " : "", report->place != NULL ? report->place : "",
             detail[0] != '\0' ? ": " : "", detail);
+    if (report->stack != NULL) fprintf(stderr, "%s\n", report->stack);
 }
 
 void ed_report(struct ed_sched *sched, const eddy_report *report) {
@@ -35,5 +36,5 @@ void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_tas
                     int status, const eddy_error *error) {
     char name[ED_TASK_NAME_BYTES];
     eddy_task_name(task, name, sizeof name);
-    ed_report(sched, &(eddy_report){kind, message, name, status, error, task->place});
+    ed_report(sched, &(eddy_report){kind, message, name, status, error, task->place, NULL});
 }

@@ -21,7 +21,6 @@ static void drop_inputs(eddy_task *task) {
     if (task->arg_allocated) ed_free(task->arg);
     task->drop_arg = NULL;
     task->arg_allocated = false;
-    task->arg = NULL;
     eddy_context_release(task->context);
     task->context = NULL;
 }
@@ -72,6 +71,33 @@ static void end(eddy_task *task, int status, eddy_value value) {
     }
 }
 
+/* ---- debug mode ---------------------------------------------------------------------------------- */
+
+struct dead {
+    const eddy_task *ended;
+    uintptr_t low, high; /* the frames of the one that ends */
+};
+
+static bool is_arg_dead(eddy_task *task, void *arg) {
+    const struct dead *dead = arg;
+    uintptr_t at = (uintptr_t)task->arg;
+    if (task == dead->ended || at < dead->low || at >= dead->high) return true;
+    char name[ED_TASK_NAME_BYTES], message[128];
+    eddy_task_name(dead->ended, name, sizeof name);
+    snprintf(message, sizeof message, "task \"%s\" ended while a running task's argument lies on its stack", name);
+    ed_report_task(task->future.sched, EDDY_REPORT_DEAD_ARG, task, message, 0, NULL);
+    return true;
+}
+
+/* What the body of `task`, which has just returned to `frame`, leaves behind. */
+static void look_back(eddy_task *task, struct ed_fiber *fiber, int status, void *frame) {
+    struct ed_sched *sched = task->future.sched;
+    if (status >= 0 && ed_count_of(ED_LOAD_RELAXED(&task->future.word)) > 0)
+        ed_report_task(sched, EDDY_REPORT_SWALLOWED, task, "a task ended well although it was cancelled", 0, NULL);
+    struct dead dead = {task, (uintptr_t)fiber->stack.context.stack_low, (uintptr_t)frame};
+    ed_slab_each(sched, is_arg_dead, &dead);
+}
+
 /* ---- running ------------------------------------------------------------------------------------- */
 
 void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
@@ -102,6 +128,7 @@ void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
         eddy_task_name(task, name, sizeof name);
         ED_PANIC("task \"%s\" ended inside a timeout scope: call eddy_timeout_pop on every way out", name);
     }
+    if (ED_UNLIKELY(task->future.sched->debug)) look_back(task, fiber, status, __builtin_frame_address(0));
     fiber->task = awaiter;
     if (ED_UNLIKELY(migrates)) fiber->migrates = true;
     end(task, status, value);
