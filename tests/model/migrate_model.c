@@ -255,6 +255,31 @@ static void check_await(void) {
     check_ended_all(entered);
 }
 
+/* Waits for the future as src/sync/ waits for its objects: a cancel wakes it, whatever is on its way then. */
+static void waiter_arrives(struct ed_waiter *node) { ed_wake(&ED_CONTAINER(node, struct ed_strand, waiter)->fiber, 0); }
+static int wait_body(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    entered++;
+    int status = suspend(eddy_yield());
+    struct ed_fiber *fiber = ed_fiber_current();
+    struct ed_waiter *node = &ed_strand_of(fiber)->waiter;
+    const struct ed_park park = {.reason = "test", .deadline_ns = INT64_MAX, .move = true};
+    node->worker = ed_fiber_worker(fiber);
+    node->arrive = waiter_arrives;
+    if (status == 0 && ed_future_link(future, node)) {
+        status = suspend(ed_park(&park));
+        while (status < 0 && !ed_park_woken() && !ed_future_unlink(future, node)) (void)suspend(ed_park(&park));
+    }
+    MODEL_CHECK(status == 0 || status == EDDY_ECANCELED);
+    ended++;
+    return status;
+}
+static void setup_wait(void) {
+    setup();
+    task = spawn_on_0(wait_body, 2);
+    ed_future_share(future);
+}
+
 /* Worker 0 asks it to end as soon as it has left: perhaps when what it waits for is on its way to it. */
 static void serve_0_and_cancel(void) {
     struct ed_worker *worker = &workers[0];
@@ -333,7 +358,7 @@ static const struct model_scenario scenarios[] = {
      .check = check_await,
      .may_wait = true},
     {.name = "cancelled_before_its_wake_arrives",
-     .setup = setup_await,
+     .setup = setup_wait,
      .threads = {serve_0_and_cancel, serve_1, set_it},
      .check = check_await,
      .may_wait = true},
