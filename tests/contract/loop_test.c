@@ -191,7 +191,7 @@ RULE(L2_timers_run_by_deadline_then_by_sequence) {
 }
 
 RULE(L2_call_later_is_never_early) {
-    int log[1], count = 0;
+    int log[2], count = 0;
     struct entry entry = {log, &count, 0};
     EXPECT_OK(eddy_call_later(NULL, EDDY_MS(1), log_entry, &entry, NULL));
     int64_t until_ns = eddy_time_ns() + EDDY_MS(1);

@@ -47,14 +47,6 @@ UNIT(run, prints_mains_failure) {
     EXPECT(strstr(child.stderr_text, "never retrieved") == NULL);
 }
 
-UNIT(run, refuses_wrong_options) {
-    EXPECT_EQ(EDDY_EINVAL, eddy_run(NULL, NULL, NULL, NULL));
-    eddy_run_options options = eddy_run_options_init();
-    options.size = 3;
-    EXPECT_EQ(EDDY_EINVAL, eddy_run(give, NULL, NULL, &options));
-    EXPECT_EQ(EDDY_ELIMIT, eddy_run(give, NULL, NULL, EDDY_RUN(.workers = 100000)));
-}
-
 static int run_nested(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     EXPECT_EQ(EDDY_ESTATE, eddy_run(give, NULL, NULL, EDDY_RUN(.workers = 1)));

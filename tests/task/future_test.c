@@ -20,16 +20,6 @@ CORE_TEST(future, failure_has_a_text) {
     eddy_future_release(future);
 }
 
-CORE_TEST(future, a_task_is_not_for_others_to_set) {
-    eddy_future *gate = eddy_future_create();
-    eddy_task *task = spawn_parked(await_future, gate);
-    EXPECT_EQ(EDDY_ESTATE, eddy_future_set(EDDY_FUTURE(task), EDDY_NONE));
-    EXPECT_EQ(EDDY_ESTATE, eddy_future_fail(EDDY_FUTURE(task), -5, "no"));
-    EXPECT_OK(eddy_future_set(gate, EDDY_NONE));
-    EXPECT_OK(end_of(task));
-    eddy_future_release(gate);
-}
-
 /* Every waiter of one future wakes exactly once, on however many workers the waiters sit. */
 struct latch {
     eddy_future *future;

@@ -118,23 +118,3 @@ CORE_TEST(group, chaos, TEST_LIMIT(60)) {
         }
     }
 }
-
-/* ---- wrong use ------------------------------------------------------------------------------------------- */
-
-static int exit_elsewhere(void *arg, eddy_value *out) {
-    (void)out;
-    return eddy_group_exit(arg, 0);
-}
-static int enter_and_leave_it(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    eddy_group group;
-    EXPECT_OK(eddy_group_enter(&group));
-    return end_of(spawn(exit_elsewhere, &group));
-}
-static void run_wrong(void *arg) { (void)eddy_run((eddy_coro_fn)arg, NULL, NULL, EDDY_RUN(.workers = 1)); }
-
-UNIT(group, exit_in_another_task_ends_the_program_with_a_name) {
-    struct test_child child = test_child_run(run_wrong, (void *)enter_and_leave_it);
-    EXPECT(child.exit_code != 0);
-    EXPECT_HAS(child.stderr_text, "eddy_group_exit outside the task that entered the group");
-}

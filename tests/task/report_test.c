@@ -138,7 +138,8 @@ static void run_without_handler(void *arg) {
 UNIT(report, goes_to_standard_error_without_a_handler) {
     struct test_child child = test_child_run(run_without_handler, NULL);
     EXPECT_EQ(0, child.exit_code);
-    EXPECT_HAS(child.stderr_text, "eddy: a task failed and its failure was never retrieved (\"lost\"), made at tests/task/report_test.c:");
+    EXPECT_HAS(child.stderr_text,
+               "eddy: a task failed and its failure was never retrieved (\"lost\"), made at tests/task/report_test.c:");
     EXPECT_HAS(child.stderr_text, "nobody looks either");
     EXPECT_HAS(child.stderr_text, "coroutine 'forgotten' was never awaited");
     EXPECT_HAS(child.stderr_text, "a done callback failed");

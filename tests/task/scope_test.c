@@ -1,4 +1,4 @@
-/* Timeout scopes of many tasks, wrong use. The rules, W1 to W5: tests/contract/timeout_test.c. */
+/* Timeout scopes of many tasks. The rules, W1 to W5: tests/contract/timeout_test.c. */
 #include "task/core_testing.h"
 
 /* A request that was there and not yet delivered when the scope began is delivered inside, and passes through. */
@@ -39,28 +39,6 @@ CORE_TEST(scope, of_200_tasks) {
     eddy_task *tasks[200];
     for (int i = 0; i < 200; i++) tasks[i] = spawn(many_scopes, NULL);
     for (int i = 0; i < 200; i++) EXPECT_OK(end_of(tasks[i]));
-}
-
-/* ---- wrong use ------------------------------------------------------------------------------------------- */
-
-static int pop_without_push(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    return eddy_timeout_pop(0);
-}
-static int push_without_pop(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
-    eddy_timeout_push(1);
-    return 0;
-}
-static void run_wrong(void *arg) { (void)eddy_run((eddy_coro_fn)arg, NULL, NULL, EDDY_RUN(.workers = 1)); }
-
-UNIT(scope, unbalanced_use_ends_the_program_with_a_name) {
-    struct test_child child = test_child_run(run_wrong, (void *)pop_without_push);
-    EXPECT(child.exit_code != 0);
-    EXPECT_HAS(child.stderr_text, "eddy_timeout_pop without");
-    child = test_child_run(run_wrong, (void *)push_without_pop);
-    EXPECT(child.exit_code != 0);
-    EXPECT_HAS(child.stderr_text, "\"main\" ended inside a timeout scope");
 }
 
 CORE_TEST(scope, tells_its_deadline) {
