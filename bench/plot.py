@@ -124,7 +124,7 @@ def draw_growth(question, variable, lines, path):
                 axis.plot([line["value"] for line in row], [line["cpu_median"] for line in row], linestyle=":",
                           color=axis.lines[-1].get_color() if axis.lines else None, label=name + ", CPU time")
         axis.set_ylabel(f"{unit} for one" if unit == "ns" else unit)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.15 * max(max(line["max"], line.get("cpu_median", 0)) for line in mine))
         if unit == "ns" and max(line["max"] for line in mine) > 20 * min(line["median"] for line in mine) > 0:
             axis.set_yscale("log")
         axis.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
@@ -135,6 +135,7 @@ def draw_growth(question, variable, lines, path):
     axis = axes[-1, 0]
     if variable == "workers":
         axis.set_xlabel("workers")
+        axis.xaxis.get_major_locator().set_params(integer=True)
     else:
         axis.set_xscale("log")
         axis.set_xlabel(variable if variable != "size" else "how many at once")
