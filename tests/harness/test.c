@@ -191,6 +191,7 @@ static void note_report(const eddy_report *from, void *arg) {
     snprintf(report->task, sizeof report->task, "%s", from->task);
     snprintf(report->message, sizeof report->message, "%s", from->message);
     snprintf(report->text, sizeof report->text, "%s", eddy_error_text(from->error));
+    snprintf(report->place, sizeof report->place, "%s", from->place != NULL ? from->place : "");
     pthread_mutex_unlock(&reports.mutex);
 }
 #endif

@@ -109,7 +109,7 @@ void test_until_all_parked(void);
  * status. Its texts are valid to the end of the test. */
 struct test_report {
     int kind, status; /* enum eddy_report_kind */
-    char task[64], message[256], text[256];
+    char task[64], message[256], text[256], place[256];
 };
 #define TAKE_REPORT(kind, status) test_report_take(__FILE__, __LINE__, (kind), (status))
 const struct test_report *test_report_take(const char *file, int line, int kind, int status);
