@@ -46,6 +46,10 @@ PROGRAMS = {
         "slow task: ETIMEDOUT after <0.2..5> s; cancelled: yes"]),
     "cancel_cleanup": (0.3, [
         "connect", "lock", "roll back", "unlock", "disconnect", "the task is cancelled after <0.3..10> s"]),
+    "held_worker": (0.3, [
+        "worker 0 has been held for <0.1..0.3> s: image, made at held_worker.c:<1..99> (resize)",
+        "worker 0 was held for <0.2..5> s: image, made at held_worker.c:<1..99> (resize)",
+        "the heart has beaten too rarely"]),
     "failure_log": (0.1, [
         "request 1 served", "request 2 served", "request 3 served",
         "log: refresh-cache failed: ECONNREFUSED: cache-7 does not answer"]),
