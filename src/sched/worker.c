@@ -112,7 +112,9 @@ static void look_up(struct ed_worker *worker) {
     if (attention & ED_TICK) {
         ED_AND(&worker->attention, ~(uint32_t)ED_TICK);
         worker->may_start = true;
-        worker->slices = 0; /* timers and the poll have waited for a tick: on to the next pass */
+        /* Timers and the poll have waited for a tick: on to the next pass. But not from one that has only begun: where
+         * the poll itself takes longer than a tick nothing would ever run. */
+        if (worker->slices < (unsigned)worker->sched->max_slices) worker->slices = 0;
     }
     if (attention & ED_WANT) ed_publish(worker, ed_anybody_waits(worker) ? 0 : 1);
 }
@@ -311,6 +313,16 @@ static bool anything_ready(struct ed_worker *worker) {
     return ed_anybody_waits(worker) || oldest_own(worker) != NULL || ed_deque_shared_count(&worker->deque) > 0;
 }
 
+/* Whether to ask the system again: what it woke the last time has run, or has been served for a tick and for four times
+ * as long as the asking took. Thousands of descriptors that are ready make each poll long and tell nothing new. */
+static bool may_poll(const struct ed_worker *worker, int64_t now_ns) {
+    if (worker->domains > 0) return now_ns - worker->polled_ns >= ED_DOMAIN_POLL_NS;
+    const struct ed_entry *ready = worker->ready.head, *movable = worker->movable.head;
+    if ((ready == NULL || ready->seq >= worker->polled_seq) && (movable == NULL || movable->seq >= worker->polled_seq))
+        return true;
+    return now_ns - worker->polled_ns >= ED_TICK_NS + 4 * worker->poll_cost_ns;
+}
+
 /* The start of a pass: what is due is queued behind what is ready. */
 static void begin_pass(struct ed_worker *worker, bool ready) {
     const struct ed_driver *driver = worker->sched->driver;
@@ -318,10 +330,12 @@ static void begin_pass(struct ed_worker *worker, bool ready) {
     if (io || ed_timers_next(worker) != INT64_MAX) {
         int64_t now_ns = driver->now(worker);
 
-        if (io && (worker->domains == 0 || now_ns - worker->polled_ns >= ED_DOMAIN_POLL_NS)) {
-            worker->polled_ns = now_ns;
+        if (io && may_poll(worker, now_ns)) {
             ed_count_add(&worker->counts.polls, 1);
             driver->poll(worker, ED_POLL_NOW);
+            worker->polled_ns = driver->now(worker);
+            worker->poll_cost_ns = worker->polled_ns - now_ns;
+            worker->polled_seq = worker->seq;
         }
         ed_timers_expire(worker, now_ns);
     }

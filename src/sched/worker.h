@@ -43,7 +43,9 @@ struct ed_worker {
     unsigned preempted;       /* (o) fibers in `ready` put off by fairness */
     unsigned domains;         /* (o) serial domains here: passes are observable */
 
-    int64_t polled_ns;           /* (o) clock of the last poll */
+    int64_t polled_ns;           /* (o) clock at the end of the last poll in a pass */
+    int64_t poll_cost_ns;        /* (o) how long it took */
+    uint64_t polled_seq;         /* (o) ages below it were queued before it ended */
     bool may_start;              /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
     uint64_t request;            /* (o) the cancel request that is being passed on, or 0 */
     void *call_loop;             /* (o) the domain of the callback that runs, or NULL */

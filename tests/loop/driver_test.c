@@ -117,3 +117,36 @@ TEST(driver, empty_loop_is_not_polled) {
     EXPECT_OK(eddy_worker_stats_read(0, &after));
     EXPECT_EQ(before.polls, after.polls);
 }
+
+static void burn(uv_prepare_t *prepare) {
+    (void)prepare;
+    const int64_t end_ns = eddy_time_ns() + EDDY_MS(20);
+    while (eddy_time_ns() < end_ns) continue;
+}
+
+static int yield_often(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    for (int i = 0; i < 200; i++) EXPECT_OK(eddy_yield());
+    return 0;
+}
+
+static int yield_beside_slow_polls(void *arg, eddy_value *out) {
+    static uv_prepare_t prepare;
+    eddy_task *task;
+    (void)arg, (void)out;
+    EXPECT_EQ(0, uv_prepare_init(eddy_loop_uv(), &prepare));
+    EXPECT_EQ(0, uv_prepare_start(&prepare, burn));
+    EXPECT_OK(eddy_spawn(&task, yield_often, NULL, NULL));
+    EXPECT_OK(yield_often(NULL, NULL));
+    EXPECT_OK(eddy_await(EDDY_FUTURE(task), NULL));
+    eddy_task_release(task);
+    EXPECT_EQ(0, uv_prepare_stop(&prepare));
+    uv_close((uv_handle_t *)&prepare, NULL);
+    return 0;
+}
+
+/* Each poll takes longer than a tick: a pass still runs what is ready, and most of the time is the tasks'. */
+UNIT(driver, a_long_poll_does_not_keep_tasks_from_running) {
+    for (int serial = 0; serial < 2; serial++)
+        EXPECT_OK(eddy_run(yield_beside_slow_polls, NULL, NULL, EDDY_RUN(.workers = 1, .serial = serial)));
+}
