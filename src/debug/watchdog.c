@@ -15,9 +15,9 @@
  * Signal     SIGURG: ignored by default, and by whoever does not use it; the process's disposition is put back by the last
  *            watchdog. Where the host handles it itself, reports have no name and no stack. It cuts short sleeps and polls
  *            in the code that holds the worker: debug mode only.
- * Threads    As watchdog.h says.
+ * Threads    As debug.h says.
  * Tests      tests/debug/watchdog_test.c. */
-#include "debug/watchdog.h"
+#include "debug/debug.h"
 
 #include <errno.h>
 #include <execinfo.h>

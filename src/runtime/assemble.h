@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "debug/watchdog.h"
+#include "debug/debug.h"
 #include "eddy/signal.h"
 #include "exec/exec.h"
 #include "loop/loop.h"

@@ -1,6 +1,6 @@
-/* watchdog.h: debug mode's look at workers that are held too long. See watchdog.c. */
-#ifndef ED_DEBUG_WATCHDOG_H
-#define ED_DEBUG_WATCHDOG_H
+/* debug.h: door of debug/: debug mode's look at workers that are held too long (watchdog.c). */
+#ifndef ED_DEBUG_DEBUG_H
+#define ED_DEBUG_DEBUG_H
 
 #include "task/task.h"
 
