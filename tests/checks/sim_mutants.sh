@@ -1,7 +1,7 @@
 #!/bin/sh
 # limit: 300 s
-# Faults planted in the core, one at a time: random programs on the simulator must find each. A mutant is compiled and linked
-# before the library that it replaces a file of.
+# Faults planted in the core, one at a time: random programs on the simulator, or those kept of them, must find each. A
+# mutant is compiled and linked before the library that it replaces a file of.
 set -eu
 root=${EDDY_ROOT:-$(pwd)} work=${EDDY_TMP:-$(mktemp -d)} zig=${EDDY_ZIG:-./zigw}
 cd "$root"
