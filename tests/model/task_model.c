@@ -60,6 +60,11 @@ int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned)
     ED_STORE_RELEASE(&offers[offers_count++], start);
     return 0;
 }
+int ed_start_now(struct ed_worker *worker, struct ed_start *start) {
+    (void)worker, (void)start;
+    model_violation("nothing starts eagerly here");
+    return EDDY_ENOTSUP;
+}
 void ed_start_trim(struct ed_worker *worker) { (void)worker; }
 void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber, bool may_move) {
     (void)worker, (void)fiber, (void)may_move;
