@@ -275,6 +275,21 @@ static void setup_await(void) {
     setup_future(2);
     setup_task(await_body, false, 2);
 }
+/* A request leaves the future alone, and ends the wait itself: the node may be on its way by then. */
+static int await_alone_body(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    entered++;
+    eddy_value value = EDDY_NONE;
+    int status = ed_await_hooked(future, &value, "test", NULL, NULL);
+    MODEL_CHECK(status == EDDY_ECANCELED || (status == 0 && value.i64 == 7));
+    eddy_future_release(future);
+    ended++;
+    return status;
+}
+static void setup_await_alone(void) {
+    setup_future(2);
+    setup_task(await_alone_body, false, 2);
+}
 static void cancel_task(void) {
     if (eddy_cancel(&task->future)) asked++;
     eddy_task_release(task);
@@ -283,6 +298,10 @@ static void check_await(void) {
     MODEL_CHECK(entered == ended);
     MODEL_CHECK(entered == 1 ? model_live() == 0 : asked == 1); /* not entered: its reference to the future is left */
     MODEL_CHECK(won <= 1);
+}
+static void check_await_alone(void) {
+    check_await();
+    MODEL_CHECK(won == 1);
 }
 
 /* ---- a task is cancelled ----------------------------------------------------------------------------------- */
@@ -391,6 +410,7 @@ static int child_fails(void *arg, eddy_value *result) {
     return EDDY_EINVAL;
 }
 static eddy_coro_fn child_bodies[2];
+static bool child_anywhere;
 
 static int parent_body(void *arg, eddy_value *result) {
     (void)arg, (void)result;
@@ -398,7 +418,8 @@ static int parent_body(void *arg, eddy_value *result) {
     eddy_group group;
     MODEL_CHECK(eddy_group_enter(&group) == 0);
     for (int i = 0; i < 2 && child_bodies[i] != NULL; i++) {
-        int status = eddy_group_spawn(&group, NULL, child_bodies[i], NULL, NULL);
+        const eddy_task_options *options = child_anywhere ? EDDY_TASK(.loop = EDDY_ANYWHERE) : NULL;
+        int status = eddy_group_spawn(&group, NULL, child_bodies[i], NULL, options);
         MODEL_CHECK(status == 0 || status == EDDY_ESTATE);
     }
     int status = eddy_group_exit(&group, 0);
@@ -411,6 +432,7 @@ static void setup_group(eddy_coro_fn first, eddy_coro_fn second, uint64_t refere
     setup();
     child_bodies[0] = first;
     child_bodies[1] = second;
+    child_anywhere = false;
     setup_task(parent_body, false, references);
     held = task;
 }
@@ -420,6 +442,23 @@ static void setup_group_parks(void) { setup_group(child_parks, NULL, 3); }
 static void setup_group_fails(void) { setup_group(child_fails, NULL, 3); }
 static void setup_group_two(void) { setup_group(child_quick, child_quick, 2); }
 static void setup_group_fail_and_park(void) { setup_group(child_fails, child_parks, 2); }
+
+/* The parent belongs to a domain of worker 0, its child to none: a request wakes the parent in the exit, while the
+ * child's wake may be on its way. */
+static void setup_group_domain(eddy_coro_fn child) {
+    setup();
+    child_bodies[0] = child;
+    child_bodies[1] = NULL;
+    child_anywhere = true;
+    eddy_loop *loop = model_alloc(sizeof *loop);
+    loop->sched = sched;
+    loop->worker = &workers[0];
+    MODEL_CHECK(eddy_spawn(&task, parent_body, NULL, EDDY_TASK(.loop = loop)) == 0);
+    setup_task(parent_body, false, 3);
+    held = task;
+}
+static void setup_group_domain_quick(void) { setup_group_domain(child_quick); }
+static void setup_group_domain_fails(void) { setup_group_domain(child_fails); }
 
 static bool has_offer(void *offer) { return ED_LOAD_RELAXED((_Atomic(struct ed_start *) *)offer) != NULL; }
 static void start_offer(unsigned i) { /* offers[0] is the parent */
@@ -436,6 +475,7 @@ static void start_second_child(void) { start_offer(2); }
 static void check_group(void) {
     MODEL_CHECK(entered == ended && children_entered == children_ended);
     MODEL_CHECK(eddy_future_done(&held->future));
+    MODEL_CHECK(eddy_task_cancelling(held) == asked); /* the group took back its own requests, and no other */
     if (entered == 1) {
         MODEL_CHECK(status_of[0] == 0 || status_of[0] == EDDY_ECANCELED || status_of[0] == EDDY_EGROUP);
         MODEL_CHECK(status_of[0] != EDDY_ECANCELED || asked > 0);
@@ -515,6 +555,7 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("future_two_setters", setup_three_holders, check_future, wait_and_give_up, set, set),
     SCENARIO("future_peek", setup_two_holders, check_future, peek, set),
     SCENARIO("await_set", setup_await, check_await, start_task, set, cancel_task),
+    SCENARIO("await_alone_set", setup_await_alone, check_await_alone, start_task, set, cancel_task),
     SCENARIO("cancel_own_parked", setup_parks, check_cancelled, start_task, cancel_task),
     SCENARIO("cancel_twice", setup_parks_two, check_cancelled, start_task, cancel_task, cancel_task),
     SCENARIO("cancel_shared_parked", setup_parks_shared, check_cancelled, start_task, start_task, cancel_task),
@@ -528,6 +569,8 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("group_cancel_fails", setup_group_fails, check_group, start_task, start_first_child, cancel_task),
     SCENARIO("group_fail_and_park", setup_group_fail_and_park, check_group, start_task, start_first_child,
              start_second_child),
+    SCENARIO("group_domain_quick", setup_group_domain_quick, check_group, start_task, start_first_child, cancel_task),
+    SCENARIO("group_domain_fails", setup_group_domain_fails, check_group, start_task, start_first_child, cancel_task),
     SCENARIO("queue_put_cancel", setup_getter, check_queue, start_task, put_one, cancel_task),
     SCENARIO("queue_hand_on", setup_two_getters, check_queue, start_task, start_second_getter, put_and_cancel),
     SCENARIO("queue_close", setup_two_getters, check_closed, start_task, start_second_getter, put_and_close),
