@@ -63,7 +63,8 @@ RULE(W1_done_and_cancelled_in_one_pass_gives_canceled) {
     bool asked = eddy_cancel(EDDY_FUTURE(waiter));
     EXPECT(asked || !test_serial());
     EXPECT_EQ(asked ? EDDY_ECANCELED : 0, eddy_await(EDDY_FUTURE(waiter), NULL));
-    EXPECT_EQ(asked ? EDDY_ECANCELED : 0, call.status); /* not a value, and the end of the task that T4 makes of it */
+    /* Not a value, and the end of the task that T4 makes of it; elsewhere the call may be over before the request. */
+    if (test_serial()) EXPECT_EQ(EDDY_ECANCELED, call.status);
     EXPECT_EQ(asked, eddy_task_cancelling(waiter));
     eddy_task_release(waiter);
     eddy_future_release(future);
@@ -343,7 +344,7 @@ RULE(W5_both_expired_the_outer_one_converts) {
     int64_t until_ns = eddy_time_ns() + EDDY_MS(2);
     EXPECT_EQ(EDDY_ECANCELED, eddy_sleep(EDDY_SECONDS(1000)));
     while (eddy_time_ns() < until_ns) (void)eddy_yield();
-    (void)eddy_yield();
+    for (int i = 0; i < 1000 && !eddy_timeout_expired(); i++) (void)eddy_yield(); /* a pass looks at timers */
     EXPECT(eddy_timeout_expired());
     int status = eddy_timeout_pop(EDDY_ECANCELED);
     EXPECT_EQ(EDDY_ECANCELED, status);

