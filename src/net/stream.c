@@ -20,13 +20,12 @@
  * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
  *            descriptor, each message under way; the last one frees the memory, on any thread.
  * Threads    As each function says; fields marked (o) belong to the home worker.
- * Not here   Connecting (connect.c), accepting (server.c), the system's calls (loop/socket.c).
+ * Not here   The public words, and calls from other workers (stream_calls.c); connecting (connect.c), accepting (server.c), the
+ *            system's calls (loop/socket.c).
  * Tests      tests/net/stream_test.c. */
-#include "net/stream.h"
 #include "loop/loop.h"
-#include "task/task.h"
+#include "net/stream_parts.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,43 +35,7 @@ enum { LIMIT_BYTES = 64 * 1024, HIGH_BYTES = 64 * 1024 };
 static const int64_t linger_ns = 1000000000;
 enum { LINGER_BYTES = 16 * 1024 * 1024, DISCARD_BYTES = 1024 * 1024 };
 
-enum state { OPEN, CLOSING, LINGERING, CLOSED };
-
-struct eddy_stream {
-    _Atomic uint32_t handles;
-    _Atomic uint32_t references;
-    struct ed_worker *worker;       /* (c) home                                                   */
-    size_t limit_bytes, high_bytes; /* (c)                                                        */
-    eddy_address peer, local;       /* (c)                                                        */
-
-    struct ed_poll *poll;     /* (o)                                                        */
-    struct ed_list node;      /* (o) in ed_net_worker.streams                               */
-    struct ed_flush flush;    /* (o) queued while `out` waits for the end of the pass       */
-    struct ed_timer timer;    /* (o) ends LINGERING                                         */
-    struct ed_buffer in, out; /* (o)                                                        */
-    size_t scanned;           /* (o) bytes of `in` that hold no separator's beginning       */
-    size_t discarded;         /* (o) while LINGERING                                        */
-    eddy_future *drained;     /* (o) set when `out` is low again; NULL: nobody waits        */
-    eddy_future *closed;      /* (o) set when the stream is closed; NULL: nobody waits      */
-    int status;               /* (o) 0, or the first failure                                */
-    uint8_t state;            /* (o) enum state                                             */
-    bool reading;             /* (o) a task is in a read                                    */
-    bool exhausted;           /* (o) N5                                                     */
-    bool eof;                 /* (o) reading has come to its end                            */
-    bool finished;            /* (o) nobody waits for input any more                        */
-    bool blocked;             /* (o) N2                                                     */
-    bool shutting;            /* (o) nothing more will be written                           */
-
-    _Atomic int refusal;                 /* what a write from elsewhere gets; 0: accepted              */
-    _Atomic size_t buffered;             /* bytes in `out`, for other threads                          */
-    _Atomic bool gone;                   /* CLOSED: nothing needs the home worker any more             */
-    _Atomic bool abort_sent, close_sent; /* the message is or was under way: once is enough      */
-    struct ed_message abort_message, close_message, release_message;
-};
-
 static void flush(eddy_stream *stream);
-
-static const struct ed_sockets *sockets_of(const eddy_stream *stream) { return stream->worker->sched->driver->sockets; }
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
@@ -91,9 +54,7 @@ static struct ed_buffer_store *store_of(eddy_stream *stream) {
     return &net->store;
 }
 
-static void take_reference(eddy_stream *stream) { ED_ADD_RELAXED(&stream->references, 1); }
-
-static void drop_reference(eddy_stream *stream) {
+void ed_stream_drop_reference(eddy_stream *stream) {
     if (ED_SUB(&stream->references, 1) != 1) return;
     ed_buffer_release(&stream->in, NULL);
     ed_buffer_release(&stream->out, NULL);
@@ -162,7 +123,7 @@ static void close_descriptor(eddy_stream *stream) {
     ed_poll_close(stream->poll); /* wakes a reader */
     stream->poll = NULL;
     ED_STORE_RELEASE(&stream->gone, true);
-    drop_reference(stream); /* the descriptor's own: the last access */
+    ed_stream_drop_reference(stream); /* the descriptor's own: the last access */
 }
 
 static void linger(void *arg);
@@ -206,7 +167,7 @@ static void finish_close(eddy_stream *stream) {
 }
 
 /* The connection is broken: nothing more can be sent. */
-static void fail(eddy_stream *stream, int status) {
+void ed_stream_fail(eddy_stream *stream, int status) {
     if (stream->status == 0) stream->status = status;
     ED_STORE_RELAXED(&stream->refusal, stream->status);
     ed_buffer_release(&stream->out, store_of(stream));
@@ -222,14 +183,14 @@ void ed_stream_begin_close(eddy_stream *stream) {
     if (stream->state != OPEN) return;
     stream->state = CLOSING;
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
-    take_reference(stream); /* for this function: a flush may end the stream */
+    ed_stream_take_reference(stream); /* for this function: a flush may end the stream */
     ed_poll_interrupt(stream->poll, ED_POLL_READ, EDDY_ECLOSED);
     flush(stream);
     if (stream->state == CLOSING && ed_buffer_size(&stream->out) == 0) finish_close(stream);
-    drop_reference(stream);
+    ed_stream_drop_reference(stream);
 }
 
-static void abort_here(eddy_stream *stream) {
+void ed_stream_abort_here(eddy_stream *stream) {
     if (stream->state == CLOSED) return;
     if (stream->state != LINGERING) {
         if (stream->status == 0) stream->status = EDDY_ECLOSED;
@@ -260,60 +221,7 @@ void ed_stream_end_run(eddy_stream *stream) {
         eddy_report report = {.kind = EDDY_REPORT_SHUTDOWN, .message = text, .task = ""};
         ed_report(stream->worker->sched, &report);
     }
-    abort_here(stream);
-}
-
-static void arrive_abort(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, abort_message);
-    abort_here(stream);
-    drop_reference(stream);
-}
-
-static void arrive_close(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, close_message);
-    ed_stream_begin_close(stream);
-    drop_reference(stream);
-}
-
-/* Sends one of the stream's own messages home, behind the writes that this thread has sent. */
-static void send_once(eddy_stream *stream, _Atomic bool *sent, struct ed_message *message,
-                      void (*arrive)(struct ed_message *, struct ed_worker *)) {
-    if (ED_EXCHANGE(sent, true)) return;
-    take_reference(stream);
-    message->arrive = arrive;
-    if (ed_post(stream->worker, message) < 0) drop_reference(stream); /* the run's end closes it */
-}
-
-void eddy_stream_abort(eddy_stream *stream) {
-    if (ED_LOAD_ACQUIRE(&stream->gone)) return;
-    if (ed_worker_current() == stream->worker)
-        abort_here(stream);
-    else
-        send_once(stream, &stream->abort_sent, &stream->abort_message, arrive_abort);
-}
-
-static void last_handle(eddy_stream *stream) {
-    ed_stream_begin_close(stream);
-    drop_reference(stream); /* the handles' */
-}
-
-static void arrive_release(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    last_handle(ED_CONTAINER(message, eddy_stream, release_message));
-}
-
-void eddy_stream_release(eddy_stream *stream) {
-    if (stream == NULL || ED_SUB(&stream->handles, 1) != 1) return;
-    if (ED_LOAD_ACQUIRE(&stream->gone)) {
-        drop_reference(stream);
-    } else if (ed_worker_current() == stream->worker) {
-        last_handle(stream);
-    } else {
-        stream->release_message.arrive = arrive_release;
-        if (ed_post(stream->worker, &stream->release_message) < 0) drop_reference(stream);
-    }
+    ed_stream_abort_here(stream);
 }
 
 /* ---- writing ---------------------------------------------------------------------------------- */
@@ -327,7 +235,7 @@ static void on_writable(void *arg) {
 /* The socket took `sent` bytes of `out`, or none (-EAGAIN), or failed. */
 static void sent_some(eddy_stream *stream, int sent) {
     if (sent < 0 && sent != -EAGAIN) {
-        fail(stream, sent);
+        ed_stream_fail(stream, sent);
         return;
     }
     if (sent > 0) ed_buffer_consume(&stream->out, (size_t)sent);
@@ -352,7 +260,7 @@ static void flush(eddy_stream *stream) {
                                                ed_buffer_size(&stream->out), NULL, 0));
 }
 
-static int write_here(eddy_stream *stream, const void *data, size_t bytes) {
+int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN || stream->shutting) return EDDY_ECLOSED;
     if (bytes == 0) return 0;
@@ -381,7 +289,7 @@ static int write_here(eddy_stream *stream, const void *data, size_t bytes) {
     return 0;
 }
 
-static int shutdown_here(eddy_stream *stream) {
+int ed_stream_shutdown_here(eddy_stream *stream) {
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->shutting) return 0;
@@ -392,58 +300,7 @@ static int shutdown_here(eddy_stream *stream) {
     return stream->status;
 }
 
-/* A write on its way home; without data: shutdown_write. */
-struct write_message {
-    struct ed_message message;
-    eddy_stream *stream; /* one reference */
-    size_t bytes;
-    char data[];
-};
-
-static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    struct write_message *write = ED_CONTAINER(message, struct write_message, message);
-    eddy_stream *stream = write->stream;
-    if (write->bytes == 0)
-        shutdown_here(stream);
-    else if (write_here(stream, write->data, write->bytes) == EDDY_ENOMEM)
-        fail(stream, EDDY_ENOMEM); /* a gap in the data would be worse */
-    drop_reference(stream);
-    ed_free(write);
-}
-
-static int write_remote(eddy_stream *stream, const void *data, size_t bytes) {
-    int refusal = ED_LOAD_RELAXED(&stream->refusal);
-    if (refusal < 0) return refusal;
-    struct write_message *write = ed_alloc(sizeof *write + bytes);
-    if (write == NULL) return EDDY_ENOMEM;
-    write->message.arrive = arrive_write;
-    write->stream = stream;
-    write->bytes = bytes;
-    if (bytes > 0) memcpy(write->data, data, bytes);
-    take_reference(stream);
-    int status = ed_post(stream->worker, &write->message);
-    if (status < 0) {
-        drop_reference(stream);
-        ed_free(write);
-    }
-    return status;
-}
-
-int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
-    struct ed_worker *worker = ed_worker_current();
-    if (worker == NULL) return EDDY_EWRONGTHREAD;
-    if (worker == stream->worker) return write_here(stream, data, bytes);
-    return bytes == 0 ? ED_LOAD_RELAXED(&stream->refusal) : write_remote(stream, data, bytes);
-}
-
-int eddy_stream_shutdown_write(eddy_stream *stream) {
-    struct ed_worker *worker = ed_worker_current();
-    if (worker == NULL) return EDDY_EWRONGTHREAD;
-    return worker == stream->worker ? shutdown_here(stream) : write_remote(stream, NULL, 0);
-}
-
-static int drain_here(eddy_stream *stream) {
+int ed_stream_drain_here(eddy_stream *stream) {
     ed_count_io();
     if (stream->status == 0 && stream->state == OPEN) flush(stream);
     if (stream->status < 0) return stream->status;
@@ -452,13 +309,11 @@ static int drain_here(eddy_stream *stream) {
     return wait_settled(&stream->drained, "drain");
 }
 
-static int close_here(eddy_stream *stream) {
+int ed_stream_close_here(eddy_stream *stream) {
     ed_count_io();
     ed_stream_begin_close(stream);
     return stream->state == CLOSING ? wait_settled(&stream->closed, "close") : stream->status;
 }
-
-size_t eddy_stream_buffered(const eddy_stream *stream) { return ED_LOAD_RELAXED((_Atomic size_t *)&stream->buffered); }
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
@@ -475,7 +330,7 @@ static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
     if (got == -EAGAIN && stream->status == 0) return got;
     stream->eof =
         true; /* after a failure of our own (no memory to send) the socket itself would have us wait for ever */
-    if (got < 0 && got != -EAGAIN) fail(stream, got);
+    if (got < 0 && got != -EAGAIN) ed_stream_fail(stream, got);
     return stream->status < 0 ? stream->status : EDDY_EOF;
 }
 
@@ -513,7 +368,7 @@ static void consume(eddy_stream *stream, size_t bytes) {
     stream->scanned = 0;
 }
 
-static int read_here(eddy_stream *stream, void *buffer, size_t bytes) {
+int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes) {
     size_t held = ed_buffer_size(&stream->in);
     if (held > 0) {
         if (stream->state != OPEN) return EDDY_ECLOSED;
@@ -531,7 +386,7 @@ static int read_here(eddy_stream *stream, void *buffer, size_t bytes) {
     }
 }
 
-static int read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
+int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
     *got_out = 0;
     int status = 0;
     while (ed_buffer_size(&stream->in) < bytes) {
@@ -551,8 +406,8 @@ static int read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, si
     return status;
 }
 
-static int read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
-                           const char **line_out, size_t *bytes_out) {
+int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
+                              const char **line_out, size_t *bytes_out) {
     if (limit_bytes == 0) limit_bytes = stream->limit_bytes;
     stream->scanned = 0; /* the separator may be another one than before */
     for (;;) {
@@ -581,111 +436,4 @@ static int read_until_here(eddy_stream *stream, const void *separator, size_t se
         }
         if (got < 0) return got;
     }
-}
-
-/* ---- calls that wait, from any worker ---------------------------------------------------------- */
-
-struct call {
-    int (*run)(struct call *call);
-    eddy_stream *stream;
-    void *buffer;
-    size_t bytes, limit_bytes, got;
-    const char *line;
-    int result;
-};
-
-static int run_read(struct call *call) { return call->result = read_here(call->stream, call->buffer, call->bytes); }
-static int run_read_exactly(struct call *call) {
-    return read_exactly_here(call->stream, call->buffer, call->bytes, &call->got);
-}
-static int run_read_until(struct call *call) {
-    return read_until_here(call->stream, call->buffer, call->bytes, call->limit_bytes, &call->line, &call->got);
-}
-static int run_drain(struct call *call) { return drain_here(call->stream); }
-static int run_close(struct call *call) { return close_here(call->stream); }
-
-/* One reader at a time. */
-static int run_as_reader(struct call *call) {
-    ed_count_io();
-    if (call->stream->reading) return EDDY_EBUSY;
-    call->stream->reading = true;
-    int status = call->run(call);
-    call->stream->reading = false;
-    return status;
-}
-
-static int remote_reader(void *arg, eddy_value *out) {
-    (void)out;
-    int status = run_as_reader(arg);
-    return status < 0 ? status : 0;
-}
-
-static int remote_other(void *arg, eddy_value *out) {
-    (void)out;
-    struct call *call = arg;
-    return call->run(call);
-}
-
-static int call_reader(struct call *call, const char *name) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    if (ed_worker_current() == call->stream->worker) return run_as_reader(call);
-    return ed_run_on(call->stream->worker, remote_reader, call, name);
-}
-
-static int call_other(struct call *call, const char *name) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    if (ed_worker_current() == call->stream->worker) return call->run(call);
-    return ed_run_on(call->stream->worker, remote_other, call, name);
-}
-
-int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) {
-    if (bytes == 0) return 0;
-    if (bytes > INT_MAX) return EDDY_EINVAL;
-    struct call call = {.run = run_read, .stream = stream, .buffer = buffer, .bytes = bytes};
-    int status = call_reader(&call, "read");
-    return status < 0 ? status : call.result;
-}
-
-int eddy_stream_read_exactly(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
-    struct call call = {.run = run_read_exactly, .stream = stream, .buffer = buffer, .bytes = bytes};
-    int status = call_reader(&call, "read_exactly");
-    if (got_out != NULL) *got_out = call.got;
-    return status;
-}
-
-int eddy_stream_read_until(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
-                           const char **line_out, size_t *bytes_out) {
-    if (separator_bytes == 0) return EDDY_EINVAL;
-    struct call call = {.run = run_read_until,
-                        .stream = stream,
-                        .buffer = (void *)(uintptr_t)separator,
-                        .bytes = separator_bytes,
-                        .limit_bytes = limit_bytes};
-    int status = call_reader(&call, "read_until");
-    if (status == 0 || status == EDDY_EINCOMPLETE || status == EDDY_EOF) {
-        *line_out = call.line;
-        *bytes_out = call.got;
-    }
-    return status;
-}
-
-int eddy_stream_drain(eddy_stream *stream) {
-    struct call call = {.run = run_drain, .stream = stream};
-    return call_other(&call, "drain");
-}
-
-int eddy_stream_close(eddy_stream *stream) {
-    struct call call = {.run = run_close, .stream = stream};
-    struct ed_worker *worker = ed_worker_current();
-    if (worker != NULL && worker != stream->worker) /* however the wait for it ends */
-        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
-    return call_other(&call, "close");
-}
-
-size_t eddy_stream_peer(const eddy_stream *stream, char *buffer, size_t bytes) {
-    return eddy_address_text(&stream->peer, buffer, bytes);
-}
-
-size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_t bytes) {
-    return eddy_address_text(&stream->local, buffer, bytes);
 }

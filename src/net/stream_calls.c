@@ -1,0 +1,233 @@
+/* stream_calls.c: the public words of a stream: from whichever task, worker or thread to its home.
+ *
+ * Problem    A stream belongs to one worker, but tasks anywhere may read, write, close and release it; the calls of one
+ *            task must keep their order, and the common case, a task at home, must cost nothing for it.
+ * Idea       At home a call is a call. From elsewhere those that wait travel as helper tasks (loop/remote.c), the rest
+ *            as messages: a write copies its bytes into one, abort, close and release have theirs in the stream.
+ * Order      Messages and helper tasks of one thread arrive in the order in which they were sent.
+ * Threads    As each function says.
+ * Not here   What happens at home (stream.c).
+ * Tests      tests/net/stream_test.c. */
+#include "loop/loop.h"
+#include "net/stream_parts.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* ---- messages ---------------------------------------------------------------------------------- */
+
+static void arrive_abort(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, abort_message);
+    ed_stream_abort_here(stream);
+    ed_stream_drop_reference(stream);
+}
+
+static void arrive_close(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, close_message);
+    ed_stream_begin_close(stream);
+    ed_stream_drop_reference(stream);
+}
+
+/* Sends one of the stream's own messages home, behind the writes that this thread has sent. */
+static void send_once(eddy_stream *stream, _Atomic bool *sent, struct ed_message *message,
+                      void (*arrive)(struct ed_message *, struct ed_worker *)) {
+    if (ED_EXCHANGE(sent, true)) return;
+    ed_stream_take_reference(stream);
+    message->arrive = arrive;
+    if (ed_post(stream->worker, message) < 0) ed_stream_drop_reference(stream); /* the run's end closes it */
+}
+
+void eddy_stream_abort(eddy_stream *stream) {
+    if (ED_LOAD_ACQUIRE(&stream->gone)) return;
+    if (ed_worker_current() == stream->worker)
+        ed_stream_abort_here(stream);
+    else
+        send_once(stream, &stream->abort_sent, &stream->abort_message, arrive_abort);
+}
+
+static void last_handle(eddy_stream *stream) {
+    ed_stream_begin_close(stream);
+    ed_stream_drop_reference(stream); /* the handles' */
+}
+
+static void arrive_release(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    last_handle(ED_CONTAINER(message, eddy_stream, release_message));
+}
+
+void eddy_stream_release(eddy_stream *stream) {
+    if (stream == NULL || ED_SUB(&stream->handles, 1) != 1) return;
+    if (ED_LOAD_ACQUIRE(&stream->gone)) {
+        ed_stream_drop_reference(stream);
+    } else if (ed_worker_current() == stream->worker) {
+        last_handle(stream);
+    } else {
+        stream->release_message.arrive = arrive_release;
+        if (ed_post(stream->worker, &stream->release_message) < 0) ed_stream_drop_reference(stream);
+    }
+}
+
+/* A write on its way home; without data: shutdown_write. */
+struct write_message {
+    struct ed_message message;
+    eddy_stream *stream; /* one reference */
+    size_t bytes;
+    char data[];
+};
+
+static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    struct write_message *write = ED_CONTAINER(message, struct write_message, message);
+    eddy_stream *stream = write->stream;
+    if (write->bytes == 0)
+        ed_stream_shutdown_here(stream);
+    else if (ed_stream_write_here(stream, write->data, write->bytes) == EDDY_ENOMEM)
+        ed_stream_fail(stream, EDDY_ENOMEM); /* a gap in the data would be worse */
+    ed_stream_drop_reference(stream);
+    ed_free(write);
+}
+
+static int write_remote(eddy_stream *stream, const void *data, size_t bytes) {
+    int refusal = ED_LOAD_RELAXED(&stream->refusal);
+    if (refusal < 0) return refusal;
+    struct write_message *write = ed_alloc(sizeof *write + bytes);
+    if (write == NULL) return EDDY_ENOMEM;
+    write->message.arrive = arrive_write;
+    write->stream = stream;
+    write->bytes = bytes;
+    if (bytes > 0) memcpy(write->data, data, bytes);
+    ed_stream_take_reference(stream);
+    int status = ed_post(stream->worker, &write->message);
+    if (status < 0) {
+        ed_stream_drop_reference(stream);
+        ed_free(write);
+    }
+    return status;
+}
+
+int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker == NULL) return EDDY_EWRONGTHREAD;
+    if (worker == stream->worker) return ed_stream_write_here(stream, data, bytes);
+    return bytes == 0 ? ED_LOAD_RELAXED(&stream->refusal) : write_remote(stream, data, bytes);
+}
+
+int eddy_stream_shutdown_write(eddy_stream *stream) {
+    struct ed_worker *worker = ed_worker_current();
+    if (worker == NULL) return EDDY_EWRONGTHREAD;
+    return worker == stream->worker ? ed_stream_shutdown_here(stream) : write_remote(stream, NULL, 0);
+}
+
+size_t eddy_stream_buffered(const eddy_stream *stream) { return ED_LOAD_RELAXED((_Atomic size_t *)&stream->buffered); }
+
+/* ---- calls that wait, from any worker ---------------------------------------------------------- */
+
+struct call {
+    int (*run)(struct call *call);
+    eddy_stream *stream;
+    void *buffer;
+    size_t bytes, limit_bytes, got;
+    const char *line;
+    int result;
+};
+
+static int run_read(struct call *call) {
+    return call->result = ed_stream_read_here(call->stream, call->buffer, call->bytes);
+}
+static int run_read_exactly(struct call *call) {
+    return ed_stream_read_exactly_here(call->stream, call->buffer, call->bytes, &call->got);
+}
+static int run_read_until(struct call *call) {
+    return ed_stream_read_until_here(call->stream, call->buffer, call->bytes, call->limit_bytes, &call->line,
+                                     &call->got);
+}
+static int run_drain(struct call *call) { return ed_stream_drain_here(call->stream); }
+static int run_close(struct call *call) { return ed_stream_close_here(call->stream); }
+
+/* One reader at a time. */
+static int run_as_reader(struct call *call) {
+    ed_count_io();
+    if (call->stream->reading) return EDDY_EBUSY;
+    call->stream->reading = true;
+    int status = call->run(call);
+    call->stream->reading = false;
+    return status;
+}
+
+static int remote_reader(void *arg, eddy_value *out) {
+    (void)out;
+    int status = run_as_reader(arg);
+    return status < 0 ? status : 0;
+}
+
+static int remote_other(void *arg, eddy_value *out) {
+    (void)out;
+    struct call *call = arg;
+    return call->run(call);
+}
+
+static int call_reader(struct call *call, const char *name) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_worker_current() == call->stream->worker) return run_as_reader(call);
+    return ed_run_on(call->stream->worker, remote_reader, call, name);
+}
+
+static int call_other(struct call *call, const char *name) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_worker_current() == call->stream->worker) return call->run(call);
+    return ed_run_on(call->stream->worker, remote_other, call, name);
+}
+
+int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) {
+    if (bytes == 0) return 0;
+    if (bytes > INT_MAX) return EDDY_EINVAL;
+    struct call call = {.run = run_read, .stream = stream, .buffer = buffer, .bytes = bytes};
+    int status = call_reader(&call, "read");
+    return status < 0 ? status : call.result;
+}
+
+int eddy_stream_read_exactly(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
+    struct call call = {.run = run_read_exactly, .stream = stream, .buffer = buffer, .bytes = bytes};
+    int status = call_reader(&call, "read_exactly");
+    if (got_out != NULL) *got_out = call.got;
+    return status;
+}
+
+int eddy_stream_read_until(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
+                           const char **line_out, size_t *bytes_out) {
+    if (separator_bytes == 0) return EDDY_EINVAL;
+    struct call call = {.run = run_read_until,
+                        .stream = stream,
+                        .buffer = (void *)(uintptr_t)separator,
+                        .bytes = separator_bytes,
+                        .limit_bytes = limit_bytes};
+    int status = call_reader(&call, "read_until");
+    if (status == 0 || status == EDDY_EINCOMPLETE || status == EDDY_EOF) {
+        *line_out = call.line;
+        *bytes_out = call.got;
+    }
+    return status;
+}
+
+int eddy_stream_drain(eddy_stream *stream) {
+    struct call call = {.run = run_drain, .stream = stream};
+    return call_other(&call, "drain");
+}
+
+int eddy_stream_close(eddy_stream *stream) {
+    struct call call = {.run = run_close, .stream = stream};
+    struct ed_worker *worker = ed_worker_current();
+    if (worker != NULL && worker != stream->worker) /* however the wait for it ends */
+        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
+    return call_other(&call, "close");
+}
+
+size_t eddy_stream_peer(const eddy_stream *stream, char *buffer, size_t bytes) {
+    return eddy_address_text(&stream->peer, buffer, bytes);
+}
+
+size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_t bytes) {
+    return eddy_address_text(&stream->local, buffer, bytes);
+}

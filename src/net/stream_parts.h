@@ -1,0 +1,63 @@
+/* stream_parts.h: a stream's parts, for the files that make it up. What the rest of net/ may do: stream.h. The protocol:
+ * stream.c. */
+#ifndef ED_NET_STREAM_PARTS_H
+#define ED_NET_STREAM_PARTS_H
+
+#include "net/stream.h"
+#include "task/task.h"
+
+enum state { OPEN, CLOSING, LINGERING, CLOSED };
+
+struct eddy_stream {
+    _Atomic uint32_t handles;
+    _Atomic uint32_t references;
+    struct ed_worker *worker;       /* (c) home                                                   */
+    size_t limit_bytes, high_bytes; /* (c)                                                        */
+    eddy_address peer, local;       /* (c)                                                        */
+
+    struct ed_poll *poll;     /* (o)                                                        */
+    struct ed_list node;      /* (o) in ed_net_worker.streams                               */
+    struct ed_flush flush;    /* (o) queued while `out` waits for the end of the pass       */
+    struct ed_timer timer;    /* (o) ends LINGERING                                         */
+    struct ed_buffer in, out; /* (o)                                                        */
+    size_t scanned;           /* (o) bytes of `in` that hold no separator's beginning       */
+    size_t discarded;         /* (o) while LINGERING                                        */
+    eddy_future *drained;     /* (o) set when `out` is low again; NULL: nobody waits        */
+    eddy_future *closed;      /* (o) set when the stream is closed; NULL: nobody waits      */
+    int status;               /* (o) 0, or the first failure                                */
+    uint8_t state;            /* (o) enum state                                             */
+    bool reading;             /* (o) a task is in a read                                    */
+    bool exhausted;           /* (o) N5                                                     */
+    bool eof;                 /* (o) reading has come to its end                            */
+    bool finished;            /* (o) nobody waits for input any more                        */
+    bool blocked;             /* (o) N2                                                     */
+    bool shutting;            /* (o) nothing more will be written                           */
+
+    _Atomic int refusal;                 /* what a write from elsewhere gets; 0: accepted              */
+    _Atomic size_t buffered;             /* bytes in `out`, for other threads                          */
+    _Atomic bool gone;                   /* CLOSED: nothing needs the home worker any more             */
+    _Atomic bool abort_sent, close_sent; /* the message is or was under way: once is enough      */
+    struct ed_message abort_message, close_message, release_message;
+};
+
+static inline const struct ed_sockets *sockets_of(const eddy_stream *stream) {
+    return stream->worker->sched->driver->sockets;
+}
+
+/* Any thread. The last one frees the memory. */
+static inline void ed_stream_take_reference(eddy_stream *stream) { ED_ADD_RELAXED(&stream->references, 1); }
+void ed_stream_drop_reference(eddy_stream *stream);
+
+/* On the home worker; the calls of include/eddy/net.h as they are there. */
+void ed_stream_fail(eddy_stream *stream, int status); /* the connection is broken: nothing more can be sent */
+void ed_stream_abort_here(eddy_stream *stream);
+int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes);
+int ed_stream_shutdown_here(eddy_stream *stream);
+int ed_stream_drain_here(eddy_stream *stream);
+int ed_stream_close_here(eddy_stream *stream);
+int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes);
+int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out);
+int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
+                              const char **line_out, size_t *bytes_out);
+
+#endif
