@@ -1,4 +1,4 @@
-/* base.h: door of base/: assertions, atomics, memory, lists, the timer heap, threads, limits. Includes nothing of
+/* base.h: door of base/: assertions, atomics, memory, lists, the timer heap, threads, limits, names of places. Includes nothing of
  * eddy but the public words (status, value). */
 #ifndef ED_BASE_BASE_H
 #define ED_BASE_BASE_H
@@ -10,6 +10,7 @@
 #include "base/heap.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "base/symbols.h"
 #include "base/thread.h"
 #include "eddy/base.h"
 

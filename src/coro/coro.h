@@ -99,6 +99,12 @@ static inline size_t ed_stack_left(const struct ed_context *context) {
     return here - low;
 }
 
+/* Places in the code of the calls under way on `context`, which does not run and will not meanwhile, innermost first: at
+ * most `capacity`, and 64. They are return addresses; the first is that of the switch. Allocates nothing. */
+size_t ed_unwind_context(const struct ed_context *context, void **frames_out, size_t capacity);
+/* The same of the calling thread, its caller first. */
+size_t ed_unwind_here(void **frames_out, size_t capacity);
+
 /* ---- Stacks --------------------------------------------------------------------------------- */
 
 enum ed_stack_class { ED_STACK_16K, ED_STACK_64K, ED_STACK_256K, ED_STACK_CLASSES };
