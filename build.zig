@@ -11,14 +11,15 @@ const Build = std.Build;
 const LazyPath = Build.LazyPath;
 
 /// The rooms of src/, lowest first. A room includes rooms of a lower level only, through their door
-/// headers; `may` names the outside library that it may include. tests/checks/layers.sh reads this table.
+/// headers; `may` names the outside library that it may include. tests/checks/layers.sh reads this table. `core`: where every
+/// instruction counts, compiled as one in what is shipped.
 const rooms = [_]Room{
-    .{ .name = "base", .level = 0 },
-    .{ .name = "coro", .level = 1 },
-    .{ .name = "lockfree", .level = 1, .may = "ck" },
-    .{ .name = "sched", .level = 2 },
-    .{ .name = "task", .level = 3 },
-    .{ .name = "sync", .level = 4 },
+    .{ .name = "base", .level = 0, .core = true },
+    .{ .name = "coro", .level = 1, .core = true },
+    .{ .name = "lockfree", .level = 1, .core = true, .may = "ck" },
+    .{ .name = "sched", .level = 2, .core = true },
+    .{ .name = "task", .level = 3, .core = true },
+    .{ .name = "sync", .level = 4, .core = true },
     .{ .name = "sim", .level = 5 },
     .{ .name = "loop", .level = 5, .may = "uv" },
     .{ .name = "net", .level = 6, .may = "uv" },
@@ -26,7 +27,7 @@ const rooms = [_]Room{
     .{ .name = "debug", .level = 7, .may = "uv" },
     .{ .name = "runtime", .level = 8, .may = "uv" },
 };
-const Room = struct { name: []const u8, level: u8, may: []const u8 = "" };
+const Room = struct { name: []const u8, level: u8, may: []const u8 = "", core: bool = false };
 
 const Sanitize = enum { none, thread, address };
 
@@ -231,9 +232,26 @@ const Variant = struct {
                 if (std.mem.eql(u8, room.name, name)) break;
             } else std.process.fatal("src/{s} is not in the table of rooms", .{name});
         }
-        for (rooms) |room| if (v.has(room.name)) v.addFiles(module, v.b.fmt("src/{s}", .{room.name}), ".c");
+        const core = if (v.optimize != .debug and v.sanitize == .none) v.createModule() else module;
+        for (rooms) |room| if (v.has(room.name))
+            v.addFiles(if (room.core) core else module, v.b.fmt("src/{s}", .{room.name}), ".c");
+        if (core != module) module.addObjectFile(v.addMerged(core));
         v.library = v.b.addLibrary(.{ .name = "eddy", .root_module = module });
         v.library.bundle_ubsan_rt = false;
+    }
+
+    /// One object of native code, of all files of `module` compiled as one: inlined across files, without asking those who
+    /// link it for the same compiler. docs/adr/0012-core-is-one-object.md
+    fn addMerged(v: *Variant, module: *Build.Module) LazyPath {
+        const b = v.b;
+        const bitcode = b.addLibrary(.{ .name = "eddy-core", .root_module = module });
+        bitcode.lto = .full;
+        bitcode.bundle_ubsan_rt = false;
+        const link = b.addSystemCommand(&.{ b.graph.zig_exe, "ld.lld", "-r", "-o" });
+        const object = link.addOutputFileArg("core.o");
+        link.addArg("--whole-archive");
+        link.addFileArg(bitcode.getEmittedBin());
+        return object;
     }
 
     fn has(v: *Variant, room: []const u8) bool {

@@ -3,10 +3,11 @@
 #
 # A function switches if it holds the switch, which is inline and known by what no compiler makes (x86_64: a store of the
 # stack pointer through a register; aarch64: a read of fpcr), if it calls a function that switches, or if it calls anything
-# through a pointer. The accessors of sched/current.c, which read anew each time, may do what they are for.
+# through a pointer. The accessor of sched/current.h, which reads anew each time, may do what it is for: it is known by its
+# variable, which no compiler can name, and the instruction behind that.
 # Names are looked up in the object itself first: static functions of two files may share one.
 
-function reads(how) { if (member !~ /^current[.]o/ && !((member, here) in why)) why[member, here] = how }
+function reads(how) { if (!((member, here) in why)) why[member, here] = how }
 function calls_to(callee) {
     sub(/^[.]text[.]/, "", callee)
     sub(/[-+]0x[0-9a-f]+$/, "", callee)
@@ -25,10 +26,16 @@ function settle() { # the last call through a pointer was none for a thread-loca
     if (here ~ /^eddy?_/) owner[here] = member # by the symbol rule: all global names
     next
 }
+/R_(X86_64_GOTTPOFF|AARCH64_TLSIE_ADR_GOTTPREL_PAGE21|AARCH64_TLSIE_LD64_GOTTPREL_LO12_NC)\ted_current_worker(-0x4)?$/ {
+    accessor = 1
+    next
+}
 /R_AARCH64_TLSDESC_CALL/ { pending = ""; next }
 /R_X86_64_(TPOFF|GOTTPOFF|TLSGD|TLSLD|DTPOFF|GOTPC32_TLSDESC)|R_AARCH64_TLS/ { reads("reaches a thread-local") }
 /R_X86_64_PLT32|R_AARCH64_(CALL26|JUMP26)/ { calls_to($3) }
 /\t/ && !/: R_/ { settle() }
+accessor && /\tmov +%fs:(0x0)?\(%r[a-z0-9]+\),%r|\tmrs\tx[0-9]+, tpidr_el0/ { accessor = 0; next }
+/\t/ { accessor = 0 }
 /%fs:/ && !/%fs:0x28/ || /tpidr_el0/ { reads("uses the thread pointer") }
 /\t(call|jmp|bl|b)[ \t]+[0-9a-f]+ <[A-Za-z_0-9.]+>$/ { callee = $NF; gsub(/[<>]/, "", callee); calls_to(callee) }
 /\t(call|jmp) +\*%?r|\tcall +\*|\tblr[ \t]+x/ { pending = member SUBSEP here }

@@ -34,7 +34,7 @@ compile() { # OBJECT FILE FLAG...: includes are looked up in the mutant's tree f
     to=$1 from=$2
     shift 2
     # shellcheck disable=SC2086 # lists of words
-    "$zig" cc $flags "$@" -I"$root/src" -I"$root/include" -I"$root/tests/model" -c "$from" -o "$to"
+    "$zig" cc $flags -DED_CURRENT_BY_CALL "$@" -I"$root/src" -I"$root/include" -I"$root/tests/model" -c "$from" -o "$to"
 }
 instrumented() { # OBJECT FILE MUTANT-TREE SMALLER-TREE
     compile "$1" "$2" -O1 -fsanitize=thread -I"$3" -I"$4" -I"$root/src/lockfree/tsan"
