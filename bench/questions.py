@@ -34,6 +34,8 @@ class Question:
     targets: tuple = ()
     load: tuple = ()  # a server: (kind of load, connections, requests under way on each)
     peers_of_two: tuple = ()  # asked with two workers only
+    tool: str = ""  # a program without which it cannot be asked
+    pairs_most: int = 0  # for questions that take long and hardly vary
 
     def __post_init__(self):
         self.program = self.program or self.name
@@ -137,17 +139,32 @@ QUESTIONS = [
              ("epoll.server", "libuv.server", "tokio", "go", *PYTHON), load=("echo", 100, 1),
              sizes=slower(100000, 20000), targets=(Target("epoll.server", 0.85, by_cpu=True),)),
     Question("http", "an HTTP/1.1 server says hello; 100 connections", "request", 200000, lambda n: n, 50000, 1000,
-             ("epoll.server", "libuv.server", "nginx", "tokio", "go"), load=("http", 100, 1),
+             ("epoll.server", "libuv.server", "nginx", "tokio", "go", *PYTHON), load=("http", 100, 1), sizes=slower(100000, 20000),
              targets=(Target("epoll.server", 0.85, by_cpu=True), Target("nginx", 1, by_cpu=True),
                       Target("go", 2, by_cpu=True))),
     Question("http_pipelined", "the same, 16 requests at once", "request", 1000000, lambda n: n, 200000, 3200,
-             ("epoll.server", "libuv.server", "nginx", "tokio", "go"), program="http", load=("http", 100, 16),
-             sizes=slower(200000, 50000, ("nginx", "go")),
+             ("epoll.server", "libuv.server", "nginx", "tokio", "go", *PYTHON), program="http", load=("http", 100, 16),
+             sizes=slower(200000, 50000, ("nginx", "go", *PYTHON)),
              targets=(Target("epoll.server", 0.85, by_cpu=True), Target("nginx", 8, by_cpu=True),
                       Target("go", 2, by_cpu=True))),
     Question("idle", "an idle connection, after one request", "connection", 1000, lambda n: n, 1000, 100,
              ("libuv.server", "tokio", "go", *PYTHON), program="echo", load=("idle", 1, 1),
              targets=(Target(at_most=5000),)),
+    Question("idle_busy", "200 idle connections, 10 s after 1,000 requests each", "connection", 200000, lambda n: n, 200000,
+             200, ("tokio", "go"), program="echo", load=("busy", 200, 1), pairs_most=3, targets=(Target(at_most=9300),)),
+    Question("idle_half", "memory left when half of the connections have ended, after 10 s", "", 10000, lambda n: n, 10000,
+             100, ("tokio", "go"), program="echo", load=("half", 1, 1), pairs_most=3,
+             targets=(Target(at_most=100 * 2 / 3),)),
+    Question("echo_calls", "system calls for a request; 100 connections", "request", 50000, lambda n: n, 20000, 1000,
+             ("epoll.server", "libuv.server", "tokio", "go"), program="echo", load=("calls", 100, 1), tool="strace",
+             pairs_most=6, targets=(Target(cell="read", at_most=1), Target(cell="write", at_most=1),
+                                    Target(cell="epoll_wait", at_most=1 / 50), Target(cell="epoll_ctl", at_most=0),
+                                    Target(cell="refused", at_most=0))),
+    Question("echo_instructions", "instructions for a request, the kernel's apart; 100 connections", "request", 20000,
+             lambda n: n, 10000, 1000, ("epoll.server", "libuv.server"), program="echo", load=("instructions", 100, 1),
+             tool="valgrind", pairs_most=6, targets=(Target("libuv.server", 1 / 3),)),
+    Question("held", "new connections while one of two workers is held: connect to first answer, 99 %", "connection", 450,
+             lambda n: n, 450, 20, (), load=("held", 1, 1), workers=(2,), targets=(Target(at_most=20),)),
 ]
 
 

@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -181,9 +182,10 @@ def ask(question, workers, peers, runtimes, options, progress):
         asked.add(runtime, size, lines)
         return lines
 
-    for pair in range(options.pairs):
+    pairs = min(options.pairs, question.pairs_most or options.pairs)
+    for pair in range(pairs):
         for peer in ["eddy", *peers]:
-            progress.show(f"{question.name}, {workers} workers: pair {pair + 1} of {options.pairs}, {peer}")
+            progress.show(f"{question.name}, {workers} workers: pair {pair + 1} of {pairs}, {peer}")
             if peer == "eddy":
                 asked.add_pair(peer, one("eddy"), one("eddy"))
             elif pair % 2 == 0:
@@ -192,7 +194,7 @@ def ask(question, workers, peers, runtimes, options, progress):
             else:
                 theirs = one(peer)
                 asked.add_pair(peer, one("eddy"), theirs)
-    progress.note(f"{question.name}, {workers} workers: {options.pairs} pairs with each of {len(peers)} "
+    progress.note(f"{question.name}, {workers} workers: {pairs} pairs with each of {len(peers)} "
                   f"in {time.monotonic() - begun:.0f} s")
     return asked
 
@@ -220,7 +222,7 @@ def grow(growth, runtimes, options, progress):
 
 
 def number(value):
-    return f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
 
 
 def report(asked):
@@ -259,7 +261,7 @@ def json_lines(asked, versions, options):
             "median": statistics.median(cell.values), "min": min(cell.values), "max": max(cell.values),
             "repetitions": len(cell.values), "checksum": cell.checksum, "size": asked.sizes[runtime],
             "cold_median": statistics.median(cell.cold), "resident_bytes": cell.resident_bytes,
-            "pairs": options.pairs, "scale": options.scale,
+            "pairs": len(asked.pairs.get((runtime, name), ())), "scale": options.scale,
         }
         if cell.cpu:
             line["cpu_median"] = statistics.median(cell.cpu)
@@ -369,6 +371,9 @@ def main(arguments):
             progress.note(f"FAILED {wrong}")
             failed += 1
     for question in () if options.grow else asked_for:
+        if question.tool and shutil.which(question.tool) is None:
+            absent[question.name] = f"it needs {question.tool}, which is not installed"
+            continue
         for workers in [count for count in question.workers if count in options.workers]:
             peers = [peer for peer in question.peers + (question.peers_of_two if workers == 2 else ())
                      if is_wanted(peer)]

@@ -305,6 +305,39 @@ async def echo(bench):
     await server.serve_forever()
 
 
+class Hello(asyncio.Protocol):
+    """HTTP/1.1: headers parsed, the date sent; answers to requests that came together go out together."""
+    made, answer = 0, b""
+
+    def connection_made(self, transport):
+        self.transport, self.rest = transport, b""
+
+    def data_received(self, data):
+        *requests, self.rest = (self.rest + data).split(b"\r\n\r\n")
+        for request in requests:
+            line, *headers = request.split(b"\r\n")
+            fields = {}
+            for header in headers:
+                name, _, value = header.partition(b":")
+                fields[name.lower()] = value.strip()
+            if not line.endswith(b" HTTP/1.1") or b"host" not in fields:
+                self.transport.abort()
+                return
+        now = int(time.time())
+        if now != Hello.made:
+            date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now))
+            Hello.made, Hello.answer = now, (f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: text/plain\r\n"
+                                             "Content-Length: 13\r\n\r\nHello, world!").encode()
+        if requests:
+            self.transport.write(Hello.answer * len(requests))
+
+
+async def http(bench):
+    server = await asyncio.get_running_loop().create_server(Hello, "127.0.0.1", 0)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    await server.serve_forever()
+
+
 def increment_bytes(data):
     return bytes([(data[0] + 1) % 256]) + data[1:]
 
@@ -339,7 +372,7 @@ async def main(bench):
 QUESTIONS = {
     "fork_join": fork_join, "fan_out": fan_out, "skynet": skynet, "spawn_await": spawn_await, "yield": yields,
     "ping_pong": ping_pong, "channel": channel, "lock": lock, "alive": alive, "timers": timers, "sleepers": sleepers,
-    "to_thread": to_thread, "to_process": to_process, "echo": echo,
+    "to_thread": to_thread, "to_process": to_process, "echo": echo, "http": http,
 }
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-/* load.c: the client of the server questions: --connections N of them, each with --depth N requests under way, until
- * --size N are answered. Every answer is looked at. It prints how many there were.
+/* load.c: the client of the server questions. Every answer is looked at.
  *
- * load echo|http|idle PORT ...: idle only connects, sends --size requests in all, says {"ready": N} and waits for the end
- * of its standard input. */
+ * load echo|http PORT CONNECTIONS DEPTH --size N   so many connections with DEPTH requests under way on each, until N are
+ *                  answered. Prints the line of a measurement.
+ * load steps PORT CONNECTIONS 1   connects, says {"left": CONNECTIONS}, and obeys the lines of its standard input until
+ *                  that ends: "ask N": N echo requests in all, one under way on each; says {"answered": N}. "close": ends
+ *                  every second connection that is left; says {"left": N}.
+ * load held PORT 1 1 --size N   has the server hold one of its workers (bench/held.c), and meanwhile opens N connections, one
+ *                  each 2 ms, none of which waits for another. Prints how long the first answers took. */
 #include "harness/bench.h"
 
 #include <arpa/inet.h>
@@ -29,15 +33,27 @@ static const char request[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: 
 static char message[DEPTH_MAX * 256];
 static size_t message_bytes, answer_bytes; /* of one; an answer's is learnt from the first */
 static bool is_http;
-static int64_t sent, answered;
+static int64_t sent, answered, goal;
+static int epoll_fd;
 
 static int check(const char *what, int result) {
     if (result < 0) bench_fail(what, -errno);
     return result;
 }
 
+static void open_one(struct connection *connection, int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    int on = 1;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = connection->fd = check("socket", socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    check("connect", connect(fd, (struct sockaddr *)&address, sizeof address));
+    check("TCP_NODELAY", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
+    check("epoll_ctl", epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event));
+}
+
 static void ask(struct connection *connection, int count) {
-    if (count > bench.size - sent) count = (int)(bench.size - sent);
+    if (count > goal - sent) count = (int)(goal - sent);
     if (count <= 0) return;
     size_t bytes = (size_t)count * message_bytes;
     if (write(connection->fd, message, bytes) != (ssize_t)bytes) bench_fail("write", -errno);
@@ -77,18 +93,113 @@ static void receive(struct connection *connection, int depth) {
     if (connection->under_way == 0) ask(connection, depth); /* all at once, as a pipeline is */
 }
 
+static struct connection *open_all(int port, int count) {
+    struct connection *all = calloc((size_t)count, sizeof *all);
+    if (all == NULL) bench_fail("memory", -ENOMEM);
+    for (int i = 0; i < count; i++) open_one(&all[i], port);
+    return all;
+}
+
+/* Asks for `count` answers more and takes them. */
+static void serve_until(struct connection *all, int connections, int depth, int64_t count) {
+    goal = answered + count;
+    for (int i = 0; i < connections; i++)
+        if (all[i].fd >= 0) ask(&all[i], depth);
+    while (answered < goal) {
+        struct epoll_event events[256];
+        int ready = epoll_wait(epoll_fd, events, 256, -1);
+        for (int i = 0; i < ready; i++) receive(events[i].data.ptr, depth);
+    }
+}
+
+static void say(const char *what, long long count) {
+    printf("{\"%s\": %lld}\n", what, count);
+    fflush(stdout);
+}
+
+static void obey(struct connection *all, int connections) {
+    char line[64];
+    int left = connections, skip = 0;
+    say("left", left);
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        if (strncmp(line, "ask ", 4) == 0) {
+            int64_t count = atoll(line + 4);
+            serve_until(all, connections, 1, count);
+            say("answered", count);
+        } else if (strcmp(line, "close\n") == 0) {
+            for (int i = 0; i < connections; i++) {
+                if (all[i].fd < 0 || skip++ % 2 == 0) continue;
+                close(all[i].fd);
+                all[i].fd = -1;
+                left--;
+            }
+            say("left", left);
+        }
+    }
+}
+
+static int later(const void *a, const void *b) {
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return (left > right) - (left < right);
+}
+
+enum { HELD_EACH_NS = 2000000, HELD_BEFORE_NS = 50000000 };
+
+/* How long it takes from connect to the first answer while a worker is held. */
+static void held(int port) {
+    int count = (int)bench.size, begun = 0, ended = 0;
+    struct connection hold = {0}, *all = calloc((size_t)count, sizeof *all);
+    int64_t *since = calloc((size_t)count, sizeof *since), *took = calloc((size_t)count, sizeof *took);
+    if (all == NULL || since == NULL || took == NULL) bench_fail("memory", -ENOMEM);
+    open_one(&hold, port);
+    char order[ECHO_BYTES] = "hold";
+    snprintf(order + 4, sizeof order - 4, "%d", (count * (HELD_EACH_NS / 1000) + 2 * HELD_BEFORE_NS / 1000) / 1000);
+    if (write(hold.fd, order, sizeof order) != sizeof order) bench_fail("write", -errno);
+    int64_t next_ns = bench_now_ns() + HELD_BEFORE_NS; /* it is held by then */
+    while (ended < count) {
+        int64_t now_ns = bench_now_ns();
+        if (begun < count && now_ns >= next_ns) {
+            since[begun] = now_ns;
+            open_one(&all[begun], port);
+            goal++; /* one on each */
+            ask(&all[begun++], 1);
+            next_ns += HELD_EACH_NS;
+            continue;
+        }
+        struct epoll_event events[256];
+        const struct timespec wait = {.tv_nsec = next_ns - now_ns};
+        int ready = epoll_pwait2(epoll_fd, events, 256, begun < count ? &wait : NULL, NULL);
+        for (int i = 0; i < ready; i++) {
+            struct connection *connection = events[i].data.ptr;
+            if (connection == &hold) {
+                if (begun < count) bench_fail("the worker was not held for long enough", 0);
+                check("read", (int)read(hold.fd, order, sizeof order));
+                continue;
+            }
+            receive(connection, 1);
+            took[ended++] = bench_now_ns() - since[connection - all];
+            close(connection->fd);
+        }
+    }
+    qsort(took, (size_t)count, sizeof *took, later);
+    bench.repetition = 1;
+    bench_amount("", "ms", (double)took[(count - 1) * 99 / 100] / 1e6, answered);
+    bench_amount("median", "ms", (double)took[count / 2] / 1e6, answered);
+    bench_amount("longest", "ms", (double)took[count - 1] / 1e6, answered);
+}
+
 static void usage(void) {
-    fprintf(stderr, "load echo|http|idle PORT CONNECTIONS DEPTH --size N\n");
+    fprintf(stderr, "load echo|http|steps|held PORT CONNECTIONS DEPTH --size N\n");
     exit(2);
 }
 
 int main(int argc, char **argv) {
     if (argc < 5) usage();
-    is_http = strcmp(argv[1], "http") == 0;
-    bool idle = strcmp(argv[1], "idle") == 0;
+    const char *kind = argv[1];
     int port = atoi(argv[2]), connections = atoi(argv[3]), depth = atoi(argv[4]);
     if (depth < 1 || depth > DEPTH_MAX || connections < 1) usage();
     bench_open(argc - 4, argv + 4);
+    is_http = strcmp(kind, "http") == 0;
     message_bytes = is_http ? sizeof request - 1 : ECHO_BYTES;
     for (int i = 0; i < DEPTH_MAX; i++) {
         if (is_http)
@@ -96,34 +207,19 @@ int main(int argc, char **argv) {
         else
             memset(message + (size_t)i * message_bytes, 'a', message_bytes);
     }
-    struct connection *all = calloc((size_t)connections, sizeof *all);
-    int poll = check("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
-    if (all == NULL) bench_fail("memory", -ENOMEM);
-    for (int i = 0; i < connections; i++) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
-        int on = 1;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        all[i].fd = check("socket", socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        check("connect", connect(all[i].fd, (struct sockaddr *)&address, sizeof address));
-        check("TCP_NODELAY", setsockopt(all[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
-        check("epoll_ctl", epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &event));
+    epoll_fd = check("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
+    if (strcmp(kind, "held") == 0) {
+        held(port);
+        return 0;
+    }
+    struct connection *all = open_all(port, connections);
+    if (strcmp(kind, "steps") == 0) {
+        obey(all, connections);
+        return 0;
     }
     bench.repetition = 1;
     bench_start();
-    for (int i = 0; i < connections; i++) ask(&all[i], depth);
-    while (answered < bench.size) {
-        struct epoll_event events[256];
-        int count = epoll_wait(poll, events, 256, -1);
-        for (int i = 0; i < count; i++) receive(events[i].data.ptr, depth);
-    }
-    if (idle) {
-        char end;
-        printf("{\"ready\": %d}\n", connections);
-        fflush(stdout);
-        while (read(STDIN_FILENO, &end, 1) > 0) {
-        }
-    } else
-        bench_stop(NULL, answered, answered);
+    serve_until(all, connections, depth, bench.size);
+    bench_stop(NULL, answered, answered);
     return 0;
 }
