@@ -29,6 +29,10 @@ const rooms = [_]Room{
 };
 const Room = struct { name: []const u8, level: u8, may: []const u8 = "", core: bool = false };
 
+/// What programs that use eddy/tls.h link with; others need none of it: the library is static, its objects
+/// come in one by one.
+const openssl = [_][]const u8{ "ssl", "crypto" };
+
 const Sanitize = enum { none, thread, address };
 
 /// What valgrind is asked, and the tests that run under it: it makes everything 30 times slower.
@@ -265,7 +269,8 @@ const Variant = struct {
         const b = v.b;
         v.library.installHeadersDirectory(b.path("include/eddy"), "eddy", .{});
         b.installArtifact(v.library);
-        b.installFile("build/eddy.pc", "lib/pkgconfig/eddy.pc");
+        for ([_][]const u8{ "eddy.pc", "eddy-tls.pc" }) |file|
+            b.installFile(b.fmt("build/{s}", .{file}), b.fmt("lib/pkgconfig/{s}", .{file}));
     }
 
     fn addTests(v: *Variant) void {
@@ -277,7 +282,7 @@ const Variant = struct {
         v.addFiles(module, "tests", "_test.c");
         // Backtraces; Zig has this library of its own, gcc another.
         if (v.sanitize != .address) module.linkSystemLibrary("unwind", .{ .use_pkg_config = .no });
-        v.addProgram("eddy-tests", module, &.{});
+        v.addProgram("eddy-tests", module, &openssl);
     }
 
     const RunOptions = struct {
@@ -354,7 +359,8 @@ const Variant = struct {
         for (v.list("examples", ".c", .file)) |file| {
             const module = v.createModule();
             module.addCSourceFile(.{ .file = b.path(b.fmt("examples/{s}", .{file})), .flags = v.flags() });
-            v.addProgram(file[0 .. file.len - ".c".len], module, &.{});
+            const name = file[0 .. file.len - ".c".len];
+            v.addProgram(name, module, if (std.mem.find(u8, name, "tls") != null) &openssl else &.{});
         }
         for (v.programs.items) |program| v.install(step, program.name);
     }

@@ -85,7 +85,10 @@ enum {
     EDDY_EINCOMPLETE = -5006,    /**< the stream ended inside what was asked for */
     EDDY_EINTERRUPTED = -5007,   /**< the run was ended by SIGINT */
     EDDY_ECLOSED = -5008,        /**< the object is closed or closing */
-    EDDY_EBROKEN = -5009         /**< a barrier was broken, or reset */
+    EDDY_EBROKEN = -5009,        /**< a barrier was broken, or reset */
+    EDDY_ETLS = -5010,           /**< TLS failed: the detail has OpenSSL's reasons */
+    EDDY_ECERTIFICATE = -5011,   /**< the peer's certificate is not to be trusted: the detail says why */
+    EDDY_ETRUNCATED = -5012      /**< the connection ended without TLS's own end: perhaps not all came */
 };
 
 /** "ECANCELED", "EGROUP", "ECONNRESET"...; "E?" for codes that nobody named. Static storage. */

@@ -16,5 +16,6 @@
 #include "eddy/sync.h"
 #include "eddy/task.h"
 #include "eddy/thread.h"
+#include "eddy/tls.h"
 
 #endif

@@ -25,6 +25,7 @@ EDDY_BEGIN_DECLS
 
 typedef struct eddy_stream eddy_stream;
 typedef struct eddy_server eddy_server;
+typedef struct eddy_tls eddy_tls; /**< eddy/tls.h */
 typedef struct eddy_addresses eddy_addresses;
 
 /* ---- addresses and names ---------------------------------------------------------------------- */
@@ -62,14 +63,16 @@ EDDY_API void eddy_addresses_release(eddy_addresses *addresses) EDDY_ANY_THREAD;
 /* ---- streams ---------------------------------------------------------------------------------- */
 
 typedef struct eddy_connect_options {
-    size_t size;        /**< sizeof(eddy_connect_options): by EDDY_CONNECT or eddy_connect_options_init */
-    int family;         /**< AF_INET, AF_INET6, or 0 for both */
-    size_t limit_bytes; /**< how far eddy_stream_read_until looks by default; 0: 64 KiB */
-    size_t high_bytes;  /**< output buffered before drain waits, a quarter ends the wait; 0: 64 KiB */
+    size_t size;             /**< sizeof(eddy_connect_options): by EDDY_CONNECT or eddy_connect_options_init */
+    int family;              /**< AF_INET, AF_INET6, or 0 for both */
+    size_t limit_bytes;      /**< how far eddy_stream_read_until looks by default; 0: 64 KiB */
+    size_t high_bytes;       /**< output buffered before drain waits, a quarter ends the wait; 0: 64 KiB */
+    eddy_tls *tls;           /**< a client's: eddy_stream_start_tls follows; NULL: none. Borrowed */
+    const char *server_name; /**< with tls: whose certificate is expected; NULL: the host's */
 } eddy_connect_options;
 
 static inline eddy_connect_options eddy_connect_options_init(void) {
-    eddy_connect_options options = {sizeof(eddy_connect_options), 0, 0, 0};
+    eddy_connect_options options = {sizeof(eddy_connect_options), 0, 0, 0, NULL, NULL};
     return options;
 }
 #ifndef __cplusplus
@@ -81,7 +84,8 @@ static inline eddy_connect_options eddy_connect_options_init(void) {
  *  @param stream_out  Gives one reference: eddy_stream_close(), then eddy_stream_release().
  *  @param options     May be NULL. Borrowed.
  *  @return            0; the last address's failure (ECONNREFUSED, ...) or the look-up's, with a text that
- *                     names host and port; EDDY_ENOMEM; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *                     names host and port; with tls also as eddy_stream_start_tls; EDDY_ENOMEM; EDDY_ECANCELED;
+ *                     EDDY_EWRONGTHREAD outside a task.
  *
  *  Suspends: usually. Cancellation point: when it suspends; the attempt's socket is closed.
  *  Threads: any task; the stream's home is the task's worker. Nagle's algorithm is off.
@@ -180,7 +184,8 @@ EDDY_API size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_
 /** Serves one connection: runs as a task of its own on the worker that accepted it. `stream` is borrowed; when
  *  the function returns the stream is closed as eddy_stream_close does (for at most options.linger_ns).
  *  @return 0 or more; a negative status goes to the exception handler, except what only says that the
- *          connection or the task ended: EDDY_EOF, EDDY_EINCOMPLETE, EDDY_ECLOSED, EDDY_ECANCELED, ECONNRESET, EPIPE. */
+ *          connection or the task ended: EDDY_EOF, EDDY_EINCOMPLETE, EDDY_ETRUNCATED, EDDY_ECLOSED, EDDY_ECANCELED,
+ *          ECONNRESET, EPIPE. */
 typedef int (*eddy_connection_fn)(eddy_stream *stream, void *arg);
 /** Declares one whose body has the in-task role (base.h): static EDDY_CONNECTION(echo) { ... return 0; } */
 #define EDDY_CONNECTION(name) int EDDY_SUSPENDS name(eddy_stream *stream, void *arg)
@@ -198,10 +203,12 @@ typedef struct eddy_server_options {
     bool single_listener;   /**< one listener, connections handed to the workers in turn (otherwise one       *
                              *   listener per worker, chosen by the system; this is then the fallback) */
     size_t stack_bytes;     /**< of the connections' tasks: as in eddy_task_options */
+    eddy_tls *tls;          /**< a server's: each connection begins with eddy_stream_start_tls; its handler runs   *
+                             *   only if that gave 0. Borrowed as `arg` is; NULL: none */
 } eddy_server_options;
 
 static inline eddy_server_options eddy_server_options_init(void) {
-    eddy_server_options options = {sizeof(eddy_server_options), NULL, 0, 0, 0, 0, 0, 0, false, 0};
+    eddy_server_options options = {sizeof(eddy_server_options), NULL, 0, 0, 0, 0, 0, 0, false, 0, NULL};
     return options;
 }
 #ifndef __cplusplus
@@ -237,6 +244,9 @@ EDDY_API uint16_t eddy_server_port(const eddy_server *server) EDDY_ANY_THREAD;
 EDDY_API size_t eddy_server_connections(const eddy_server *server) EDDY_ANY_THREAD;
 /** How often a connection had to wait or was closed because descriptors or memory had run out. */
 EDDY_API uint64_t eddy_server_refused(const eddy_server *server) EDDY_ANY_THREAD;
+/** Connections that were closed because their TLS handshake failed: any scanner of ports makes some, so they are no
+ *  reports. */
+EDDY_API uint64_t eddy_server_handshakes_failed(const eddy_server *server) EDDY_ANY_THREAD;
 
 /** Stops listening. Connections that the system has queued are accepted and served, none is reset; those that
  *  are served go on. Legal twice. Never suspends; any thread.  Source: Server.close. */

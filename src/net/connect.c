@@ -2,6 +2,7 @@
  * Tests      tests/net/connect_test.c. */
 #include "loop/loop.h"
 #include "net/stream.h"
+#include "net/tls.h"
 #include "task/task.h"
 
 #include <stdio.h>
@@ -32,26 +33,36 @@ static int fail_connect(int status, const char *host, uint16_t port, const eddy_
     return eddy_fail(status, "cannot connect to %s port %u (%s): %s", host, port, text, eddy_status_text(status));
 }
 
-int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, const eddy_connect_options *options) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    if (host == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
-    eddy_connect_options own = options != NULL ? *options : eddy_connect_options_init();
-    ed_count_io();
-
+static int connect_any(eddy_stream **stream_out, const char *host, uint16_t port, const eddy_connect_options *options) {
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     eddy_addresses *addresses;
-    int status = eddy_resolve(host, service, own.family, &addresses);
+    int status = eddy_resolve(host, service, options->family, &addresses);
     if (status < 0) return status;
     size_t count = eddy_addresses_count(addresses);
     status = EDDY_EINVAL;
     for (size_t i = 0; i < count; i++) {
         const eddy_address *address = eddy_addresses_get(addresses, i);
-        status = connect_to(stream_out, address, &own);
+        status = connect_to(stream_out, address, options);
         if (status == 0) eddy_handled(); /* what an earlier address said */
         if (status == 0 || status == EDDY_ECANCELED) break;
         fail_connect(status, host, port, address);
     }
     eddy_addresses_release(addresses);
+    return status;
+}
+
+int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, const eddy_connect_options *options) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (host == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
+    eddy_connect_options own = options != NULL ? *options : eddy_connect_options_init();
+    ed_count_io();
+    eddy_stream *stream;
+    int status = connect_any(&stream, host, port, &own);
+    if (status == 0 && own.tls != NULL) {
+        status = ed_tls_start(stream, own.tls, own.server_name != NULL ? own.server_name : host);
+        if (status < 0) eddy_stream_release(stream);
+    }
+    if (status == 0) *stream_out = stream;
     return status;
 }

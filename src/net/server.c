@@ -25,6 +25,7 @@
 #include "loop/loop.h"
 #include "net/address.h"
 #include "net/stream.h"
+#include "net/tls.h"
 #include "task/task.h"
 
 #include <stdio.h>
@@ -53,7 +54,7 @@ struct eddy_server {
     _Atomic uint32_t handles, references;
     _Atomic uint32_t orders;
     _Atomic size_t live, connections;
-    _Atomic uint64_t refused;
+    _Atomic uint64_t refused, handshakes_failed;
     eddy_future *ended;          /* (c) */
     eddy_connection_fn handler;  /* (c) */
     void *arg;                   /* (c) */
@@ -135,6 +136,7 @@ static int report_worthy(int status) {
     switch (status) {
     case EDDY_EOF:
     case EDDY_EINCOMPLETE:
+    case EDDY_ETRUNCATED:
     case EDDY_ECLOSED:
     case EDDY_ECANCELED:
     case -ECONNRESET:
@@ -148,6 +150,17 @@ static void end_stream(const eddy_server *server, eddy_stream *stream, int statu
     int64_t linger_ns = status == EDDY_ECANCELED ? 0 : server->options.linger_ns; /* 0: what goes at once */
     int closed = EDDY_TIMEOUT(linger_ns, eddy_stream_close(stream));
     if (closed < 0) eddy_stream_abort(stream);
+}
+
+static int serve(eddy_server *server, eddy_stream *stream) {
+    if (server->options.tls != NULL) {
+        int status = ed_tls_start(stream, server->options.tls, NULL);
+        if (status < 0) {
+            ED_ADD_RELAXED(&server->handshakes_failed, 1);
+            return status == EDDY_ECANCELED ? status : EDDY_ECLOSED;
+        }
+    }
+    return server->handler(stream, server->arg);
 }
 
 static int connection_main(void *arg, eddy_value *out) {
@@ -171,7 +184,7 @@ static int connection_main(void *arg, eddy_value *out) {
     ed_list_push(&part->connections, &connection->node);
     uint32_t orders = ED_LOAD_SEQCST(&server->orders);
     obey(connection, orders & ~(uint32_t)CANCEL_CLIENTS);
-    status = orders & CANCEL_CLIENTS ? EDDY_ECANCELED : server->handler(connection->stream, server->arg);
+    status = orders & CANCEL_CLIENTS ? EDDY_ECANCELED : serve(server, connection->stream);
     end_stream(server, connection->stream, status);
     ed_list_remove(&connection->node);
     eddy_stream_release(connection->stream);
@@ -460,6 +473,10 @@ size_t eddy_server_connections(const eddy_server *server) {
 
 uint64_t eddy_server_refused(const eddy_server *server) {
     return ED_LOAD_RELAXED((_Atomic uint64_t *)&server->refused);
+}
+
+uint64_t eddy_server_handshakes_failed(const eddy_server *server) {
+    return ED_LOAD_RELAXED((_Atomic uint64_t *)&server->handshakes_failed);
 }
 
 void eddy_server_close(eddy_server *server) {

@@ -17,6 +17,7 @@
  *            (N4) `status` is the connection's first failure; once it is set `out` stays empty.
  *            (N5) `exhausted`: the last read took all there was. The next one waits without asking; readable
  *            interest is armed or gets armed, and is level-triggered, so what came meanwhile ends the wait.
+ *            (N6) With a layer `in` holds what it gave, `out` what it made; `exhausted` is false: the layer has its own.
  * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
  *            descriptor, each message under way; the last one frees the memory, on any thread.
  * Threads    As each function says; fields marked (o) belong to the home worker.
@@ -34,8 +35,6 @@ enum { LIMIT_BYTES = 64 * 1024, HIGH_BYTES = 64 * 1024 };
 /* A client that is still sending when we close gets so long, and so many bytes, to see our last ones. */
 static const int64_t linger_ns = 1000000000;
 enum { LINGER_BYTES = 16 * 1024 * 1024, DISCARD_BYTES = 1024 * 1024 };
-
-static void flush(eddy_stream *stream);
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
@@ -58,10 +57,11 @@ void ed_stream_drop_reference(eddy_stream *stream) {
     if (ED_SUB(&stream->references, 1) != 1) return;
     ed_buffer_release(&stream->in, NULL);
     ed_buffer_release(&stream->out, NULL);
+    if (stream->layer != NULL) stream->layer->release(stream->layer);
     ed_free(stream);
 }
 
-static void run_flush(struct ed_flush *queued) { flush(ED_CONTAINER(queued, eddy_stream, flush)); }
+static void run_flush(struct ed_flush *queued) { ed_stream_flush(ED_CONTAINER(queued, eddy_stream, flush)); }
 
 int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const eddy_address *peer, size_t limit_bytes,
                    size_t high_bytes) {
@@ -179,13 +179,18 @@ void ed_stream_fail(eddy_stream *stream, int status) {
         ed_poll_interrupt(stream->poll, ED_POLL_READ, 0); /* a reader learns what the socket says to it */
 }
 
+static void end_layer(eddy_stream *stream) {
+    if (stream->layer != NULL && stream->status == 0 && !stream->shutting) stream->layer->end(stream->layer);
+}
+
 void ed_stream_begin_close(eddy_stream *stream) {
     if (stream->state != OPEN) return;
     stream->state = CLOSING;
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
     ed_stream_take_reference(stream); /* for this function: a flush may end the stream */
     ed_poll_interrupt(stream->poll, ED_POLL_READ, EDDY_ECLOSED);
-    flush(stream);
+    end_layer(stream);
+    ed_stream_flush(stream);
     if (stream->state == CLOSING && ed_buffer_size(&stream->out) == 0) finish_close(stream);
     ed_stream_drop_reference(stream);
 }
@@ -229,7 +234,7 @@ void ed_stream_end_run(eddy_stream *stream) {
 static void on_writable(void *arg) {
     eddy_stream *stream = arg;
     stream->blocked = false;
-    flush(stream);
+    ed_stream_flush(stream);
 }
 
 /* The socket took `sent` bytes of `out`, or none (-EAGAIN), or failed. */
@@ -253,7 +258,7 @@ static void sent_some(eddy_stream *stream, int sent) {
 }
 
 /* Sends what the socket takes. The stream may be CLOSED afterwards, and gone unless the caller holds it. */
-static void flush(eddy_stream *stream) {
+void ed_stream_flush(eddy_stream *stream) {
     ed_flush_forget(&stream->flush);
     if (stream->blocked || ed_buffer_size(&stream->out) == 0) return;
     sent_some(stream, sockets_of(stream)->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out),
@@ -264,6 +269,7 @@ int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN || stream->shutting) return EDDY_ECLOSED;
     if (bytes == 0) return 0;
+    if (stream->layer != NULL) return stream->layer->send(stream->layer, data, bytes);
     size_t waiting = ed_buffer_size(&stream->out);
     int status = ed_buffer_reserve(&stream->out, store_of(stream), bytes);
     if (status < 0) return status;
@@ -293,16 +299,17 @@ int ed_stream_shutdown_here(eddy_stream *stream) {
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->shutting) return 0;
+    end_layer(stream);
     stream->shutting = true;
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
     if (ed_buffer_size(&stream->out) == 0) return sockets_of(stream)->shutdown_write(ed_poll_fd(stream->poll));
-    flush(stream);
+    ed_stream_flush(stream);
     return stream->status;
 }
 
 int ed_stream_drain_here(eddy_stream *stream) {
     ed_count_io();
-    if (stream->status == 0 && stream->state == OPEN) flush(stream);
+    if (stream->status == 0 && stream->state == OPEN) ed_stream_flush(stream);
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (ed_buffer_size(&stream->out) <= stream->high_bytes) return 0;
@@ -322,12 +329,14 @@ static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->eof) return stream->status < 0 ? stream->status : EDDY_EOF;
     if (stream->exhausted) return -EAGAIN;
-    int got = sockets_of(stream)->receive(ed_poll_fd(stream->poll), buffer, bytes);
+    int got = stream->layer == NULL ? sockets_of(stream)->receive(ed_poll_fd(stream->poll), buffer, bytes)
+                                    : stream->layer->receive(stream->layer, buffer, bytes);
     if (got > 0) {
-        stream->exhausted = (size_t)got < bytes;
+        stream->exhausted = (size_t)got < bytes && stream->layer == NULL;
         return got;
     }
     if (got == -EAGAIN && stream->status == 0) return got;
+    if (got == EDDY_ETRUNCATED) return got; /* only the input has ended */
     stream->eof =
         true; /* after a failure of our own (no memory to send) the socket itself would have us wait for ever */
     if (got < 0 && got != -EAGAIN) ed_stream_fail(stream, got);
@@ -335,16 +344,15 @@ static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
 }
 
 static int wait_readable(eddy_stream *stream) {
-    flush(stream); /* the peer may be waiting for what we have buffered */
+    ed_stream_flush(stream); /* the peer may be waiting for what we have buffered */
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->finished) return EDDY_EOF;
-    if (stream->status < 0) { /* the flush: what has come can still be read */
-        stream->exhausted = false;
-        return 0;
-    }
-    int status = ed_poll_wait(stream->poll, ED_POLL_READ, "read");
-    if (status == 0) stream->exhausted = false;
-    return status;
+    int status = 0; /* after a failed flush: what has come can still be read */
+    if (stream->status == 0) status = ed_poll_wait(stream->poll, ED_POLL_READ, "read");
+    if (status < 0) return status;
+    stream->exhausted = false;
+    if (stream->layer != NULL) stream->layer->exhausted = false;
+    return 0;
 }
 
 /* Adds what comes to `in`, for which it makes room for at least `room` bytes. More than 0, or as try_receive. */
@@ -436,4 +444,34 @@ int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t
         }
         if (got < 0) return got;
     }
+}
+
+/* ---- below a layer ----------------------------------------------------------------------------- */
+
+int ed_stream_receive_raw(eddy_stream *stream, void *buffer, size_t bytes) {
+    int got = sockets_of(stream)->receive(ed_poll_fd(stream->poll), buffer, bytes);
+    return got == -EAGAIN && stream->status < 0 ? stream->status : got; /* as in try_receive */
+}
+
+int ed_stream_reserve_raw(eddy_stream *stream, size_t bytes) {
+    return ed_buffer_reserve(&stream->out, store_of(stream), bytes);
+}
+
+void ed_stream_append_raw(eddy_stream *stream, const void *data, size_t bytes) {
+    ED_ASSERT(bytes <= ed_buffer_room(&stream->out));
+    memcpy(stream->out.data + stream->out.end, data, bytes);
+    stream->out.end += bytes;
+    set_buffered(stream);
+    if (!stream->blocked) ed_flush_later(stream->worker, &stream->flush);
+}
+
+int ed_stream_wait_raw(eddy_stream *stream) { return wait_readable(stream); }
+
+void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_buffer *ahead_out) {
+    ED_ASSERT(stream->layer == NULL && stream->state == OPEN);
+    *ahead_out = stream->in;
+    stream->in = (struct ed_buffer){NULL, 0, 0, 0};
+    stream->layer = layer;
+    layer->exhausted = stream->exhausted;
+    stream->exhausted = false;
 }

@@ -81,10 +81,10 @@ static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
     struct write_message *write = ED_CONTAINER(message, struct write_message, message);
     eddy_stream *stream = write->stream;
-    if (write->bytes == 0)
-        ed_stream_shutdown_here(stream);
-    else if (ed_stream_write_here(stream, write->data, write->bytes) == EDDY_ENOMEM)
-        ed_stream_fail(stream, EDDY_ENOMEM); /* a gap in the data would be worse */
+    int status =
+        write->bytes == 0 ? ed_stream_shutdown_here(stream) : ed_stream_write_here(stream, write->data, write->bytes);
+    if (status < 0 && stream->status == 0 && stream->state == OPEN && !stream->shutting)
+        ed_stream_fail(stream, status); /* a gap in the data would be worse */
     ed_stream_drop_reference(stream);
     ed_free(write);
 }
@@ -126,6 +126,7 @@ size_t eddy_stream_buffered(const eddy_stream *stream) { return ED_LOAD_RELAXED(
 
 struct call {
     int (*run)(struct call *call);
+    int (*custom)(eddy_stream *stream, void *arg);
     eddy_stream *stream;
     void *buffer;
     size_t bytes, limit_bytes, got;
@@ -145,6 +146,8 @@ static int run_read_until(struct call *call) {
 }
 static int run_drain(struct call *call) { return ed_stream_drain_here(call->stream); }
 static int run_close(struct call *call) { return ed_stream_close_here(call->stream); }
+
+static int run_custom(struct call *call) { return call->custom(call->stream, call->buffer); }
 
 /* One reader at a time. */
 static int run_as_reader(struct call *call) {
@@ -178,6 +181,11 @@ static int call_other(struct call *call, const char *name) {
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
     if (ed_worker_current() == call->stream->worker) return call->run(call);
     return ed_run_on(call->stream->worker, remote_other, call, name);
+}
+
+int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name) {
+    struct call call = {.run = run_custom, .custom = run, .stream = stream, .buffer = arg};
+    return call_reader(&call, name);
 }
 
 int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) {

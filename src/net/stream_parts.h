@@ -6,6 +6,18 @@
 #include "net/stream.h"
 #include "task/task.h"
 
+/* What stands between a stream and its socket: TLS. It belongs to the stream and lives at its home, where all but release
+ * is called. None of it suspends. */
+struct ed_layer {
+    /* More than 0; 0: the end; -EAGAIN: all that has come is used up; or a failure, for which it has made the detail. */
+    int (*receive)(struct ed_layer *layer, void *buffer, size_t bytes);
+    /* 0; or a failure, and nothing of `data` is in the output. */
+    int (*send)(struct ed_layer *layer, const void *data, size_t bytes);
+    void (*end)(struct ed_layer *layer);     /* tells the peer that nothing more will come */
+    void (*release)(struct ed_layer *layer); /* any thread */
+    bool exhausted;                          /* N5, of the socket; cleared by the stream's wait */
+};
+
 enum state { OPEN, CLOSING, LINGERING, CLOSED };
 
 struct eddy_stream {
@@ -20,6 +32,7 @@ struct eddy_stream {
     struct ed_flush flush;    /* (o) queued while `out` waits for the end of the pass       */
     struct ed_timer timer;    /* (o) ends LINGERING                                         */
     struct ed_buffer in, out; /* (o)                                                        */
+    struct ed_layer *layer;   /* (o) NULL: none; set once                                   */
     size_t scanned;           /* (o) bytes of `in` that hold no separator's beginning       */
     size_t discarded;         /* (o) while LINGERING                                        */
     eddy_future *drained;     /* (o) set when `out` is low again; NULL: nobody waits        */
@@ -59,5 +72,19 @@ int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes);
 int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out);
 int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
                               const char **line_out, size_t *bytes_out);
+
+/* For layers, on the home worker. receive: what the socket has; more than 0, 0: its end, -EAGAIN, or a failure. reserve:
+ * room in the output; append: into it, which then goes out with the next flush. wait: sends what is there, suspends until
+ * there may be input; 0 or negative. flush: sends what the socket takes. */
+int ed_stream_receive_raw(eddy_stream *stream, void *buffer, size_t bytes);
+int ed_stream_reserve_raw(eddy_stream *stream, size_t bytes);
+void ed_stream_append_raw(eddy_stream *stream, const void *data, size_t bytes);
+void ed_stream_flush(eddy_stream *stream);
+int ed_stream_wait_raw(eddy_stream *stream);
+/* Takes the layer; it must get what had been read ahead, which is given here. */
+void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_buffer *ahead_out);
+
+/* Runs run(stream, arg) at home as the stream's one reader. Any task; suspends; `arg` is borrowed. */
+int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name);
 
 #endif

@@ -41,6 +41,9 @@ done
 cc -std=c11 $strict program.c $(pkg-config --cflags --libs eddy) -o program_c
 # shellcheck disable=SC2046,SC2086
 c++ -std=c++17 $strict program.cpp $(pkg-config --cflags --libs eddy) -o program_cpp
-for program in program_c program_cpp; do
+# shellcheck disable=SC2046,SC2086
+cc -std=c11 $strict -DPROGRAM_TLS program.c $(pkg-config --cflags --libs eddy-tls) -o program_tls
+! ldd program_c | grep -q libssl || { echo "a program without TLS is linked with OpenSSL"; exit 1; }
+for program in program_c program_cpp program_tls; do
     [ "$(timeout 60 ./$program)" = "all is well" ] || { echo "$program failed:"; ./$program; exit 1; }
 done

@@ -139,12 +139,23 @@ static EDDY_CORO(app) {
     eddy_bytes_free(&answer);
     CHECK(eddy_process_pool_close(processes) == 0);
 
+#ifdef PROGRAM_TLS /* linked with what pkg-config says for eddy-tls */
+    eddy_tls *tls;
+#endif
 #ifdef __cplusplus
     eddy_server_options server_options = eddy_server_options_init();
     CHECK(eddy_server_open(&server, "127.0.0.1", 0, connected, NULL, &server_options) == 0);
     eddy_connect_options connect_options = eddy_connect_options_init();
     CHECK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), &connect_options) == 0);
+#ifdef PROGRAM_TLS
+    CHECK(eddy_tls_server_create(&tls, NULL) == EDDY_EINVAL);
+#endif
+    eddy_tls_options tls_options = eddy_tls_options_init();
+    CHECK(!tls_options.no_verify);
 #else
+#ifdef PROGRAM_TLS
+    CHECK(eddy_tls_server_create(&tls, EDDY_TLS(.alpn = "h2")) == EDDY_EINVAL);
+#endif
     CHECK(eddy_server_open(&server, "127.0.0.1", 0, connected, NULL, EDDY_SERVER(.backlog = 8)) == 0);
     CHECK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), EDDY_CONNECT(.family = 0)) == 0);
 #endif
