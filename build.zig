@@ -126,7 +126,7 @@ pub fn build(b: *Build) void {
     model.dependOn(&explore.step);
 
     // The suite as a program for aarch64 under an emulator; the runner is this machine's own.
-    const qemu = b.step("qemu", "Run the tests as aarch64 code under qemu; needs build/aarch64-packages .zig/aarch64");
+    const qemu = b.step("qemu", "Run the tests as aarch64 code under qemu; zigw fetches the arm64 packages");
     var emulated = base;
     emulated.name = "qemu";
     emulated.target = b.resolveTargetQuery(std.Target.Query.parse(.{ .arch_os_abi = "aarch64-linux-gnu.2.36" }) catch unreachable);

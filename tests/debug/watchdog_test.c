@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <time.h>
 
+/* On a slow machine other tasks hold a worker for long as well: only reports of the one that holds it on purpose count. */
 struct seen {
     pthread_mutex_t mutex;
+    const char *holder; /* its name as the report has it; NULL: no report of a held worker counts */
     int slow, back, swallowed, dead;
     char name[64], message[128], place[128];
     bool stack;
@@ -14,14 +16,16 @@ static struct seen seen = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static void take(const eddy_report *report, void *arg) {
     (void)arg;
+    bool held = report->kind == EDDY_REPORT_SLOW;
+    if (held && (seen.holder == NULL || strcmp(seen.holder, report->task) != 0)) return;
     pthread_mutex_lock(&seen.mutex);
     seen.swallowed += report->kind == EDDY_REPORT_SWALLOWED;
     seen.dead += report->kind == EDDY_REPORT_DEAD_ARG;
-    if (report->kind == EDDY_REPORT_SLOW && strstr(report->message, "has been held") != NULL) {
+    if (held && strstr(report->message, "has been held") != NULL) {
         seen.slow++;
         seen.stack = report->stack != NULL && strchr(report->stack, '\n') != NULL;
     }
-    seen.back += report->kind == EDDY_REPORT_SLOW && strstr(report->message, "was held") != NULL;
+    seen.back += held && strstr(report->message, "was held") != NULL;
     snprintf(seen.name, sizeof seen.name, "%s", report->task);
     snprintf(seen.message, sizeof seen.message, "%s", report->message);
     snprintf(seen.place, sizeof seen.place, "%s", report->place != NULL ? report->place : "");
@@ -63,13 +67,14 @@ static int spawn_holder(void *arg, eddy_value *out) {
     eddy_task *task;
     (void)out;
     EXPECT_OK(eddy_spawn(&task, hold_worker, NULL, EDDY_TASK(.name = "holder")));
+    EXPECT_OK(eddy_yield()); /* awaited at once it would run in this slice, which may have been reported already */
     EXPECT_OK(end_of(task));
-    EXPECT_EQ(1, wait_for_back());
+    EXPECT(wait_for_back() >= 1);
     pthread_mutex_lock(&seen.mutex);
-    EXPECT_EQ(1, seen.slow);
     EXPECT_EQ(arg == NULL, seen.stack);
     if (arg == NULL) {
-        EXPECT_STR("holder", seen.name);
+        EXPECT_EQ(1, seen.slow);
+        EXPECT_EQ(1, seen.back);
         EXPECT_HAS(seen.place, "(hold_worker)");
     }
     EXPECT_HAS(seen.message, "was held for ");
@@ -77,14 +82,14 @@ static int spawn_holder(void *arg, eddy_value *out) {
     return 0;
 }
 
-static int run_debug(eddy_coro_fn fn, void *arg) {
-    seen = (struct seen){.mutex = PTHREAD_MUTEX_INITIALIZER};
+static int run_debug(eddy_coro_fn fn, void *arg, const char *holder) {
+    seen = (struct seen){.mutex = PTHREAD_MUTEX_INITIALIZER, .holder = holder};
     return eddy_run(fn, arg, NULL, EDDY_RUN(.workers = 2, .debug = true, .slow_ns = EDDY_MS(20), .on_exception = take));
 }
 
 UNIT(watchdog, names_who_holds_a_worker_while_it_does) {
     struct sigaction action;
-    EXPECT_OK(run_debug(spawn_holder, NULL));
+    EXPECT_OK(run_debug(spawn_holder, NULL, "holder"));
     EXPECT_EQ(0, sigaction(SIGURG, NULL, &action));
     EXPECT(action.sa_handler == SIG_DFL); /* put back */
 }
@@ -95,7 +100,7 @@ static void own_handler(int number) { (void)number; }
 UNIT(watchdog, leaves_the_hosts_signal_alone) {
     struct sigaction own = {.sa_handler = own_handler}, after;
     EXPECT_EQ(0, sigaction(SIGURG, &own, NULL));
-    EXPECT_OK(run_debug(spawn_holder, &own));
+    EXPECT_OK(run_debug(spawn_holder, &own, ""));
     EXPECT_EQ(0, sigaction(SIGURG, NULL, &after));
     EXPECT(after.sa_handler == own_handler);
 }
@@ -109,11 +114,11 @@ static int call_holder(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     EXPECT_OK(eddy_call_soon(NULL, hold_in_callback, NULL, NULL));
     EXPECT_OK(eddy_yield());
-    EXPECT_EQ(1, wait_for_back());
-    EXPECT_STR("a callback", seen.name);
+    EXPECT(wait_for_back() >= 1);
+    EXPECT(seen.slow >= 1);
     return 0;
 }
-UNIT(watchdog, names_a_callback) { EXPECT_OK(run_debug(call_holder, NULL)); }
+UNIT(watchdog, names_a_callback) { EXPECT_OK(run_debug(call_holder, NULL, "a callback")); }
 
 static int swallow(void *arg, eddy_value *out) {
     EXPECT_EQ(EDDY_ECANCELED, sleep_forever(arg, out));

@@ -137,67 +137,92 @@ static int help(void *arg, eddy_value *out) {
 }
 
 /* Each way to wait, and whether the task is on another worker afterwards. */
-static int every_place(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
+static bool by_yield(void) {
     int was = here();
     EXPECT_OK(eddy_yield());
-    EXPECT(was != here());
-    was = here();
+    return was != here();
+}
+static bool by_sleep(void) {
+    int was = here();
     EXPECT_OK(eddy_sleep(EDDY_US(10)));
-    EXPECT(was != here());
-
+    return was != here();
+}
+static bool by_future(void) {
     eddy_value value;
     struct partner partner = {.future = eddy_future_create()};
     eddy_task *task = spawn(help, &partner);
-    was = here();
+    int was = here();
     EXPECT_OK(eddy_await(partner.future, &value));
-    EXPECT(was != here());
+    bool moved = was != here();
     EXPECT_EQ(3, value.i64);
     EXPECT_OK(end_of(task));
     eddy_future_release(partner.future);
-
-    partner = (struct partner){.lock = eddy_lock_create()};
+    return moved;
+}
+static bool by_lock(void) {
+    struct partner partner = {.lock = eddy_lock_create()};
     EXPECT_OK(eddy_lock_acquire(partner.lock));
-    task = spawn(help, &partner);
-    was = here();
+    eddy_task *task = spawn(help, &partner);
+    int was = here();
     EXPECT_OK(eddy_lock_acquire(partner.lock));
-    EXPECT(was != here());
+    bool moved = was != here();
     EXPECT_OK(end_of(task));
     EXPECT_OK(eddy_lock_unlock(partner.lock)); /* an eddy_lock may be held across a move */
     eddy_lock_release(partner.lock);
-
-    partner = (struct partner){.event = eddy_event_create()};
-    task = spawn(help, &partner);
-    was = here();
+    return moved;
+}
+static bool by_event(void) {
+    struct partner partner = {.event = eddy_event_create()};
+    eddy_task *task = spawn(help, &partner);
+    int was = here();
     EXPECT_OK(eddy_event_wait(partner.event));
-    EXPECT(was != here());
+    bool moved = was != here();
     EXPECT_OK(end_of(task));
     eddy_event_release(partner.event);
-
-    partner = (struct partner){.semaphore = eddy_semaphore_create(0)};
-    task = spawn(help, &partner);
-    was = here();
+    return moved;
+}
+static bool by_semaphore(void) {
+    struct partner partner = {.semaphore = eddy_semaphore_create(0)};
+    eddy_task *task = spawn(help, &partner);
+    int was = here();
     EXPECT_OK(eddy_semaphore_acquire(partner.semaphore));
-    EXPECT(was != here());
+    bool moved = was != here();
     EXPECT_OK(end_of(task));
     eddy_semaphore_release(partner.semaphore);
-
-    partner = (struct partner){.queue = eddy_queue_create(1, NULL)};
-    task = spawn(help, &partner);
-    was = here();
+    return moved;
+}
+static bool by_queue(void) {
+    eddy_value value;
+    struct partner partner = {.queue = eddy_queue_create(1, NULL)};
+    eddy_task *task = spawn(help, &partner);
+    int was = here();
     EXPECT_OK(eddy_queue_get(partner.queue, &value));
-    EXPECT(was != here());
+    bool moved = was != here();
     EXPECT_EQ(4, value.i64);
     EXPECT_OK(end_of(task));
     eddy_queue_release(partner.queue);
-
+    return moved;
+}
+static bool by_group(void) {
     eddy_group group;
     EXPECT_OK(eddy_group_enter(&group));
     struct walker walker = {.yields = 3};
     EXPECT_OK(eddy_group_spawn(&group, NULL, walk, &walker, EDDY_TASK(.stack_bytes = 256 * 1024))); /* not direct */
-    was = here();
     EXPECT_OK(eddy_group_exit(&group, 0));
-    EXPECT(walker.moved);
+    return walker.moved;
+}
+
+/* On real workers a tick may move it once more, back to where it was, or the partner may have been there first: so it is
+ * tried again. The simulator has neither: a place that never moves fails there. */
+static int every_place(void *arg, eddy_value *out) {
+    bool (*const places[])(void) = {by_yield, by_sleep, by_future, by_lock, by_event, by_semaphore, by_queue, by_group};
+    (void)arg, (void)out;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        bool moved = false;
+        for (int tries = 0; !moved && tries < 100; tries++) moved = places[i]();
+        if (!moved) fprintf(stderr, "place %zu\n", i);
+        EXPECT(moved);
+    }
     return 0;
 }
 UNIT(migrate, moves_at_each_place_that_says_so) { run_migrating(every_place, NULL, true); }
