@@ -69,17 +69,20 @@ typedef struct eddy_connect_options {
     size_t high_bytes;       /**< output buffered before drain waits, a quarter ends the wait; 0: 64 KiB */
     eddy_tls *tls;           /**< a client's: eddy_stream_start_tls follows; NULL: none. Borrowed */
     const char *server_name; /**< with tls: whose certificate is expected; NULL: the host's */
+    int64_t stagger_ns;      /**< an address that has not answered for so long is joined by the next; 0: 250 ms;  *
+                              *   EDDY_FOREVER: one after the other */
 } eddy_connect_options;
 
 static inline eddy_connect_options eddy_connect_options_init(void) {
-    eddy_connect_options options = {sizeof(eddy_connect_options), 0, 0, 0, NULL, NULL};
+    eddy_connect_options options = {sizeof(eddy_connect_options), 0, 0, 0, NULL, NULL, 0};
     return options;
 }
 #ifndef __cplusplus
 #define EDDY_CONNECT(...) (&(eddy_connect_options){.size = sizeof(eddy_connect_options), __VA_ARGS__})
 #endif
 
-/** Looks `host` up and connects to the first of its addresses that answers, tried in turn.
+/** Looks `host` up and connects to the first of its addresses that answers: they are tried in the resolver's order,
+ *  IPv6 and IPv4 in turn, the next one when the last has failed or has not answered for options.stagger_ns.
  *
  *  @param stream_out  Gives one reference: eddy_stream_close(), then eddy_stream_release().
  *  @param options     May be NULL. Borrowed.
@@ -89,7 +92,7 @@ static inline eddy_connect_options eddy_connect_options_init(void) {
  *
  *  Suspends: usually. Cancellation point: when it suspends; the attempt's socket is closed.
  *  Threads: any task; the stream's home is the task's worker. Nagle's algorithm is off.
- *  Source: asyncio.open_connection. */
+ *  Source: asyncio.open_connection; RFC 8305 (Happy Eyeballs). */
 EDDY_API int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port,
                           const eddy_connect_options *options) EDDY_SUSPENDS;
 

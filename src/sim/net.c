@@ -452,6 +452,7 @@ static bool port_is_taken(struct socket *socket, in_port_t port) {
     for (size_t i = 0; i < net->capacity; i++) {
         struct socket *other = net->sockets[i];
         if (other == NULL || other == socket || !other->bound || *port_of(&other->local) != port) continue;
+        if (other->family != socket->family && !other->both_families && !socket->both_families) continue;
         if (!socket->shared || !other->shared) return true;
     }
     return false;

@@ -1,6 +1,8 @@
 /* Connecting: failures by name, cancels without a trace. */
 #include "net_testing.h"
 
+#include "eddy/loop.h"
+
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -71,6 +73,79 @@ CORE_TEST(connect, by_name_tries_the_addresses_in_turn) {
     expect_text(stream, "hello");
     hang_up(stream);
     stop_serving(server);
+}
+
+/* A host with an address that does not answer: a full queue on ::1, a server on 127.0.0.1. */
+struct half_deaf {
+    eddy_server *deaf, *hears;
+    eddy_stream *fillers[3]; /* one is served, two fill the queue */
+    eddy_future *may_end;
+    uint16_t port;
+};
+
+static int stay(eddy_stream *stream, void *arg) {
+    (void)stream;
+    return eddy_await(((struct half_deaf *)arg)->may_end, NULL);
+}
+
+static void half_deaf_open(struct half_deaf *host) {
+    host->may_end = eddy_future_create();
+    int status = eddy_server_open(&host->deaf, "::1", 0, stay, host,
+                                  EDDY_SERVER(.backlog = 1, .connections_max = 1, .single_listener = true));
+    if (status == -EADDRNOTAVAIL || status == -EAFNOSUPPORT) test_skip("no IPv6 here");
+    EXPECT_OK(status);
+    host->port = eddy_server_port(host->deaf);
+    EXPECT_OK(eddy_server_open(&host->hears, "127.0.0.1", host->port, echo, NULL, NULL));
+    for (int i = 0; i < 3; i++) EXPECT_OK(eddy_connect(&host->fillers[i], "::1", host->port, NULL));
+}
+
+static void half_deaf_close(struct half_deaf *host) {
+    EXPECT_OK(eddy_future_set(host->may_end, EDDY_NONE));
+    for (int i = 0; i < 3; i++) {
+        eddy_stream_close(host->fillers[i]);
+        eddy_stream_release(host->fillers[i]);
+    }
+    stop_serving(host->deaf);
+    stop_serving(host->hears);
+    eddy_future_release(host->may_end);
+}
+
+CORE_TEST(connect, an_address_that_does_not_answer_is_joined_by_the_next) {
+    struct half_deaf host;
+    half_deaf_open(&host);
+    eddy_stream *stream;
+    char peer[64], wanted[64];
+    int64_t begin_ns = eddy_time_ns();
+    EXPECT_OK(eddy_connect(&stream, "localhost", host.port, EDDY_CONNECT(.stagger_ns = EDDY_MS(30))));
+    int64_t took_ns = eddy_time_ns() - begin_ns;
+    EXPECT(took_ns < EDDY_MS(900)); /* at 1 s ::1 would be asked again */
+    if (test_simulated()) EXPECT(took_ns >= EDDY_MS(30));
+    eddy_stream_peer(stream, peer, sizeof peer);
+    snprintf(wanted, sizeof wanted, "127.0.0.1:%u", host.port);
+    EXPECT_STR(wanted, peer);
+    write_text(stream, "hello");
+    expect_text(stream, "hello");
+    hang_up(stream);
+    if (test_simulated()) /* the resolver gives ::1 first */
+        EXPECT_EQ(EDDY_ETIMEDOUT, EDDY_TIMEOUT(EDDY_MS(500), eddy_connect(&stream, "localhost", host.port,
+                                                                          EDDY_CONNECT(.stagger_ns = EDDY_FOREVER))));
+    half_deaf_close(&host);
+}
+
+/* Cancelled before the second attempt, between the two, and when both are under way. */
+CORE_TEST(connect, cancelled_race_leaves_nothing) {
+    struct half_deaf host;
+    half_deaf_open(&host);
+    for (int64_t after_ns = EDDY_US(100); after_ns < EDDY_MS(40); after_ns = after_ns * 3 / 2) {
+        eddy_stream *stream;
+        int status = EDDY_TIMEOUT(
+            after_ns, eddy_connect(&stream, "localhost", host.port, EDDY_CONNECT(.stagger_ns = EDDY_MS(10))));
+        if (status == EDDY_ETIMEDOUT) continue;
+        EXPECT_OK(status);
+        eddy_stream_abort(stream);
+        eddy_stream_release(stream);
+    }
+    half_deaf_close(&host);
 }
 
 /* Out of memory at any point: a status, or a connection that the server has let go, and nothing leaks (the harness
