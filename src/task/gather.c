@@ -8,6 +8,8 @@
  * Tests      tests/task/gather_test.c, tests/contract/gather_test.c. */
 #include "task/callback.h"
 
+#include <string.h>
+
 /* ---- the common part: one callback per future ----------------------------------------------------- */
 
 struct many {
@@ -180,7 +182,7 @@ int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enu
     for (size_t i = 0; i < count; i++) child_start(many, &many->children[i]);
     int64_t now_ns = timeout_ns == EDDY_FOREVER ? 0 : eddy_time_ns();
     int64_t deadline_ns = timeout_ns >= INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
-    int status = ed_park(&(struct ed_park){.reason = "wait", .deadline_ns = deadline_ns});
+    int status = ed_park(&(struct ed_park){.reason = "wait", .deadline_ns = deadline_ns, .arg = many});
     wait_forget(many, futures);
     many_release(many);
     if (status < 0 && status != EDDY_ETIMEDOUT) return status; /* G4: time that is over is no failure */
@@ -246,4 +248,18 @@ int eddy_shield(eddy_future **outer_out, eddy_future *inner) {
     ed_callback_start(callback);
     *outer_out = &shield->outer;
     return 0;
+}
+
+/* ---- who waits for whom --------------------------------------------------------------------------- */
+
+bool ed_task_awaits(eddy_task *task, void (*each)(void *arg, eddy_future *future), void *arg) {
+    const char *reason = ED_LOAD_RELAXED(&task->reason);
+    if (!task->waiting || reason == NULL || task->on_cancel_arg == NULL) return false;
+    if (strcmp(reason, "await") == 0) {
+        each(arg, task->on_cancel_arg);
+    } else if (strcmp(reason, "gather") == 0 || strcmp(reason, "wait") == 0) {
+        const struct many *many = task->on_cancel_arg;
+        for (size_t i = 0; i < many->count; i++) each(arg, many->children[i].future);
+    }
+    return strcmp(reason, "task group") == 0;
 }

@@ -262,6 +262,8 @@ static void exit_wait(struct ed_group *group) {
     }
 }
 
+uint64_t ed_group_parent_id(const struct ed_group *group) { return group->parent->id; }
+
 int eddy_group_exit(eddy_group *handle, int status) {
     struct ed_group *group = handle->record;
     if (group == NULL) return status;

@@ -100,7 +100,16 @@ static void look_back(eddy_task *task, struct ed_fiber *fiber, int status, void 
 
 /* ---- running ------------------------------------------------------------------------------------- */
 
-void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter) {
+/* In a section of its own: a place in there, on a stack, is where one task's calls end and its awaiter's begin. */
+extern const char __start_ed_task_bodies[] __attribute__((visibility("hidden")));
+extern const char __stop_ed_task_bodies[] __attribute__((visibility("hidden")));
+
+bool ed_task_runs_at(const void *place) {
+    return (uintptr_t)place > (uintptr_t)__start_ed_task_bodies && (uintptr_t)place <= (uintptr_t)__stop_ed_task_bodies;
+}
+
+__attribute__((section("ed_task_bodies"))) void ed_task_run(eddy_task *task, struct ed_fiber *fiber,
+                                                            eddy_task *awaiter) {
     struct ed_strand *strand = ed_strand_of(fiber);
     struct ed_scope *scope = strand->scope;
     bool migrates = awaiter != NULL && fiber->migrates;

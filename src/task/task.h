@@ -51,6 +51,7 @@ struct eddy_task {
     struct ed_call group_call; /* (h) in a domain: tells the group in a step of its own */
     struct ed_message message; /* cancel on its way to the host: owned through ED_MESSAGE */
     struct eddy_task *next_free;
+    int64_t since_ns; /* (h) debug mode: when it began to wait; else 0 */
 
     char name[ED_TASK_NAME_BYTES]; /* under the future's LOCK; empty: "Task-<id>" */
     char copy[ED_TASK_ARG_BYTES];  /* small copied arguments */
@@ -128,6 +129,15 @@ void ed_group_child_done(struct ed_group *group, eddy_task *task);
 /* A child before it is queued: 0 or EDDY_ESTATE; and one that could not be queued. */
 int ed_group_add(struct ed_group *group, eddy_task *task);
 void ed_group_forget(struct ed_group *group, eddy_task *task);
+
+/* On its host: a started child's parent. */
+uint64_t ed_group_parent_id(const struct ed_group *group);
+
+/* gather.c: calls `each` for the futures that a waiting task waits for, as far as that is known; true: it is in the exit
+ * of a group, and waits for the children. On its host. */
+bool ed_task_awaits(eddy_task *task, void (*each)(void *arg, eddy_future *future), void *arg);
+/* Whether a place on a stack is where a task's body was called: what is outside of it is the awaiter's. */
+bool ed_task_runs_at(const void *place);
 
 /* What the scheduler calls (sched->run_start, sched->no_stack). */
 void ed_task_run_start(struct ed_start *start, struct ed_fiber *fiber);
