@@ -36,6 +36,7 @@ typedef struct eddy_sim_options {
     unsigned shortages;     /**< an accept finds no descriptor: EMFILE */
     unsigned failed_allocations; /**< an allocation of the library's fails: EDDY_ENOMEM */
     int64_t limit_ns;            /**< virtual time after which a run that has not ended has failed; 0: 24 hours */
+    uint64_t steps_max;          /**< the same in steps, each of them a worker's turn; 0: 100 million, about a minute */
     int64_t shutdown_ns;         /**< as in eddy_run_options */
     FILE *trace;                 /**< gets a line for each event: who runs, waits, wakes; what arrives. NULL: none */
     eddy_exception_handler on_exception; /**< NULL: standard error */
@@ -44,7 +45,7 @@ typedef struct eddy_sim_options {
 
 static inline eddy_sim_options eddy_sim_options_init(void) {
     eddy_sim_options options = {
-        sizeof(eddy_sim_options), 0, 0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL};
+        sizeof(eddy_sim_options), 0, 0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL};
     return options;
 }
 #ifndef __cplusplus
@@ -57,8 +58,8 @@ static inline eddy_sim_options eddy_sim_options_init(void) {
  *  @param options    May be NULL: seed 0.
  *  @return           As eddy_run. -EDEADLK: all tasks wait, no timer is set and nothing is under way, so nothing could
  *                    ever happen again: each task is reported with what it waits on (EDDY_REPORT_STILL_PENDING), then all
- *                    are cancelled. EDDY_ETIMEDOUT: the clock would pass limit_ns; likewise. Tasks that then do not end
- *                    within shutdown_ns end the process, by name. EDDY_EINVAL for options out of range.
+ *                    are cancelled. EDDY_ETIMEDOUT: the clock would pass limit_ns; EDDY_ELIMIT: steps_max; likewise. Tasks that
+ *                    then do not end, within shutdown_ns or a million steps, end the process, by name. EDDY_EINVAL for options out of range.
  *
  *  While it runs a fatal signal (an assertion of yours that fails: SIGABRT) names the seed on standard error before the
  *  process ends. Blocks the calling thread. One simulation at a time in a process. */

@@ -2,9 +2,9 @@
  *
  * Order     As in run.c, without threads: drivers open, the supervisor runs the program until no task lives, blocking work
  *           that was abandoned ends, net/ closes what is open, what is under way arrives, drivers close.
- * Stuck     When nothing can ever happen again, or the clock would pass the limit, the supervisor gives main up (as for a
- *           second SIGINT): all tasks are reported, then cancelled. Tasks that do not end then would hang a real run:
- *           past the shutdown's deadline the process ends, by name.
+ * Stuck     When nothing can ever happen again, or the run comes to its limit of time or of steps, the supervisor gives main
+ *           up (as for a second SIGINT): all tasks are reported, then cancelled. Tasks that do not end then would hang a
+ *           real run: past the shutdown's deadline, or after more steps, the process ends, by name.
  * Threads   The calling one.
  * Tests     tests/sim/run_test.c, and every CORE_TEST. */
 #include "runtime/simulate.h"
@@ -15,6 +15,7 @@
 
 enum { WORKERS = 3, NAMED_MAX = 64 };
 #define LIMIT_NS EDDY_SECONDS(24 * 3600)
+#define STEPS_MAX UINT64_C(100000000)
 
 /* ---- nobody can run --------------------------------------------------------------------------------- */
 
@@ -34,6 +35,7 @@ static void report_waiting(struct ed_runtime *runtime, const char *why) {
 static void give_up(struct ed_runtime *runtime, int status, const char *why) {
     struct ed_worker *worker = runtime->sched.workers[0];
     ED_ASSERT(runtime->stuck == 0);
+    if (runtime->given_up == NULL) ED_PANIC("simulation: it cannot end: no memory at the start");
     runtime->stuck = status;
     ed_worker_set_current(worker);
     report_waiting(runtime, why);
@@ -43,11 +45,16 @@ static void give_up(struct ed_runtime *runtime, int status, const char *why) {
     ed_idle_wake(worker);
 }
 
+_Noreturn static void hangs(struct ed_runtime *runtime) {
+    ed_worker_set_current(runtime->sched.workers[0]);
+    report_waiting(runtime, "does not end after its cancel");
+    ED_PANIC("simulation: tasks do not end after their cancel: a real run would hang");
+}
+
 static bool may_jump(struct ed_sched *sched, int64_t to_ns) {
     struct ed_runtime *runtime = sched->runtime;
     if (runtime->deadline_ns == 0) { /* main runs */
         if (to_ns <= runtime->limit_ns) return true;
-        if (runtime->given_up == NULL) ED_PANIC("simulation: nothing can ever happen again: no memory at the start");
         if (to_ns == INT64_MAX)
             give_up(runtime, -EDEADLK, "deadlock: nothing can ever run again");
         else
@@ -55,12 +62,15 @@ static bool may_jump(struct ed_sched *sched, int64_t to_ns) {
         return false;
     }
     if (runtime->late_ns == 0) runtime->late_ns = runtime->deadline_ns;
-    if (to_ns > runtime->late_ns + EDDY_SECONDS(1)) { /* it has been reported */
-        ed_worker_set_current(sched->workers[0]);
-        report_waiting(runtime, "does not end after its cancel");
-        ED_PANIC("simulation: tasks do not end after their cancel: a real run would hang");
-    }
+    if (to_ns > runtime->late_ns + EDDY_SECONDS(1)) hangs(runtime); /* it has been reported */
     return true;
+}
+
+static void too_long(struct ed_sched *sched, bool again) {
+    struct ed_runtime *runtime = sched->runtime;
+    if (again) hangs(runtime);
+    if (runtime->deadline_ns == 0 && runtime->stuck == 0)
+        give_up(runtime, EDDY_ELIMIT, "the simulation has come to its limit of steps");
 }
 
 /* ---- from start to end ------------------------------------------------------------------------------ */
@@ -123,7 +133,9 @@ static int run(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg, const str
         const struct ed_sim_plan plan = {.seed = options->seed,
                                          .clock_step_ns = options->clock_step_ns,
                                          .disturbances = ED_SIM_ALL & ~options->undisturbed,
-                                         .steps_max = options->steps_max};
+                                         .steps_max = options->outside != NULL && options->outside->steps_max > 0
+                                                          ? options->outside->steps_max
+                                                          : STEPS_MAX};
         ed_sim_turn(sched, &plan, &runtime->ended);
         status = runtime->stuck < 0 ? runtime->stuck : runtime->status;
     }
@@ -150,7 +162,7 @@ int ed_sim_run(eddy_coro_fn fn, void *arg, const struct ed_sim_options *options)
     int status = ed_runtime_open(&runtime, &ed_sim_driver, &filled, workers, options->seed, &stacks);
     if (status < 0) return status;
     runtime->limit_ns = outside.limit_ns > 0 ? outside.limit_ns : LIMIT_NS;
-    status = ed_sim_open(&runtime->sched, &outside, may_jump);
+    status = ed_sim_open(&runtime->sched, &outside, may_jump, too_long);
     if (status == 0) {
         status = run(runtime, fn, arg, options);
         if (options->value_out != NULL && status >= 0) *options->value_out = runtime->value;

@@ -16,7 +16,6 @@ struct ed_sim_options {
     int64_t clock_step_ns; /* > 0: the clock stands while anybody can run, then goes on to the first multiple of this at
                             * or past the next deadline; turns are whole. 0: it steps a little at each turn, by the seed */
     unsigned undisturbed;  /* kinds of disturbances to leave out: ED_SIM_... in sim/sim.h */
-    uint64_t steps_max;    /* turns after which a program that has not ended is a panic; 0: no bound */
     size_t stacks_max;     /* stacks that there are, the runtime's own two included; 0: no bound */
     FILE *trace;           /* gets a line for each event; NULL: none */
     eddy_exception_handler on_exception; /* NULL: standard error */

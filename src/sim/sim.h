@@ -11,9 +11,10 @@ extern const struct ed_driver ed_sim_driver;
 
 /* What is outside the workers, opened before the first driver. `may_jump` is asked when nobody can run, before the clock
  * jumps to `to_ns`, with no worker current; INT64_MAX: nothing will ever happen. False: it has set something in motion.
- * 0 or EDDY_ENOMEM. */
+ * `too_long` is told that the run has come to its bound of steps, and `again` when that did not end it. 0 or EDDY_ENOMEM. */
 int ed_sim_open(struct ed_sched *sched, const eddy_sim_options *options,
-                bool (*may_jump)(struct ed_sched *sched, int64_t to_ns));
+                bool (*may_jump)(struct ed_sched *sched, int64_t to_ns),
+                void (*too_long)(struct ed_sched *sched, bool again));
 /* When all descriptors are closed and the drivers are not: what still travels arrives. */
 void ed_sim_drain(struct ed_sched *sched);
 /* After the last driver. */
@@ -33,7 +34,7 @@ struct ed_sim_plan {
     uint64_t seed;
     int64_t clock_step_ns; /* > 0: the clock moves only while all sleep, to a multiple of it; nothing else disturbs */
     unsigned disturbances; /* of ED_SIM_ALL */
-    uint64_t steps_max;    /* more turns are a panic: the program does not end. 0: no bound */
+    uint64_t steps_max;    /* turns after which the program is told to end */
 };
 
 /* Turns the workers of `sched`, in an order that the plan chooses, until *until, and looks at the core's invariants

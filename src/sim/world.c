@@ -14,7 +14,8 @@ struct ed_sim_idle {
 };
 
 int ed_sim_open(struct ed_sched *sched, const eddy_sim_options *options,
-                bool (*may_jump)(struct ed_sched *sched, int64_t to_ns)) {
+                bool (*may_jump)(struct ed_sched *sched, int64_t to_ns),
+                void (*too_long)(struct ed_sched *sched, bool again)) {
     struct ed_sim_world *world = ed_calloc(sizeof *world);
     if (world == NULL) return EDDY_ENOMEM;
     world->options = *options;
@@ -25,6 +26,7 @@ int ed_sim_open(struct ed_sched *sched, const eddy_sim_options *options,
     world->options.short_reads = options->short_reads == 0 ? SHORT_READS : options->short_reads;
     if (options->short_reads < 0) world->options.short_reads = 0;
     world->may_jump = may_jump;
+    world->too_long = too_long;
     world->now_ns = ED_SIM_BEGIN_NS;
     world->random = options->seed;
     world->random_for_program = options->seed ^ UINT64_C(0xbb67ae8584caa73b);

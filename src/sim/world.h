@@ -10,6 +10,7 @@
 struct ed_sim_world {
     eddy_sim_options options; /* with defaults filled in */
     bool (*may_jump)(struct ed_sched *sched, int64_t to_ns);
+    void (*too_long)(struct ed_sched *sched, bool again);
     struct ed_sim_events events;
     int64_t now_ns;        /* the clock of all */
     uint64_t random;       /* splitmix64 state: every choice of the schedule comes from here, in order */

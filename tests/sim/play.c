@@ -926,6 +926,8 @@ void program_play(const struct program *played, FILE *trace) {
     program = played;
     int64_t bytes = ed_alloc_live_bytes(), handles = ed_tasks_left_behind();
     open_world();
+    eddy_sim_options outside = eddy_sim_options_init();
+    outside.steps_max = STEPS_MAX;
     const struct ed_sim_options options = {
         .seed = program->seed,
         .workers = program->workers,
@@ -933,7 +935,7 @@ void program_play(const struct program *played, FILE *trace) {
         .serial = program->serial,
         .migrate = program->migrate > 0,
         .undisturbed = program->undisturbed,
-        .steps_max = STEPS_MAX,
+        .outside = &outside,
         .stacks_max = program->stacks > 0 ? (size_t)program->stacks : 0,
         .trace = trace,
         .on_exception = reported,

@@ -215,6 +215,20 @@ UNIT(sim_run, limit_of_time_is_a_status) {
     EXPECT_HAS(reports, "main: the simulation has come to its limit of time: <Task name='main'");
 }
 
+static int yield_for_ever(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = 0;
+    while (status == 0) status = eddy_yield();
+    return status;
+}
+
+UNIT(sim_run, limit_of_steps_is_a_status) {
+    reports[0] = '\0';
+    EXPECT_EQ(EDDY_ELIMIT,
+              eddy_sim_run(yield_for_ever, NULL, NULL, EDDY_SIM(.steps_max = 1000, .on_exception = collect)));
+    EXPECT_HAS(reports, "main: the simulation has come to its limit of steps: <Task name='main'");
+}
+
 static int never_ends(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     for (;;) (void)eddy_sleep(EDDY_SECONDS(1)); /* whatever it gives */
@@ -222,12 +236,23 @@ static int never_ends(void *arg, eddy_value *out) {
 
 static void run_endless(void *arg) { (void)eddy_sim_run(*(eddy_coro_fn *)arg, NULL, NULL, EDDY_SIM(.limit_ns = 1)); }
 
-UNIT(sim_run, tasks_that_do_not_end_end_the_process) {
-    eddy_coro_fn fn = never_ends;
-    struct test_child child = test_child_run(run_endless, &fn);
-    EXPECT_EQ(6, child.signal);
-    EXPECT_HAS(child.stderr_text, "does not end after its cancel: <Task name='main'");
-    EXPECT_HAS(child.stderr_text, "EDDY_SIM_SEED=0");
+static int yields_on(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    for (;;) (void)eddy_yield();
+}
+
+static void run_endless_steps(void *arg) {
+    (void)eddy_sim_run(*(eddy_coro_fn *)arg, NULL, NULL, EDDY_SIM(.steps_max = 1000));
+}
+
+UNIT(sim_run, tasks_that_do_not_end_end_the_process, TEST_LIMIT(60)) {
+    eddy_coro_fn fns[] = {never_ends, yields_on};
+    for (int i = 0; i < 2; i++) {
+        struct test_child child = test_child_run(i == 0 ? run_endless : run_endless_steps, &fns[i]);
+        EXPECT_EQ(6, child.signal);
+        EXPECT_HAS(child.stderr_text, "does not end after its cancel: <Task name='main'");
+        EXPECT_HAS(child.stderr_text, "EDDY_SIM_SEED=0");
+    }
 }
 
 /* ---- seeds ---------------------------------------------------------------------------------------- */
