@@ -324,3 +324,51 @@ CORE_TEST(fuzz_found, a_failure_wakes_the_parent_in_the_exit) {
     in_domain(watch_the_failure);
     EXPECT_STR("wxy", trace);
 }
+
+/* ---- G5: as_completed hears of each end, and of its deadline, by a callback ------------------------- */
+
+static int collect_what_is_done(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    size_t index = 9;
+    eddy_completions *completions;
+    eddy_future *future = eddy_future_create();
+    EXPECT_OK(eddy_future_set(future, EDDY_NONE));
+    eddy_task *counter = spawn(count_passes, NULL);
+    EXPECT_OK(eddy_as_completed(&completions, &future, 1, EDDY_FOREVER));
+    EXPECT_OK(eddy_completions_next(completions, &index));
+    EXPECT_EQ(0, index);
+    note('d');
+    eddy_completions_release(completions);
+    eddy_future_release(future);
+    return end_of(counter);
+}
+
+CORE_TEST(fuzz_found, as_completed_gives_what_is_done_by_a_callback) {
+    in_domain(collect_what_is_done);
+    EXPECT_STR("01d23", trace);
+}
+
+static int collect_without_time(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    size_t index;
+    eddy_completions *completions;
+    eddy_future *futures[2] = {eddy_future_create(), eddy_future_create()};
+    EXPECT_OK(eddy_future_set(futures[1], EDDY_NONE));
+    eddy_task *counter = spawn(count_passes, NULL);
+    EXPECT_OK(eddy_as_completed(&completions, futures, 2, 0));
+    EXPECT_OK(eddy_completions_next(completions, &index));
+    EXPECT_EQ(1, index);
+    note('d');
+    EXPECT_EQ(EDDY_ETIMEDOUT, eddy_completions_next(completions, &index));
+    note('T');
+    EXPECT_EQ(EDDY_EOF, eddy_completions_next(completions, &index));
+    eddy_completions_release(completions);
+    for (int i = 0; i < 2; i++) eddy_future_release(futures[i]);
+    return end_of(counter);
+}
+
+/* What is done comes first, then the deadline: both in the pass behind this one. */
+CORE_TEST(fuzz_found, as_completed_without_time_gives_what_is_done) {
+    in_domain(collect_without_time);
+    EXPECT_STR("01dT23", trace);
+}

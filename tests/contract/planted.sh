@@ -16,18 +16,9 @@ else
 fi
 zig=${EDDY_ZIG:-$root/zigw}
 case "$zig" in */zigw) "$zig" version > /dev/null ;; esac
-list=$root/tests/contract/planted.txt
 mkdir -p "$work/objects"
 cd "$root"
-
-words=$*
-[ "$words" != --sample ] || words=$(sed -n 's/^sample //p' "$list")
-grep -v -e '^#' -e '^sample' -e '^$' "$list" > "$work/all.txt"
-if [ -n "$words" ]; then
-    for word in $words; do grep -F -e "$word" "$work/all.txt" || { echo "planted.txt has no line with $word" >&2; exit 1; }; done
-else
-    cat "$work/all.txt"
-fi | awk '!seen[$0]++' > "$work/lines.txt"
+. tests/harness/mutants.sh
 
 flags="-std=gnu11 -g -O1 -D_GNU_SOURCE= -DHARNESS_HAS_sim=1 -DHARNESS_HAS_runtime=1 -fno-sanitize=undefined
     -fno-stack-protector -fno-omit-frame-pointer -fstack-clash-protection"
@@ -56,47 +47,32 @@ run() { # PROGRAM TEST HOW: its exit status; what it said is in $work/output
     case "$3" in
     sim) where='--simulated --seeds 2' ;;
     real) where='--workers 1' ;;
-    *) echo "planted.txt: neither sim nor real: $3" && exit 1 ;;
+    *) why="neither sim nor real: $3" && return 2 ;;
     esac
     # shellcheck disable=SC2086
     if TMPDIR=$work "$1" --only "contract.$2" $where > "$work/output" 2>&1; then return 0; else return $?; fi
 }
 
-passed=0 failed=0
-while IFS='|' read -r test how file expression; do
-    test=$(echo $test) how=$(echo $how) file=$(echo $file)
-    if ! run "$work/unchanged" "$test" "$how"; then
+try_mutant() {
+    if ! run "$work/unchanged" "$name" "$how"; then
         cat "$work/output"
-        echo "FAILED $test: red without a fault, or there is no such test"
-        failed=$((failed + 1))
-        continue
+        why="red without a fault, or there is no such test"
+        return 1
     fi
-    mkdir -p "$work/changed/$(dirname "$file")"
-    sed "$expression" "$file" > "$work/changed/$file"
-    if cmp -s "$file" "$work/changed/$file"; then
-        echo "FAILED $test: its expression changes nothing in $file"
-        failed=$((failed + 1))
-        continue
-    fi
-    if ! compile "$work/changed/$file" "$work/changed.o" > "$work/output" 2>&1; then
+    if ! compile "$mutated" "$work/changed.o" > "$work/output" 2>&1; then
         cat "$work/output"
-        echo "FAILED $test: the changed $file does not build"
-        failed=$((failed + 1))
-        continue
+        why="the changed $file does not build"
+        return 1
     fi
     others=
     for one in $objects; do [ "$one" = "$(object "$file")" ] || others="$others $one"; done
     # shellcheck disable=SC2086
-    link "$work/changed/program" "$work/changed.o" $others
+    link "$work/program" "$work/changed.o" $others
     status=0
-    run "$work/changed/program" "$test" "$how" || status=$?
-    if [ "$status" = 1 ] && grep -q '^FAIL ' "$work/output"; then
-        echo "ok     $test: $(sed -n '/^FAIL /{n;p;q;}' "$work/output" | cut -c 1-100)"
-        passed=$((passed + 1))
-    else
-        echo "FAILED $test: not red (status $status) with $file changed by $expression"
-        failed=$((failed + 1))
-    fi
-done < "$work/lines.txt"
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+    run "$work/program" "$name" "$how" || status=$?
+    why="not red (status $status) with $file changed by $expression"
+    [ "$status" = 1 ] && grep -q '^FAIL ' "$work/output" && why=$(sed -n '/^FAIL /{n;p;q;}' "$work/output")
+}
+
+[ "$*" != --sample ] || set -- $(sed -n 's/^sample //p' tests/contract/planted.txt)
+walk_mutants tests/contract/planted.txt 'name how file expression' "$@"

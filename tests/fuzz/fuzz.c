@@ -36,7 +36,9 @@ enum {
     OP(sleep) OP(await) OP(wait_for) OP(gather) OP(wait) OP(shield) OP(event_wait) OP(lock) OP(sem) OP(get) OP(put) \
     OP(group) OP(timeout) OP(finally) OP(swallow) OP(catch) OP(spawn) OP(gspawn) OP(cancel) OP(uncancel) \
     OP(cancelling) OP(reschedule) OP(soon) OP(later) OP(unhandle) OP(on_done) OP(off_done) OP(set) OP(failf) \
-    OP(event_set) OP(event_clear) OP(try_get) OP(try_put) OP(close) OP(return) OP(fail) OP(look)
+    OP(event_set) OP(event_clear) OP(try_get) OP(try_put) OP(close) OP(return) OP(fail) OP(look) \
+    OP(as_completed) OP(join) OP(cond) OP(cond_wait) OP(cond_wait_for) OP(barrier) OP(eager) OP(close_now) \
+    OP(task_done) OP(sem_post) OP(notify) OP(barrier_reset) OP(barrier_abort)
 /* clang-format on */
 
 enum op {
@@ -64,12 +66,16 @@ struct program {
     int order[TASKS], spawned;
     eddy_task *tasks[TASKS];
     bool shielded[TASKS];
-    int futures_count, events_count, locks_count, sems_count, queues_count;
+    int futures_count, events_count, locks_count, conds_count, sems_count, queues_count, barriers_count;
     eddy_future *futures[OBJECTS];
     eddy_event *events[OBJECTS];
     eddy_lock *locks[OBJECTS];
     eddy_semaphore *sems[OBJECTS];
     eddy_queue *queues[OBJECTS];
+    eddy_lock *cond_locks[OBJECTS];
+    eddy_condition *conds[OBJECTS];
+    int levels[OBJECTS]; /* notifications of each condition */
+    eddy_barrier *barriers[OBJECTS];
     eddy_group groups[GROUPS];
     eddy_handle *handles[OPS];
     int64_t start_ns;
@@ -151,6 +157,14 @@ static void block_free(struct node *first) {
     }
 }
 
+static int64_t by_value(eddy_value item) { return item.i64; }
+
+static eddy_queue *queue_of_kind(int capacity, int kind) {
+    if (kind == 1) return eddy_queue_create_lifo((size_t)capacity, NULL);
+    if (kind == 2) return eddy_queue_create_priority((size_t)capacity, by_value, NULL);
+    return eddy_queue_create((size_t)capacity, NULL);
+}
+
 /* Reads the next program; false: there is none. */
 static bool program_read(void) {
     char *token = word();
@@ -161,10 +175,23 @@ static bool program_read(void) {
     program.futures_count = number();
     program.events_count = number();
     program.locks_count = number();
+    program.conds_count = number();
     program.sems_count = number();
-    for (int i = 0; i < program.sems_count; i++) program.sems[i] = eddy_semaphore_create((size_t)number());
+    for (int i = 0; i < program.sems_count; i++) {
+        size_t slots = (size_t)number();
+        program.sems[i] = number() ? eddy_semaphore_create_bounded(slots) : eddy_semaphore_create(slots);
+    }
     program.queues_count = number();
-    for (int i = 0; i < program.queues_count; i++) program.queues[i] = eddy_queue_create((size_t)number(), NULL);
+    for (int i = 0; i < program.queues_count; i++) {
+        int capacity = number();
+        program.queues[i] = queue_of_kind(capacity, number());
+    }
+    program.barriers_count = number();
+    for (int i = 0; i < program.barriers_count; i++) program.barriers[i] = eddy_barrier_create((unsigned)number());
+    for (int i = 0; i < program.conds_count; i++) {
+        program.cond_locks[i] = eddy_lock_create();
+        program.conds[i] = eddy_condition_create(program.cond_locks[i]);
+    }
     for (int i = 0; i < program.futures_count; i++) program.futures[i] = eddy_future_create();
     for (int i = 0; i < program.events_count; i++) program.events[i] = eddy_event_create();
     for (int i = 0; i < program.locks_count; i++) program.locks[i] = eddy_lock_create();
@@ -197,6 +224,7 @@ static void write_failure(int status, const eddy_error *error) {
         case EDDY_EINVAL: putchar('V'); break;
         case EDDY_EBUSY: putchar('B'); break;
         case EDDY_ECLOSED: putchar('X'); break;
+        case EDDY_EBROKEN: putchar('K'); break;
         default: printf("%s", eddy_status_name(status));
         }
     }
@@ -286,16 +314,20 @@ static int done_call(eddy_future *future, void *arg) {
     return run_block(&who, program.call[who.call]);
 }
 
-static int spawn(int task, eddy_group *group) {
+static int spawn(int task, eddy_group *group, bool eager) {
     char name[8];
     snprintf(name, sizeof name, "t%d", task);
     eddy_task_options options = eddy_task_options_init();
     options.name = name;
+    options.eager = eager;
     void *arg = (void *)(intptr_t)task;
-    int status = group != NULL ? eddy_group_spawn(group, &program.tasks[task], body, arg, &options)
-                               : eddy_spawn(&program.tasks[task], body, arg, &options);
-    if (status == 0) program.order[program.spawned++] = task;
-    return status;
+    eddy_task *made; /* one that begins eagerly cannot be named before it has waited */
+    int status =
+        group != NULL ? eddy_group_spawn(group, &made, body, arg, &options) : eddy_spawn(&made, body, arg, &options);
+    if (status < 0) return status;
+    program.tasks[task] = made;
+    program.order[program.spawned++] = task;
+    return 0;
 }
 
 /* The futures among the arguments from `first` on that there are. */
@@ -332,6 +364,28 @@ static int op_wait(const struct who *who, const struct node *node) {
     for (size_t i = 0; i < count; i++) putchar(done[i] ? '1' : '0');
     putchar('\n');
     return 0;
+}
+
+static int op_as_completed(const struct who *who, const struct node *node) {
+    eddy_future *futures[ARGS];
+    eddy_completions *ends;
+    eddy_value value;
+    size_t index;
+    int status = eddy_as_completed(&ends, futures, futures_of(node, 1, futures), delay(node, node->args[0]));
+    if (status < 0) return log_value(who, node, status, 0);
+    while ((status = eddy_completions_next(ends, &index)) == 0 || status == EDDY_ETIMEDOUT) {
+        if (status < 0) {
+            (void)log_value(who, node, status, 0);
+            continue;
+        }
+        log_begin(who, node);
+        printf("%zu:", index);
+        status = eddy_future_result(futures[index], &value);
+        write_status(status, status < 0 ? 0 : value.i64, futures[index]->error);
+        putchar('\n');
+    }
+    eddy_completions_release(ends);
+    return log_value(who, node, status == EDDY_EOF ? 0 : status, 0);
 }
 
 static int op_shield(const struct who *who, const struct node *node, eddy_future *inner) {
@@ -391,8 +445,11 @@ static int op_except(struct who *who, struct node *node) {
 }
 
 static int op_locked(struct who *who, struct node *node) {
-    eddy_lock *lock = node->op == OP_lock ? program.locks[node->args[0]] : NULL;
-    eddy_semaphore *sem = lock == NULL ? program.sems[node->args[0]] : NULL;
+    int index = node->args[0];
+    eddy_lock *lock = node->op == OP_lock   ? program.locks[index]
+                      : node->op == OP_cond ? program.cond_locks[index]
+                                            : NULL;
+    eddy_semaphore *sem = lock == NULL ? program.sems[index] : NULL;
     int status = log_value(who, node, lock != NULL ? eddy_lock_acquire(lock) : eddy_semaphore_acquire(sem), 0);
     if (status < 0) return status;
     status = run_block(who, node->block[0]);
@@ -444,6 +501,12 @@ static int op_future(const struct who *who, const struct node *node) {
     }
 }
 
+/* The predicate of cond_wait_for: its op's arguments are the condition and how many notifications it takes. */
+static bool reached(void *arg) {
+    const int *args = arg;
+    return program.levels[args[0]] >= args[1];
+}
+
 static int run_op(struct who *who, struct node *node) {
     const int *args = node->args;
     eddy_value value = EDDY_NONE;
@@ -454,7 +517,26 @@ static int run_op(struct who *who, struct node *node) {
     case OP_wait: return op_wait(who, node);
     case OP_event_wait: return log_value(who, node, eddy_event_wait(program.events[args[0]]), 0);
     case OP_lock:
+    case OP_cond:
     case OP_sem: return op_locked(who, node);
+    case OP_as_completed: return op_as_completed(who, node);
+    case OP_join: return log_value(who, node, eddy_queue_join(program.queues[args[0]]), 0);
+    case OP_cond_wait: return log_value(who, node, eddy_condition_wait(program.conds[args[0]]), 0);
+    case OP_cond_wait_for:
+        status = eddy_condition_wait_for(program.conds[args[0]], reached, node->args);
+        return log_value(who, node, status, 0);
+    case OP_barrier:
+        status = eddy_barrier_wait(program.barriers[args[0]]);
+        return log_value(who, node, status, status) < 0 ? status : 0;
+    case OP_notify:
+        program.levels[args[0]]++;
+        return log_value(who, node, eddy_condition_notify(program.conds[args[0]], (size_t)args[1]), 0), 0;
+    case OP_barrier_reset: eddy_barrier_reset(program.barriers[args[0]]); return log_value(who, node, 0, 0);
+    case OP_barrier_abort: eddy_barrier_abort(program.barriers[args[0]]); return log_value(who, node, 0, 0);
+    case OP_close_now: eddy_queue_close_now(program.queues[args[0]]); return log_value(who, node, 0, 0);
+    case OP_task_done: return log_value(who, node, eddy_queue_task_done(program.queues[args[0]]), 0), 0;
+    case OP_sem_post: return log_value(who, node, eddy_semaphore_post(program.sems[args[0]]), 0), 0;
+    case OP_eager: return log_value(who, node, spawn(args[0], NULL, true), 0), 0;
     case OP_get:
         status = eddy_queue_get(program.queues[args[0]], &value);
         return log_value(who, node, status, value.i64);
@@ -464,8 +546,8 @@ static int run_op(struct who *who, struct node *node) {
     case OP_finally: return op_finally(who, node);
     case OP_swallow:
     case OP_catch: return op_except(who, node);
-    case OP_spawn: return log_value(who, node, spawn(args[0], NULL), 0), 0;
-    case OP_gspawn: return log_value(who, node, spawn(args[1], &program.groups[args[0]]), 0), 0;
+    case OP_spawn: return log_value(who, node, spawn(args[0], NULL, false), 0), 0;
+    case OP_gspawn: return log_value(who, node, spawn(args[1], &program.groups[args[0]], false), 0), 0;
     case OP_uncancel: return log_value(who, node, 0, eddy_task_uncancel(eddy_current_task()));
     case OP_reschedule: return log_value(who, node, eddy_timeout_reschedule(delay(node, args[0])), 0), 0;
     case OP_soon:
@@ -531,6 +613,11 @@ static void program_end(void) {
     for (int i = 0; i < program.locks_count; i++) eddy_lock_release(program.locks[i]);
     for (int i = 0; i < program.sems_count; i++) eddy_semaphore_release(program.sems[i]);
     for (int i = 0; i < program.queues_count; i++) eddy_queue_release(program.queues[i]);
+    for (int i = 0; i < program.barriers_count; i++) eddy_barrier_release(program.barriers[i]);
+    for (int i = 0; i < program.conds_count; i++) {
+        eddy_condition_release(program.conds[i]);
+        eddy_lock_release(program.cond_locks[i]);
+    }
     for (int i = 0; i < TASKS; i++) block_free(program.task[i]);
     for (int i = 0; i < CALLS; i++) block_free(program.call[i]);
 }
@@ -551,7 +638,7 @@ static int run_programs(void *arg, eddy_value *out) {
         printf("program %s\n", program.id);
         fflush(stdout);
         program.start_ns = eddy_time_ns();
-        (void)spawn(0, NULL);
+        (void)spawn(0, NULL, false);
         (void)eddy_sleep((int64_t)LIFE_TICKS * OPS);
         for (bool left = true; left;) {
             left = cancel_all();

@@ -31,7 +31,10 @@ RECORDED = FOLDER / "recorded.xz"
 FOUND = FOLDER / "found.txt"  # programs on which eddy once differed, or a planted fault does
 BATCH = 500
 # Each must be reached in at least 1 % of programs.
-CORNERS = ("a cancel lands in cleanup", "nested timeouts both expire", "a group fails and is cancelled from outside")
+CORNERS = ("a cancel lands in cleanup", "nested timeouts both expire", "a group fails and is cancelled from outside",
+           "a condition's wait is cancelled", "a barrier fills", "a barrier is broken", "as_completed times out",
+           "a join waits for its items", "something is given back once too often", "an eager body ends at once",
+           "an eager body waits")
 
 
 def pythons():
@@ -161,7 +164,7 @@ def smaller(program):
 
 def used(program, bodies):
     """Which tasks are spawned, or which callbacks are named."""
-    where = {"spawn": 0, "gspawn": 1} if bodies == "tasks" else {"soon": 0, "later": 0, "on_done": 1, "off_done": 1}
+    where = {"spawn": 0, "eager": 0, "gspawn": 1} if bodies == "tasks" else {"soon": 0, "later": 0, "on_done": 1, "off_done": 1}
     return {op[2][where[op[0]]] for op in program.ops() if op[0] in where}
 
 

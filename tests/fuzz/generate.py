@@ -2,29 +2,33 @@
 
 A program is a few bodies of tasks, a few callbacks, and the objects that they share. Its text:
 
-    program ID FUTURES EVENTS LOCKS  SEMAPHORES slots...  QUEUES capacity...
+    program ID FUTURES EVENTS LOCKS CONDITIONS  SEMAPHORES slots bounded...  QUEUES capacity kind...  BARRIERS parties...
     task 0 { OP... }   call 0 { OP... }   end
     OP: NAME NUMBER ARGUMENT... { OP... } { OP... } ;
 
 A number belongs to one op of the program; logs name it, and it is the nanoseconds of its deadlines, so that no two are
-equal. An argument that names a task or a future is 0, 1... for tasks, 100, 101... for bare futures; times are ticks.
+equal. An argument that names a task or a future is 0, 1... for tasks, 100, 101... for bare futures; times are ticks. A
+queue's kind is 0 for first in first out, 1 for last in first out, 2 for least first; each condition has a lock of its own.
 A body is spawned at one place at most, and waits for tasks of higher numbers only, so nothing waits in a circle.
 """
 import random
 
 
 class Program:
-    __slots__ = ("id", "futures", "events", "locks", "sems", "queues", "tasks", "calls")
+    __slots__ = ("id", "futures", "events", "locks", "conds", "sems", "queues", "barriers", "tasks", "calls")
 
     def __init__(self, name):
         self.id = name
-        self.futures = self.events = self.locks = 0
-        self.sems, self.queues = [], []
+        self.futures = self.events = self.locks = self.conds = 0
+        self.sems, self.queues, self.barriers = [], [], []
         self.tasks, self.calls = {}, {}
 
     def text(self):
-        parts = [f"program {self.id} {self.futures} {self.events} {self.locks} {len(self.sems)} "
-                 f"{' '.join(map(str, self.sems))} {len(self.queues)} {' '.join(map(str, self.queues))}\n"]
+        words = ["program", self.id, self.futures, self.events, self.locks, self.conds,
+                 len(self.sems), *(word for sem in self.sems for word in sem),
+                 len(self.queues), *(word for queue in self.queues for word in queue),
+                 len(self.barriers), *self.barriers]
+        parts = [" ".join(map(str, words)) + "\n"]
         for kind, bodies in (("task", self.tasks), ("call", self.calls)):
             for index, body in bodies.items():
                 parts.append(f"{kind} {index} {{ {block_text(body)}}}\n")
@@ -82,9 +86,10 @@ def parse(text):
         if word != "program":
             raise ValueError(f"no program: {word}")
         program = Program(next(words))
-        program.futures, program.events, program.locks = number(), number(), number()
-        program.sems = [number() for _ in range(number())]
-        program.queues = [number() for _ in range(number())]
+        program.futures, program.events, program.locks, program.conds = number(), number(), number(), number()
+        program.sems = [(number(), number()) for _ in range(number())]
+        program.queues = [(number(), number()) for _ in range(number())]
+        program.barriers = [number() for _ in range(number())]
         for word in words:
             if word == "end":
                 break
@@ -104,6 +109,7 @@ class Generator:
         self.number = 0
         self.groups = 0
         self.open_groups = []  # whose body is being written
+        self.open_conds = []  # likewise
         self.handles = []
         self.spawnable = []
         self.tasks = 1
@@ -112,8 +118,10 @@ class Generator:
         r, p = self.random, self.program
         self.tasks = r.choice((2, 3, 3, 4, 4, 5, 6, 7))
         p.futures, p.events, p.locks = r.choice((0, 1, 2)), r.choice((0, 1, 1)), r.choice((0, 1, 1))
-        p.sems = [r.choice((0, 1, 2)) for _ in range(r.choice((0, 0, 1)))]
-        p.queues = [r.choice((0, 1, 2)) for _ in range(r.choice((0, 0, 1)))]
+        p.conds = r.choice((0, 0, 0, 1))
+        p.sems = [(r.choice((0, 1, 2)), r.choice((0, 0, 1))) for _ in range(r.choice((0, 0, 1)))]
+        p.queues = [(r.choice((0, 1, 2)), r.choice((0, 0, 1, 2))) for _ in range(r.choice((0, 0, 1)))]
+        p.barriers = [r.choice((1, 2, 2, 2, 3)) for _ in range(r.choice((0, 0, 0, 1)))]
         calls = r.choice((0, 1, 2, 3))
         self.spawnable = list(range(1, self.tasks))
         self.calls = calls
@@ -183,12 +191,18 @@ class Generator:
         if dice < nested:
             return [self.nested(depth)]
         if dice < nested + (1 - nested) * 0.55:
-            return [self.waiting()]
+            op = self.waiting()
+            if op[0] == "get" and r.random() < 0.8:
+                return [op, self.op("task_done", *op[2])]
+            if op[0] == "join" and r.random() < 0.7:
+                return [self.op("try_put", op[2][0], r.randrange(1, 100)), op]
+            return [op]
         return self.instant(True)
 
     def nested(self, depth):
         r = self.random
-        kind = r.choices(("timeout", "finally", "swallow", "catch", "group", "lock", "sem"), (6, 5, 5, 3, 5, 2, 1))[0]
+        kind = r.choices(("timeout", "finally", "swallow", "catch", "group", "lock", "sem", "cond"),
+                         (6, 5, 5, 3, 5, 2, 1, 8 if self.program.conds else 0))[0]
         number = self.next_number()
         count = r.choice((1, 1, 2, 3))
         if kind == "timeout":
@@ -205,6 +219,12 @@ class Generator:
             inner = self.spawns(r.choice((1, 2, 2, 3))) + self.block(depth + 1, r.choice((0, 1, 1, 2)))
             self.open_groups.remove(group)
             return (kind, number, [group], [inner])
+        if kind == "cond":
+            cond = r.randrange(self.program.conds)
+            self.open_conds.append(cond)
+            inner = self.block(depth + 1, count)
+            self.open_conds.remove(cond)
+            return (kind, number, [cond], [inner])
         if kind == "lock" and self.program.locks or kind == "sem" and self.program.sems:
             return (kind, number, [r.randrange(self.program.locks) if kind == "lock" else 0],
                     [self.block(depth + 1, count)])
@@ -214,19 +234,24 @@ class Generator:
 
     def waiting(self):
         r, p = self.random, self.program
-        kind = r.choices(("sleep", "await", "wait_for", "gather", "wait", "shield", "event_wait", "get", "put"),
-                         (9, 5, 3, 3, 3, 3, 2, 2, 2))[0]
+        kind = r.choices(("sleep", "await", "wait_for", "gather", "wait", "shield", "event_wait", "get", "put",
+                          "as_completed", "join", "cond_wait", "cond_wait_for", "barrier"),
+                         (9, 5, 3, 3, 3, 3, 2, 2, 2,
+                          3, 6 if p.queues else 0, 20 if self.open_conds else 0, 8 if self.open_conds else 0,
+                          10 if p.barriers else 0))[0]
         if kind in ("await", "wait_for", "shield"):
             reference = self.below()
             if reference is not None:
                 if kind == "wait_for":
                     return self.op(kind, reference, r.choice((0, 0, 1, 1, 2, 3, -1)))
                 return self.op(kind, reference)
-        elif kind in ("gather", "wait"):
+        elif kind in ("gather", "wait", "as_completed"):
             references = [reference for reference in (self.below() for _ in range(r.choice((1, 2, 2, 3))))
                           if reference is not None]
             if kind == "gather":
                 return self.op(kind, r.choice((0, 0, 1)), *references)
+            if kind == "as_completed":
+                return self.op(kind, r.choice((0, 1, 1, 2, 3, -1, -1)), *dict.fromkeys(references))
             if references:
                 return self.op(kind, r.choice((0, 1, 2)), r.choice((0, 1, 2, 3, -1, -1)), *dict.fromkeys(references))
         elif kind == "event_wait" and p.events:
@@ -235,15 +260,36 @@ class Generator:
             return self.op(kind, r.randrange(len(p.queues)))
         elif kind == "put" and p.queues:
             return self.op(kind, r.randrange(len(p.queues)), r.randrange(1, 100))
+        elif kind == "cond_wait":
+            return self.op(kind, r.choice(self.open_conds))
+        elif kind == "cond_wait_for":
+            return self.op(kind, r.choice(self.open_conds), r.choice((1, 1, 2, 3)))
+        elif kind == "barrier":
+            return self.op(kind, r.randrange(len(p.barriers)))
+        elif kind == "join":
+            return self.op(kind, r.randrange(len(p.queues)))
         return self.op("sleep", r.choice((0, 0, 1, 1, 1, 2, 3, 5)))
 
     def instant(self, in_task):
         r, p = self.random, self.program
         kind = r.choices(("spawn", "cancel", "uncancel", "cancelling", "reschedule", "soon", "later", "unhandle",
-                          "on_done", "off_done", "future", "event", "queue", "return", "fail", "look"),
-                         (4, 9, 2, 1, 2, 3, 3, 1, 2, 1, 4, 4, 4, 0.5, 2, 1))[0]
+                          "on_done", "off_done", "future", "event", "queue", "return", "fail", "look",
+                          "eager", "notify", "breaks", "task_done", "post"),
+                         (4, 9, 2, 1, 2, 3, 3, 1, 2, 1, 4, 4, 4, 0.5, 2, 1,
+                          3, 12 if p.conds else 0, 4 if p.barriers else 0, 3 if p.queues else 0, 3 if p.sems else 0))[0]
         if kind == "spawn":
             return self.spawns(1)
+        if kind == "eager" and in_task:
+            made = self.spawns(1)
+            return [("eager", number, args[-1:], blocks) for _, number, args, blocks in made]
+        if kind == "notify":
+            return [self.op(kind, r.randrange(p.conds), r.choice((1, 1, 2, 9)))]
+        if kind == "breaks":
+            return [self.op(r.choice(("barrier_reset", "barrier_reset", "barrier_abort")), r.randrange(len(p.barriers)))]
+        if kind == "task_done":
+            return [self.op(kind, r.randrange(len(p.queues)))]
+        if kind == "post":
+            return [self.op("sem_post", r.randrange(len(p.sems)))]
         if kind in ("cancel", "cancelling", "look"):
             return [self.op(kind, self.anybody())]
         if kind == "uncancel" and in_task:
@@ -265,8 +311,10 @@ class Generator:
             return [self.op(r.choice(("event_set", "event_set", "event_clear")), r.randrange(p.events))]
         if kind == "queue" and p.queues:
             index = r.randrange(len(p.queues))
+            if r.random() < 0.2:
+                return [self.op("try_get", index), self.op("task_done", index)]
             return [self.op(*r.choice((("try_get", index), ("try_put", index, r.randrange(100)),
-                                       ("try_put", index, r.randrange(100)), ("close", index))))]
+                                       ("try_put", index, r.randrange(100)), ("close", index), ("close_now", index))))]
         if kind == "return" and in_task:
             return [self.op(kind, r.randrange(1, 100))]
         if kind == "fail":

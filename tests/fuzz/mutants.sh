@@ -1,41 +1,37 @@
 #!/bin/sh
-# Each fault of mutants.txt, planted in eddy, must be found by the recorded programs: mutants.sh [NAME].
-# The changed file is linked before the library that was built; without a change all programs must agree.
+# Each fault of mutants.txt, planted in eddy, must be found by the recorded programs: mutants.sh [--shrink] [WORD...].
+# --shrink: and by live ones, of which one is printed, made smaller, as Python and as C that compile.
 set -eu
 root=${EDDY_ROOT:-$(pwd)}
-zig=${EDDY_ZIG:-zig}
+zig=${EDDY_ZIG:-$root/zigw}
 library=${EDDY_BUILD_DIR:-$root/zig-out/bin}/../lib/libeddy.a
-only=${1:-}
+shrink=no
+[ "${1:-}" != --shrink ] || { shrink=yes && shift; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-flags="-std=gnu11 -g -O1 -D_GNU_SOURCE= -I$root/src -I$root/include -fno-sanitize=undefined -fno-stack-protector -fno-omit-frame-pointer"
-passed=0 failed=0
+cd "$root"
+. tests/harness/mutants.sh
+flags="-std=gnu11 -g -O1 -D_GNU_SOURCE= -Isrc -Iinclude -fno-sanitize=undefined -fno-stack-protector -fno-omit-frame-pointer"
 # shellcheck disable=SC2086 # a list of words
-"$zig" cc $flags -c "$root/tests/fuzz/fuzz.c" -o "$work/fuzz.o"
+"$zig" cc $flags -c tests/fuzz/fuzz.c -o "$work/fuzz.o"
 "$zig" cc "$work/fuzz.o" "$library" -luv -lm -lpthread -o "$work/unchanged"
-"$root/tests/fuzz/fuzz.py" --interpreter "$work/unchanged" --recorded --quiet
-grep -v '^#' "$root/tests/fuzz/mutants.txt" > "$work/mutants.txt"
-while IFS='|' read -r name file expression; do
-    name=$(echo $name) file=$(echo $file)
-    [ -z "$only" ] || [ "$only" = "$name" ] || continue
-    mkdir -p "$work/$(dirname "$file")"
-    sed "$expression" "$root/$file" > "$work/$file"
-    if cmp -s "$root/$file" "$work/$file"; then
-        echo "FAILED $name: its expression changes nothing in $file"
-        failed=$((failed + 1))
-        continue
-    fi
-    # shellcheck disable=SC2086
-    "$zig" cc $flags -I"$root/$(dirname "$file")" -c "$work/$file" -o "$work/mutant.o"
-    "$zig" cc "$work/mutant.o" "$work/fuzz.o" "$library" -luv -lm -lpthread -o "$work/$name"
-    status=0 && "$root/tests/fuzz/fuzz.py" --interpreter "$work/$name" --recorded --quiet > "$work/said" || status=$?
-    if [ "$status" = 1 ] && grep -q ' differ$' "$work/said"; then
-        echo "ok     $name: $(cat "$work/said")"
-        passed=$((passed + 1))
-    else
-        echo "FAILED $name: not found: $(cat "$work/said")"
-        failed=$((failed + 1))
-    fi
-done < "$work/mutants.txt"
-echo "$passed found, $failed not found"
-[ "$failed" = 0 ]
+tests/fuzz/fuzz.py --interpreter "$work/unchanged" --recorded --quiet
+
+printed() { # between two headings of what the fuzzer printed
+    sed -n "/^---- $1\$/,/^---- $2\$/p" "$work/said" | sed '1d;$d'
+}
+try_mutant() {
+    link_mutant "$work/mutant" "$work/fuzz.o"
+    status=0 && tests/fuzz/fuzz.py --interpreter "$work/mutant" --recorded --quiet > "$work/said" || status=$?
+    why=$(cat "$work/said")
+    [ "$status" = 1 ] && grep -q ' differ$' "$work/said" || return 1
+    [ "$shrink" = yes ] || return 0
+    status=0 && tests/fuzz/fuzz.py --interpreter "$work/mutant" --programs 2000 --failures 1 > "$work/said" || status=$?
+    printed 'as Python' 'as C' > "$work/smaller.py"
+    printed 'as C' logs > "$work/smaller.c"
+    why="$why; smaller: $(grep -c '^async def t[0-9]' "$work/smaller.py") tasks"
+    [ "$status" = 1 ] && grep -q '^async def t0' "$work/smaller.py" && python3 -m py_compile "$work/smaller.py" &&
+        "$zig" cc -std=gnu11 -Iinclude -c "$work/smaller.c" -o "$work/smaller.o"
+}
+
+walk_mutants tests/fuzz/mutants.txt 'name file expression' "$@"

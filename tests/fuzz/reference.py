@@ -2,9 +2,9 @@
 
 The event loop is asyncio's own BaseEventLoop; only its clock and its selector are ours: there is no I/O, and when nothing
 is ready the clock goes on to the tick at or behind the next deadline. Times are integers. Where CPython leaves an order
-open, eddy's contract fixes it, and so does this file: a group cancels its children in the order they were added, a wait
-looks at what is done already in the order of its arguments (CPython walks sets), and what is left at the end is cancelled in
-order of creation. No two deadlines of a program are equal.
+open, eddy's contract fixes it, and so does this file: a group cancels its children in the order they were added, wait and
+as_completed look at what is done already in the order of their arguments (CPython walks sets), and what is left at the end is
+cancelled in order of creation. No two deadlines of a program are equal.
 
 run(loop, program) gives the log, the names of the hard corners that the program reached, and why the program is to be left
 out, or None.
@@ -69,6 +69,22 @@ class Ordered(dict):
     def discard(self, item):
         self.pop(item, None)
 
+    def remove(self, item):
+        del self[item]
+
+
+class AsCompleted(getattr(asyncio.tasks, "_AsCompletedIterator", object)):
+    """asyncio's, but with its futures in the order of the arguments."""
+
+    def __init__(self, futures, timeout):
+        super().__init__((), None)
+        self._todo = Ordered.fromkeys(futures)
+        self._todo_left = len(self._todo)
+        for future in futures:
+            future.add_done_callback(self._handle_completion)
+        if futures and timeout is not None:
+            self._timeout_handle = asyncio.get_running_loop().call_later(timeout, self._handle_timeout)
+
 
 def failure_text(error):
     if isinstance(error, Failure):
@@ -83,6 +99,8 @@ def failure_text(error):
         return "B"
     if isinstance(error, getattr(asyncio, "QueueShutDown", ())):
         return "X"
+    if isinstance(error, asyncio.BrokenBarrierError):
+        return "K"
     if isinstance(error, ValueError):
         return "V"
     if isinstance(error, (RuntimeError, asyncio.InvalidStateError)):
@@ -120,8 +138,12 @@ class Run:
         self.futures = [loop.create_future() for _ in range(program.futures)]
         self.events = [asyncio.Event() for _ in range(program.events)]
         self.locks = [asyncio.Lock() for _ in range(program.locks)]
-        self.sems = [asyncio.Semaphore(slots) for slots in program.sems]
-        self.queues = [asyncio.Queue(capacity) for capacity in program.queues]
+        self.sems = [(asyncio.BoundedSemaphore if bounded else asyncio.Semaphore)(slots) for slots, bounded in program.sems]
+        self.queues = [(asyncio.Queue, asyncio.LifoQueue, asyncio.PriorityQueue)[kind](capacity)
+                       for capacity, kind in program.queues]
+        self.conds = [asyncio.Condition() for _ in range(program.conds)]
+        self.levels = [0] * program.conds  # notifications of each
+        self.barriers = [asyncio.Barrier(parties) for parties in program.barriers]
         self.groups = {}
         self.handles = {}
         self.shielded = set()
@@ -283,6 +305,50 @@ class Run:
                 self.corners.add("a shield is cancelled and its work goes on")
             raise
 
+    async def as_completed(self, who, number, ticks, *references):
+        futures = self.present(references)
+        ends = AsCompleted(futures, self.delay(number, ticks))
+        while True:
+            try:
+                future = await ends.__anext__()
+            except TimeoutError:
+                self.corners.add("as_completed times out")
+                self.write(who, number, "T")
+            except StopAsyncIteration:
+                return 0
+            else:
+                self.write(who, number, f"{futures.index(future)}:{future_text(future)}")
+
+    async def cond_wait(self, who, number, index):
+        try:
+            await self.conds[index].wait()
+        except asyncio.CancelledError:
+            self.corners.add("a condition's wait is cancelled")
+            raise
+        return 0
+
+    async def cond_wait_for(self, who, number, index, level):
+        await self.conds[index].wait_for(lambda: self.levels[index] >= level)
+        return 0
+
+    async def barrier(self, who, number, index):
+        barrier = self.barriers[index]
+        try:
+            place = await barrier.wait()
+        except asyncio.BrokenBarrierError:
+            self.corners.add("a barrier is broken")
+            raise
+        if barrier.parties > 1:
+            self.corners.add("a barrier fills")
+        return place
+
+    async def join(self, who, number, index):
+        waits = self.queues[index]._unfinished_tasks > 0
+        await self.queues[index].join()
+        if waits:
+            self.corners.add("a join waits for its items")
+        return 0
+
     async def event_wait(self, who, number, index):
         await self.events[index].wait()
         return 0
@@ -306,13 +372,17 @@ class Run:
         try:
             return await self.block(who, block)
         finally:
-            lock.release()
+            with contextlib.suppress(ValueError):  # a bounded semaphore that has all its slots back
+                lock.release()
 
     def lock(self, who, number, args, blocks):
         return self.locked(who, number, self.locks[args[0]], blocks[0])
 
     def sem(self, who, number, args, blocks):
         return self.locked(who, number, self.sems[args[0]], blocks[0])
+
+    def cond(self, who, number, args, blocks):
+        return self.locked(who, number, self.conds[args[0]], blocks[0])
 
     async def group(self, who, number, args, blocks):
         group = asyncio.TaskGroup()
@@ -407,6 +477,11 @@ class Run:
     def spawn(self, who, number, index):
         return self.spawned(index, self.loop.create_task(self.body(index), name=f"t{index}"))
 
+    def eager(self, who, number, index):
+        task = asyncio.Task(self.body(index), loop=self.loop, name=f"t{index}", eager_start=True)
+        self.corners.add("an eager body ends at once" if task.done() else "an eager body waits")
+        return self.spawned(index, task)
+
     def gspawn(self, who, number, group, index):
         if group not in self.groups:
             raise RuntimeError
@@ -491,6 +566,44 @@ class Run:
         self.queues[index].shutdown()
         return 0
 
+    def close_now(self, who, number, index):
+        self.queues[index].shutdown(immediate=True)
+        return 0
+
+    def task_done(self, who, number, index):
+        return self.once_too_often(self.queues[index].task_done)
+
+    def sem_post(self, who, number, index):
+        return self.once_too_often(self.sems[index].release)
+
+    def once_too_often(self, give_back):
+        try:
+            give_back()
+        except ValueError:
+            self.corners.add("something is given back once too often")
+            raise RuntimeError from None
+        return 0
+
+    def notify(self, who, number, index, count):
+        self.levels[index] += 1
+        self.conds[index].notify(count)
+        return 0
+
+    @staticmethod
+    def drive(coroutine):
+        """What is declared async and never waits."""
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return 0
+        raise AssertionError("it waits")
+
+    def barrier_reset(self, who, number, index):
+        return self.drive(self.barriers[index].reset())
+
+    def barrier_abort(self, who, number, index):
+        return self.drive(self.barriers[index].abort())
+
     def fail(self, who, number, code):
         raise (asyncio.CancelledError, TimeoutError)[code]() if code < 2 else Failure(code)
 
@@ -534,12 +647,15 @@ class Run:
 
 
 WAIT = {"sleep": Run.sleep, "await": Run.await_, "wait_for": Run.wait_for, "gather": Run.gather, "wait": Run.wait,
-        "shield": Run.shield, "event_wait": Run.event_wait, "get": Run.get, "put": Run.put}
-BLOCK = {"lock": Run.lock, "sem": Run.sem, "group": Run.group, "timeout": Run.timeout, "finally": Run.finally_,
+        "shield": Run.shield, "event_wait": Run.event_wait, "get": Run.get, "put": Run.put,
+        "as_completed": Run.as_completed, "join": Run.join, "cond_wait": Run.cond_wait,
+        "cond_wait_for": Run.cond_wait_for, "barrier": Run.barrier}
+BLOCK = {"lock": Run.lock, "sem": Run.sem, "cond": Run.cond, "group": Run.group, "timeout": Run.timeout, "finally": Run.finally_,
          "swallow": Run.swallow, "catch": Run.catch}
 NOW = {name: getattr(Run, name) for name in (
     "spawn gspawn cancel uncancel cancelling reschedule soon later unhandle on_done off_done set failf event_set "
-    "event_clear try_get try_put close fail look").split()}
+    "event_clear try_get try_put close fail look eager close_now task_done sem_post notify barrier_reset "
+    "barrier_abort").split()}
 RAISES = {"fail"}
 
 
@@ -565,4 +681,4 @@ def run(loop, program):
 
 
 # What 3.13 changed: on 3.12 programs with these ops are left out.
-NEW_IN_3_13 = {"uncancel", "group", "close"} if sys.version_info < (3, 13) else set()
+NEW_IN_3_13 = {"uncancel", "group", "close", "close_now", "as_completed", "cond", "barrier"} if sys.version_info < (3, 13) else set()

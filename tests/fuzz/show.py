@@ -23,8 +23,25 @@ def log(number, result=0):
           result)
 
 
-def spawn(make, index, body):
-    tasks[index] = make(body, name=f"t{index}")
+def spawn(make, index, body, **options):
+    tasks[index] = make(body, name=f"t{index}", **options)
+
+
+async def completed(futures, timeout):
+    ends = reference.AsCompleted(futures, timeout)
+    while True:
+        try:
+            future = await ends.__anext__()
+            print(futures.index(future), reference.future_text(future))
+        except TimeoutError:
+            print("not in time")
+        except StopAsyncIteration:
+            return
+
+
+def notify(index, count):
+    levels[index] += 1
+    conds[index].notify(count)
 
 
 '''
@@ -32,7 +49,7 @@ def spawn(make, index, body):
 PYTHON_TAIL = '''
 
 async def main():
-    global futures, events, locks, sems, queues
+    global futures, events, locks, sems, queues, conds, levels, barriers
     {objects}
     loop.set_exception_handler(lambda loop, context: print("handler", context["message"], context.get("exception")))
     spawn(loop.create_task, 0, t0())
@@ -65,6 +82,26 @@ static eddy_event *events[8];
 static eddy_lock *locks[8];
 static eddy_semaphore *sems[8];
 static eddy_queue *queues[8];
+static eddy_lock *cond_locks[8];
+static eddy_condition *conds[8];
+static int levels[8];
+static eddy_barrier *barriers[8];
+
+static int64_t by_value(eddy_value item) { return item.i64; }
+static bool reached(void *arg) { return levels[((int *)arg)[0]] >= ((int *)arg)[1]; }
+
+static int completed(eddy_future *const *futures, size_t count, int64_t timeout_ns) {
+    eddy_completions *ends;
+    size_t index;
+    int status = eddy_as_completed(&ends, futures, count, timeout_ns);
+    while (status == 0 || status == EDDY_ETIMEDOUT) {
+        status = eddy_completions_next(ends, &index);
+        if (status == 0) printf("%zu: %s\\n", index, eddy_status_name(eddy_future_result(futures[index], NULL)));
+        if (status == EDDY_ETIMEDOUT) printf("not in time\\n");
+    }
+    eddy_completions_release(ends);
+    return status == EDDY_EOF ? 0 : status;
+}
 
 '''
 
@@ -129,8 +166,21 @@ PY = {
     "try_put": lambda n, q, v: f"queues[{q}].put_nowait({v})",
     "close": lambda n, q: f"queues[{q}].shutdown()",
     "look": lambda n, r: f"{py_future(r)}.result()",
+    "as_completed": lambda n, t, *r: f"await completed({py_futures(r)}, at({t}, {n}))",
+    "join": lambda n, q: f"await queues[{q}].join()",
+    "cond_wait": lambda n, c: f"await conds[{c}].wait()",
+    "cond_wait_for": lambda n, c, k: f"await conds[{c}].wait_for(lambda: levels[{c}] >= {k})",
+    "barrier": lambda n, b: f"await barriers[{b}].wait()",
+    "eager": lambda n, t: f"spawn(asyncio.Task, {t}, t{t}(), loop=loop, eager_start=True)",
+    "close_now": lambda n, q: f"queues[{q}].shutdown(immediate=True)",
+    "task_done": lambda n, q: f"queues[{q}].task_done()",
+    "sem_post": lambda n, s: f"sems[{s}].release()",
+    "notify": lambda n, c, k: f"notify({c}, {k})",
+    "barrier_reset": lambda n, b: f"reference.Run.drive(barriers[{b}].reset())",
+    "barrier_abort": lambda n, b: f"reference.Run.drive(barriers[{b}].abort())",
 }
-RAISES = {"sleep", "await", "wait_for", "gather", "wait", "shield", "event_wait", "get", "put"}
+RAISES = {"sleep", "await", "wait_for", "gather", "wait", "shield", "event_wait", "get", "put",
+          "as_completed", "join", "cond_wait", "cond_wait_for", "barrier"}
 
 
 def py_block(block, depth, out):
@@ -147,7 +197,7 @@ def py_block(block, depth, out):
             out.append(f"{pad}return {args[0]}")
         elif name == "fail":
             out.append(f"{pad}raise {('asyncio.CancelledError', 'TimeoutError')[args[0]] if args[0] < 2 else f'Failure({args[0]})'}")
-        elif name in ("lock", "sem"):
+        elif name in ("lock", "sem", "cond"):
             out.append(f"{pad}async with {name}s[{args[0]}]:")
             py_block(blocks[0], depth + 1, out)
         elif name == "group":
@@ -182,8 +232,12 @@ def as_python(program):
     made = [f"futures = [loop.create_future() for _ in range({program.futures})]",
             f"events = [asyncio.Event() for _ in range({program.events})]",
             f"locks = [asyncio.Lock() for _ in range({program.locks})]",
-            f"sems = [asyncio.Semaphore(slots) for slots in {program.sems}]",
-            f"queues = [asyncio.Queue(capacity) for capacity in {program.queues}]"]
+            f"sems = [(asyncio.BoundedSemaphore if bounded else asyncio.Semaphore)(slots) for slots, bounded in {program.sems}]",
+            "queues = [(asyncio.Queue, asyncio.LifoQueue, asyncio.PriorityQueue)[kind](capacity) "
+            f"for capacity, kind in {program.queues}]",
+            f"conds = [asyncio.Condition() for _ in range({program.conds})]",
+            f"levels = [0] * {program.conds}",
+            f"barriers = [asyncio.Barrier(parties) for parties in {program.barriers}]"]
     return PYTHON_HEAD + "\n".join(out).rstrip() + "\n" + PYTHON_TAIL.replace("{objects}", "\n    ".join(made))
 
 
@@ -231,6 +285,18 @@ C = {
     "try_put": lambda n, q, v: f"eddy_queue_try_put(queues[{q}], EDDY_I64({v}))",
     "close": lambda n, q: f"(eddy_queue_close(queues[{q}]), 0)",
     "look": lambda n, r: f"eddy_future_result({c_future(r)}, NULL)",
+    "as_completed": lambda n, t, *r: f"completed({c_futures(r) if r else 'NULL, 0'}, AT({t}, {n}))",
+    "join": lambda n, q: f"eddy_queue_join(queues[{q}])",
+    "cond_wait": lambda n, c: f"eddy_condition_wait(conds[{c}])",
+    "cond_wait_for": lambda n, c, k: f"eddy_condition_wait_for(conds[{c}], reached, (int[]){{{c}, {k}}})",
+    "barrier": lambda n, b: f"eddy_barrier_wait(barriers[{b}])",
+    "eager": lambda n, t: f"eddy_spawn(&tasks[{t}], t{t}, NULL, EDDY_TASK(.name = \"t{t}\", .eager = true))",
+    "close_now": lambda n, q: f"(eddy_queue_close_now(queues[{q}]), 0)",
+    "task_done": lambda n, q: f"eddy_queue_task_done(queues[{q}])",
+    "sem_post": lambda n, s: f"eddy_semaphore_post(sems[{s}])",
+    "notify": lambda n, c, k: f"(levels[{c}]++, eddy_condition_notify(conds[{c}], {k}))",
+    "barrier_reset": lambda n, b: f"(eddy_barrier_reset(barriers[{b}]), 0)",
+    "barrier_abort": lambda n, b: f"(eddy_barrier_abort(barriers[{b}]), 0)",
 }
 
 
@@ -239,7 +305,7 @@ def c_guard(args, name):
     if name in ("await", "wait_for", "shield", "cancel", "cancelling", "on_done", "off_done", "look"):
         named = args[:1]
     else:
-        named = args[1:] if name == "gather" else args[2:] if name == "wait" else []
+        named = args[1:] if name in ("gather", "as_completed") else args[2:] if name == "wait" else []
     tests = [f"tasks[{reference}] != NULL" for reference in named if reference < 100]
     if name == "unhandle":
         tests.append(f"handles[{args[0]}] != NULL")
@@ -263,12 +329,13 @@ def c_block(block, leave, depth, out):
             status = ("EDDY_ECANCELED", "EDDY_ETIMEDOUT")[args[0]] if args[0] < 2 else f"-{6000 + args[0]}"
             out += [f"{pad}status = {status};", f"{pad}goto {leave};"]
             continue
-        if name in ("lock", "sem"):
-            what, give = ("lock", "unlock") if name == "lock" else ("semaphore", "post")
-            out += [f"{pad}status = eddy_{what}_acquire({name}s[{args[0]}]);", f"{pad}LOG({number});",
+        if name in ("lock", "sem", "cond"):
+            what, give = ("semaphore", "post") if name == "sem" else ("lock", "unlock")
+            held = f"{'cond_lock' if name == 'cond' else name}s[{args[0]}]"
+            out += [f"{pad}status = eddy_{what}_acquire({held});", f"{pad}LOG({number});",
                     f"{pad}if (status < 0) goto {leave};"]
             c_block(blocks[0], end, depth + 1, out)
-            out += [f"{pad}{end}:", f"{pad}eddy_{what}_{give}({name}s[{args[0]}]);"]
+            out += [f"{pad}{end}:", f"{pad}eddy_{what}_{give}({held});"]
         elif name == "group":
             out.append(f"{pad}eddy_group_enter(&groups[{args[0]}]);")
             c_block(blocks[0], end, depth + 1, out)
@@ -316,6 +383,11 @@ def as_c(program):
     made = [f"    futures[{i}] = eddy_future_create();" for i in range(program.futures)]
     made += [f"    events[{i}] = eddy_event_create();" for i in range(program.events)]
     made += [f"    locks[{i}] = eddy_lock_create();" for i in range(program.locks)]
-    made += [f"    sems[{i}] = eddy_semaphore_create({slots});" for i, slots in enumerate(program.sems)]
-    made += [f"    queues[{i}] = eddy_queue_create({capacity}, NULL);" for i, capacity in enumerate(program.queues)]
+    made += [f"    cond_locks[{i}] = eddy_lock_create();\n    conds[{i}] = eddy_condition_create(cond_locks[{i}]);"
+             for i in range(program.conds)]
+    made += [f"    barriers[{i}] = eddy_barrier_create({parties});" for i, parties in enumerate(program.barriers)]
+    made += [f"    sems[{i}] = eddy_semaphore_create{'_bounded' if bounded else ''}({slots});"
+             for i, (slots, bounded) in enumerate(program.sems)]
+    made += [f"    queues[{i}] = eddy_queue_create{('', '_lifo', '_priority')[kind]}"
+             f"({capacity}, {'by_value, ' if kind == 2 else ''}NULL);" for i, (capacity, kind) in enumerate(program.queues)]
     return C_HEAD + "\n".join(out) + C_TAIL.format(objects="\n".join(made))

@@ -93,37 +93,23 @@ for model in $models; do
     failed=$((failed + $(tail -n 1 "$work/output" | cut -d' ' -f3)))
 done
 
-# NAME | MODEL | SCENARIO | FILE | SED EXPRESSION
-grep -v '^#' "$root/tests/model/mutants.txt" > "$work/mutants.txt"
-while IFS='|' read -r name model scenario file expression; do
-    name=$(echo $name) model=$(echo $model) scenario=$(echo $scenario) file=$(echo $file)
-    case " $(echo $models) " in *" $model "*) ;; *) continue ;; esac
-    [ -z "$only_mutant" ] || [ "$only_mutant" = "$name" ] || continue
-    copy=$work/mutants/$name
-    mkdir -p "$copy/$(dirname "$file")"
-    from=$root/$file
-    [ ! -e "$work/smaller/$model/$file" ] || from=$work/smaller/$model/$file
-    sed "$expression" "$from" > "$copy/$file"
-    if cmp -s "$from" "$copy/$file"; then
-        echo "FAILED mutant $name: its expression changes nothing in $file"
-        failed=$((failed + 1))
-        continue
-    fi
-    if ! build "$model" "$copy/build" "$copy/src" "$file" > "$work/output" 2>&1; then
+. "$root/tests/harness/mutants.sh"
+source_of() { if [ -e "$work/smaller/$model/$file" ]; then echo "$work/smaller/$model/$file"; else echo "$root/$file"; fi; }
+try_mutant() {
+    if ! build "$model" "$work/mutant" "$work/changed/src" "$file" > "$work/output" 2>&1; then
         cat "$work/output"
-        echo "FAILED mutant $name: does not build"
-        failed=$((failed + 1))
-        continue
+        why="does not build"
+        return 1
     fi
     # shellcheck disable=SC2086
-    status=0 && "$copy/build/$model" $planted --quiet --only "$scenario" > "$work/output" || status=$?
-    if [ "$status" = 1 ] && grep -q '^  violation: ' "$work/output"; then
-        echo "ok     mutant $name: $(grep -m 1 '^  violation: ' "$work/output" | cut -c 14-)"
-        passed=$((passed + 1))
-    else
-        echo "FAILED mutant $name: not found by $model $scenario (status $status)"
-        failed=$((failed + 1))
-    fi
-done < "$work/mutants.txt"
+    status=0 && "$work/mutant/$model" $planted --quiet --only "$scenario" > "$work/output" || status=$?
+    why="not found by $model $scenario (status $status)"
+    [ "$status" = 1 ] && grep -q '^  violation: ' "$work/output" || return 1
+    why=$(grep -m 1 '^  violation: ' "$work/output" | cut -c 14-)
+}
+for model in $models; do grep -E "^[^|]*[|] *$model *[|]" "$root/tests/model/mutants.txt" || true; done > "$work/mutants.txt"
+if [ -n "$only_mutant" ]; then grep -E "^$only_mutant *[|]" "$work/mutants.txt" > "$work/one.txt" && mv "$work/one.txt" "$work/mutants.txt"; fi
+walk_mutants "$work/mutants.txt" 'name model scenario file expression' || true
+passed=$((passed + found)) failed=$((failed + missed))
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

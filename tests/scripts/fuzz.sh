@@ -9,4 +9,4 @@ fuzz="tests/fuzz/fuzz.py --interpreter $EDDY_BUILD_DIR/eddy-fuzz"
 $fuzz --recorded
 EDDY_PYTHON=/nonexistent $fuzz # as where there is none
 $fuzz --programs 1000000 --seconds 10
-tests/fuzz/mutants.sh uncancel_leaves_it_pending
+tests/fuzz/mutants.sh --shrink uncancel_leaves_it_pending
