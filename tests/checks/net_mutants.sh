@@ -6,14 +6,12 @@ set -eu
 root=${EDDY_ROOT:-$(pwd)} work=${EDDY_TMP:-$(mktemp -d)} zig=${EDDY_ZIG:-./zigw}
 cd "$root"
 . tests/harness/mutants.sh
-library=${EDDY_BUILD_DIR:-zig-out/bin}/../lib/libeddy.a
 flags='-std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Itests -fno-sanitize=undefined -fno-stack-protector'
 flags="$flags -DHARNESS_HAS_sim=1 -DHARNESS_HAS_runtime=1"
-for file in tests/harness/*.c tests/sim/net_test.c tests/net/stream_test.c tests/net/server_test.c tests/net/chaos_test.c; do
-    case $file in tests/harness/*_test.c) continue ;; esac
-    # shellcheck disable=SC2086 # a list of words
-    "$zig" cc $flags -c "$file" -o "$work/test.$(basename "$file" .c).o"
-done
+build_library
+# shellcheck disable=SC2046 # words
+compile_each "$work/tests" $(find tests/harness -name '*.c' ! -name '*_test.c') tests/sim/net_test.c tests/net/stream_test.c \
+    tests/net/server_test.c tests/net/chaos_test.c
 
 tests_find() { # program
     "$1" --variant plain --simulated --seeds 2 --only stream. --only server. --only chaos. > "$work/output" 2>&1 || return 0
@@ -21,11 +19,11 @@ tests_find() { # program
     return 1
 }
 try_mutant() {
-    link_mutant "$work/mutant" "$work"/test.*.o
+    link_mutant "$work/mutant" "$work"/tests/*.o
     tests_find "$work/mutant" && why=$(grep -m 1 '^FAIL' "$work/output")
 }
 
-"$zig" cc "$work"/test.*.o "$library" -luv -lunwind -lpthread -o "$work/good"
+link_program "$work/good" "$work"/tests/*.o
 if tests_find "$work/good"; then
     tail -n 20 "$work/output"
     echo "the tests fail without a planted fault"

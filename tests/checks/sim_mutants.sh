@@ -6,16 +6,12 @@ set -eu
 root=${EDDY_ROOT:-$(pwd)} work=${EDDY_TMP:-$(mktemp -d)} zig=${EDDY_ZIG:-./zigw}
 cd "$root"
 . tests/harness/mutants.sh
-library=${EDDY_BUILD_DIR:-zig-out/bin}/../lib/libeddy.a
 flags='-std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -fno-sanitize=undefined -fno-stack-protector'
-for file in tests/sim/*.c; do
-    case $file in *_test.c) continue ;; esac
-    # shellcheck disable=SC2086 # a list of words
-    "$zig" cc $flags -c "$file" -o "$work/$(basename "$file" .c).o"
-done
+build_library
+compile_each "$work/sim" tests/sim/main.c tests/sim/program.c tests/sim/play.c
 
 try_mutant() {
-    link_mutant "$work/mutant" "$work/main.o" "$work/program.o" "$work/play.o"
+    link_mutant "$work/mutant" "$work"/sim/*.o
     "$work/mutant" --kept tests/sim/kept --runs 3000 --failures 1 --no-shrink > "$work/output" 2>&1 || true
     why=$(grep -m 1 -E '^(FAIL seed [0-9]*: )?(claim|eddy: (simulation|[^ ]*: assertion))' "$work/output") && return 0
     why=$(tail -n 1 "$work/output")

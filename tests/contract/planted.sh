@@ -15,33 +15,15 @@ else
     trap 'rm -rf "$work"' EXIT
 fi
 zig=${EDDY_ZIG:-$root/zigw}
-case "$zig" in */zigw) "$zig" version > /dev/null ;; esac
-mkdir -p "$work/objects"
 cd "$root"
 . tests/harness/mutants.sh
 
-flags="-std=gnu11 -g -O1 -D_GNU_SOURCE= -DHARNESS_HAS_sim=1 -DHARNESS_HAS_runtime=1 -fno-sanitize=undefined
-    -fno-stack-protector -fno-omit-frame-pointer -fstack-clash-protection"
-# compile FILE OBJECT
-compile() {
-    # shellcheck disable=SC2086 # words
-    "$zig" cc $flags -I"$root/src" -I"$root/include" -I"$root/tests" -c "$1" -o "$2"
-}
-link() { # PROGRAM OBJECT...
-    program=$1
-    shift
-    "$zig" cc -o "$program" "$@" -luv -lunwind -lpthread -lm
-}
-object() { echo "$work/objects/$(echo "$1" | tr / _).o"; }
-
-sources="$(find src tests/harness tests/contract -name "*.c" | sort) tests/exec/process_helpers_test.c"
-# shellcheck disable=SC2086
-echo $sources | tr ' ' '\n' | xargs -P 2 -I FILE sh -c "
-    $zig cc $(echo $flags) -I$root/src -I$root/include -I$root/tests -c FILE -o $work/objects/\$(echo FILE | tr / _).o"
-objects=
-for source in $sources; do objects="$objects $(object "$source")"; done
-# shellcheck disable=SC2086
-link "$work/unchanged" $objects
+flags="-std=gnu11 -g -O1 -D_GNU_SOURCE= -DHARNESS_HAS_sim=1 -DHARNESS_HAS_runtime=1 -Isrc -Iinclude -Itests
+    -fno-sanitize=undefined -fno-stack-protector -fno-omit-frame-pointer -fstack-clash-protection"
+build_library
+# shellcheck disable=SC2046 # words
+compile_each "$work/tests" $(find tests/harness tests/contract -name '*.c') tests/exec/process_helpers_test.c
+link_program "$work/unchanged" "$work"/tests/*.o
 
 run() { # PROGRAM TEST HOW: its exit status; what it said is in $work/output
     case "$3" in
@@ -59,15 +41,11 @@ try_mutant() {
         why="red without a fault, or there is no such test"
         return 1
     fi
-    if ! compile "$mutated" "$work/changed.o" > "$work/output" 2>&1; then
+    if ! link_mutant "$work/program" "$work"/tests/*.o > "$work/output" 2>&1; then
         cat "$work/output"
         why="the changed $file does not build"
         return 1
     fi
-    others=
-    for one in $objects; do [ "$one" = "$(object "$file")" ] || others="$others $one"; done
-    # shellcheck disable=SC2086
-    link "$work/program" "$work/changed.o" $others
     status=0
     run "$work/program" "$name" "$how" || status=$?
     why="not red (status $status) with $file changed by $expression"

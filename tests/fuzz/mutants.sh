@@ -4,7 +4,6 @@
 set -eu
 root=${EDDY_ROOT:-$(pwd)}
 zig=${EDDY_ZIG:-$root/zigw}
-library=${EDDY_BUILD_DIR:-$root/zig-out/bin}/../lib/libeddy.a
 shrink=no
 [ "${1:-}" != --shrink ] || { shrink=yes && shift; }
 work=$(mktemp -d)
@@ -12,16 +11,16 @@ trap 'rm -rf "$work"' EXIT
 cd "$root"
 . tests/harness/mutants.sh
 flags="-std=gnu11 -g -O1 -D_GNU_SOURCE= -Isrc -Iinclude -fno-sanitize=undefined -fno-stack-protector -fno-omit-frame-pointer"
-# shellcheck disable=SC2086 # a list of words
-"$zig" cc $flags -c tests/fuzz/fuzz.c -o "$work/fuzz.o"
-"$zig" cc "$work/fuzz.o" "$library" -luv -lm -lpthread -o "$work/unchanged"
+build_library
+compile_each "$work/fuzz" tests/fuzz/fuzz.c
+link_program "$work/unchanged" "$work"/fuzz/*.o
 tests/fuzz/fuzz.py --interpreter "$work/unchanged" --recorded --quiet
 
 printed() { # between two headings of what the fuzzer printed
     sed -n "/^---- $1\$/,/^---- $2\$/p" "$work/said" | sed '1d;$d'
 }
 try_mutant() {
-    link_mutant "$work/mutant" "$work/fuzz.o"
+    link_mutant "$work/mutant" "$work"/fuzz/*.o
     status=0 && tests/fuzz/fuzz.py --interpreter "$work/mutant" --recorded --quiet > "$work/said" || status=$?
     why=$(cat "$work/said")
     [ "$status" = 1 ] && grep -q ' differ$' "$work/said" || return 1
