@@ -17,6 +17,7 @@ import sys
 
 TICK = 1000
 LIFE_TICKS = 200
+ROUNDS = 100  # of cancels at the end
 
 
 class Stuck(Exception):
@@ -134,6 +135,7 @@ class Run:
         self.start = loop.now
         self.log = []
         self.corners = set()
+        self.reason = None  # to leave the program out
         self.tasks = {}  # in order of creation
         self.futures = [loop.create_future() for _ in range(program.futures)]
         self.events = [asyncio.Event() for _ in range(program.events)]
@@ -626,8 +628,14 @@ class Run:
         self.loop.set_exception_handler(self.handler)
         self.spawn(None, 0, 0)
         await asyncio.sleep(LIFE_TICKS * TICK)
-        left = True
+        left, rounds = True, 0
         while left:
+            rounds += 1
+            if rounds > ROUNDS:
+                self.reason = "who takes a condition's lock back waits for one who waits for it"
+                for cond in self.conds:
+                    if cond.locked():
+                        cond.release()
             left = self.cancel_all()
             if not left:
                 for handle in self.handles.values():
@@ -677,7 +685,7 @@ def run(loop, program):
     loop.now = 0
     one = Run(loop, program)
     loop.run_until_complete(one.main())
-    return "\n".join(one.log) + "\n", one.corners, None
+    return "\n".join(one.log) + "\n", one.corners, one.reason
 
 
 # What 3.13 changed: on 3.12 programs with these ops are left out.
