@@ -86,7 +86,7 @@ QUESTIONS = [
              sizes={"asyncio": (100000, 10000)},
              targets=(Target("tbb", 2.2), Target("tokio", 20), Target("eddy.twice", 0.9, workers=2))),
     Question("spawn_await", "one task, awaited at once", "task", 2000000, below, 400000, 1000,
-             ("tokio", "go", "boost.fiber", *PYTHON), sizes=slower(50000, 10000),
+             ("tokio", "go", "boost.fiber", "pthreads", *PYTHON), sizes=slower(50000, 10000, ("pthreads", *PYTHON)),
              targets=(Target("tokio", 6), Target("go", 15), Target("asyncio", 50))),
     Question("spawn_suspend", "the same, and the task suspends once", "task", 1000000, below, 200000, 1000,
              ("tokio", "go", "boost.fiber", *PYTHON), program="spawn_await", form="suspends",
@@ -96,7 +96,7 @@ QUESTIONS = [
              slack={"go": 0.9, "tokio": 0.4},  # Go preempts; Tokio lets a yielder go first every other time
              targets=(Target("boost.context", 1 / 1.8), Target("go", 4), Target("tokio", 7), Target("asyncio", 50))),
     Question("ping_pong", "a value to another task and back", "round trip", 500000, upto, 100000, 1000,
-             ("tokio", "go", "boost.fiber", *PYTHON), sizes=slower(20000, 5000),
+             ("tokio", "go", "boost.fiber", "pthreads", *PYTHON), sizes=slower(20000, 5000, ("pthreads", *PYTHON)),
              targets=(Target("tokio", 3), Target("go", 5))),
     Question("wake", "two sleeping workers wake each other", "round trip", 20000, lambda n: n, 5000, 100,
              ("epoll", "libuv", "go"), workers=(2,), sizes={"libuv": (2000, 1000)},

@@ -201,7 +201,7 @@ def ask(question, workers, peers, runtimes, options, progress):
 
 def grow(growth, runtimes, options, progress):
     """One line of JSON for each value and cell; the figures are printed as they come."""
-    question = growth.find()
+    question, measured = growth.find(), []
     unit = f"{growth.variable}: " if growth.variable != "size" else f"{question.unit}s: "
     print(f"\n{question.name}, by {growth.variable}: {question.text}")
     for value in growth.small if options.scale == "small" else growth.values:
@@ -218,7 +218,31 @@ def grow(growth, runtimes, options, progress):
             cpu = f", CPU {number(line['cpu_median'])}" if "cpu_median" in line else ""
             print(f"  {unit}{value:<9,} {line['question']:18} {number(line['median'])} {line['unit']} "
                   f"({number(line['min'])} to {number(line['max'])}){cpu}", flush=True)
-            yield {**line, "variable": growth.variable, "value": value}
+            measured.append({**line, "variable": growth.variable, "value": value})
+    for cell in dict.fromkeys(line["question"] for line in measured):
+        judge([line for line in measured if line["question"] == cell], growth)
+    return measured
+
+
+FROM = 1000  # below that the cost of beginning counts
+
+
+def judge(lines, growth):
+    """Whether the cost of one operation grows faster than log n; of workers: whether too many are worse than one."""
+    if lines[0]["unit"] != "ns":
+        return
+    lines = [line for line in lines if growth.variable == "workers" or line["value"] >= FROM]
+    if len(lines) < 2:
+        return
+    first, last = lines[0], lines[-1]
+    which = "cpu_median" if all("cpu_median" in line for line in lines) else "median"
+    grown = last[which] / first[which]
+    if growth.variable == "workers":
+        print(f"  {first['question']}: {last['value']} workers take {grown:.2f} times the CPU time of one")
+        return
+    allowed = math.log(last["value"]) / math.log(first["value"])
+    print(f"  {first['question']}: from {first['value']:,} to {last['value']:,} one costs {grown:.2f} times as much; "
+          f"n log n allows {allowed:.2f}" + ("" if grown <= allowed else ": MORE THAN N LOG N"))
 
 
 def number(value):
@@ -264,7 +288,7 @@ def json_lines(asked, versions, options):
             "pairs": len(asked.pairs.get((runtime, name), ())), "scale": options.scale,
         }
         if cell.cpu:
-            line["cpu_median"] = statistics.median(cell.cpu)
+            line.update(cpu_median=statistics.median(cell.cpu), cpu_min=min(cell.cpu), cpu_max=max(cell.cpu))
         if ratio:
             line["ratio"] = [ratio.median, ratio.low, ratio.high]
         if cpu:
@@ -273,23 +297,29 @@ def json_lines(asked, versions, options):
 
 
 def compare(lines, path):
-    """Prints what became slower than the recorded run by more than the noise of both. How many did."""
+    """Prints what became slower than the recorded run by more than the noise of both. How many did. CPU time is compared
+    where both runs have it: wall time tells more about who else used the machine."""
     with open(path, encoding="utf-8") as file:
         recorded = [json.loads(text) for text in file]
     before = {(line["question"], line["workers"]): line for line in recorded if line["runtime"] == "eddy"}
-    slower = 0
+    slower = compared = 0
     print(f"\nagainst {path}:")
     for line in (line for line in lines if line["runtime"] == "eddy"):
         old = before.get((line["question"], line["workers"]))
         if old is None or old["median"] <= 0:
             continue
-        noise = max(old["max"] / old["median"], line["median"] / line["min"] if line["min"] > 0 else 1)
-        change = line["median"] / old["median"]
+        compared += 1
+        which = "cpu_" if all(each.get("cpu_min", 0) > 0 for each in (old, line)) else ""
+        median, low, high = ([each[which + word] for each in (old, line)] for word in ("median", "min", "max"))
+        noise = high[0] / median[0] * (median[1] / low[1] if low[1] > 0 else 1)  # the worst of then, the best of now
+        change = median[1] / median[0]
         word = "slower" if change > noise else "same or faster"
         slower += change > noise
-        print(f"  {word:15} {line['question']:20} {line['workers']} workers: {number(old['median'])} -> "
-              f"{number(line['median'])} {line['unit']}, {change:.2f} times; noise {noise:.2f}")
-    return slower
+        print(f"  {word:15} {line['question']:20} {line['workers']} workers: {number(median[0])} -> {number(median[1])} "
+              f"{line['unit']}{' of CPU' if which else ''}, {change:.2f} times; noise {noise:.2f}")
+    if compared == 0:
+        print("  nothing: that run asked no question of this one")
+    return slower + (compared == 0)
 
 
 def names(text):

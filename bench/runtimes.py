@@ -163,6 +163,8 @@ BUILDERS = {
                                                       "libboost-fiber-dev"),
     "boost.context": lambda runtimes: runtimes.compiled("g++", "boost_context.cc", ["-lboost_context"],
                                                         "libboost-context-dev"),
+    "pthreads": lambda runtimes: (runtimes.compiled("gcc", "pthreads.c", [], "libc6-dev")[0],
+                                  "glibc " + version_of_package("libc6")),
     "eddy.twice": Runtimes.twice,
     "nginx": Runtimes.nginx,
     "epoll.server": lambda runtimes: (runtimes.compiled("gcc", "epoll_server.c", ["-lhttp_parser"], "libc6-dev")[0],

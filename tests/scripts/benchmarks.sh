@@ -44,3 +44,23 @@ planted "a missing answer" ":" "no answer"
 planted "a program that fails" "exit 3" "ended with 3"
 printf "#!/bin/sh\necho '%s' | sed s/CHECKSUM/$right/\n" "$line" > "$EDDY_TMP/planted/bench-fork_join"
 bench --bin "$EDDY_TMP/planted" --only fork_join > "$EDDY_TMP/output" 2>&1 || { cat "$EDDY_TMP/output"; exit 1; }
+
+# The guard: a run is compared with itself recorded, with up to 10 % of noise, then with a planted slowdown of a half.
+paced() { # the time of one call in ns
+    cat > "$EDDY_TMP/planted/bench-fork_join" <<END
+#!/bin/sh
+noise=\$(od -An -N1 -tu1 /dev/urandom)
+time=\$(($1 * 1000 + $1 * noise * 100 / 255))
+echo '$line' | sed "s/CHECKSUM/$right/; s/\"operations\": 1/\"operations\": 1000/; s/_ns\": 1/_ns\": \$time/g"
+END
+}
+paced 100
+bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 8 --json "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1
+bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 8 --compare "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1 ||
+    { echo "the guard calls an equal build slower"; cat "$EDDY_TMP/output"; exit 1; }
+grep -q "same or faster *fork_join" "$EDDY_TMP/output" || { echo "nothing was compared"; cat "$EDDY_TMP/output"; exit 1; }
+paced 150
+if bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 8 --compare "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1; then
+    echo "the guard does not see a planted slowdown"; cat "$EDDY_TMP/output"; exit 1
+fi
+grep -q "slower *fork_join" "$EDDY_TMP/output" || { echo "the guard: no word of it"; cat "$EDDY_TMP/output"; exit 1; }
