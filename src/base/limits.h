@@ -26,6 +26,13 @@
 
 #define ED_TICK_NS 1000000 /* tick thread: bounds a slice of counted calls to about 1 ms */
 
+/* A worker that has not visited its scheduler for so long is held: another one accepts its connections. */
+#define ED_HELD_NS 10000000
+
+/* While what a poll woke has not run yet, the next poll waits so long: what it woke would run later anyway; a socket that
+ * takes output again, and a signal, are worth more than an endless queue. */
+#define ED_POLL_DELAY_NS 10000000
+
 /* In a domain the OS poll may be left out of a pass for at most this long. */
 #define ED_DOMAIN_POLL_NS 100000
 

@@ -3,9 +3,11 @@
  * Problem    Asking the kernel to watch a descriptor for each wait costs more than the read it waits for (three
  *            epoll_ctl a request); watching without end makes the loop spin when nobody reads.
  * Idea       Readable interest stays armed after a wait, writable interest goes with the wake that used it.
- *            Readiness that finds no waiter drops that direction only and is remembered: the next wait for it
- *            returns at once, and its caller makes the system call. A task that was woken and is still queued
- *            counts as a waiter: a busy worker polls again before all that it woke have read.
+ *            Readiness that finds no waiter is remembered: the next wait for it returns at once, and its caller makes
+ *            the system call. If it comes a second time, and still nobody waits, that direction is dropped: a task that
+ *            is put off between its answer and its next read would otherwise cost two changes of what is watched. A
+ *            task that was woken and is still queued counts as a waiter: a busy worker polls again before all that it
+ *            woke have read.
  * Invariants (P1) `applied` is what the driver watches; changes are gathered during an event and applied once.
  *            (P2) A slot holds a fiber or a notify, never both; it is emptied by whoever wakes it.
  *            (P3) A record outlives its poller and every task that has not yet returned from its wait: `users`
@@ -78,8 +80,8 @@ static void on_event(struct ed_poller *poller, unsigned events, bool disarmed) {
         if (!(events & 1u << direction) || poll->closing) continue;
         if (slot->fiber == NULL && slot->ready == NULL) {
             if (slot->woken) continue;
+            if (slot->seen) poll->wanted &= (uint8_t) ~(1 << direction);
             slot->seen = true;
-            poll->wanted &= (uint8_t) ~(1 << direction);
         } else {
             if (direction == ED_POLL_WRITE) poll->wanted &= (uint8_t)~ED_WRITABLE;
             deliver(slot, 0);

@@ -313,14 +313,15 @@ static bool anything_ready(struct ed_worker *worker) {
     return ed_anybody_waits(worker) || oldest_own(worker) != NULL || ed_deque_shared_count(&worker->deque) > 0;
 }
 
-/* Whether to ask the system again: what it woke the last time has run, or has been served for a tick and for four times
- * as long as the asking took. Thousands of descriptors that are ready make each poll long and tell nothing new. */
+/* Whether to ask the system again: what it woke the last time has run, or has been served for ED_POLL_DELAY_NS and for four
+ * times as long as the asking took. Who is woken now runs after those anyway, and each poll of thousands of descriptors that
+ * are ready is long and tells nothing new. */
 static bool may_poll(const struct ed_worker *worker, int64_t now_ns) {
     if (worker->domains > 0) return now_ns - worker->polled_ns >= ED_DOMAIN_POLL_NS;
     const struct ed_entry *ready = worker->ready.head, *movable = worker->movable.head;
     if ((ready == NULL || ready->seq >= worker->polled_seq) && (movable == NULL || movable->seq >= worker->polled_seq))
         return true;
-    return now_ns - worker->polled_ns >= ED_TICK_NS + 4 * worker->poll_cost_ns;
+    return now_ns - worker->polled_ns >= ED_POLL_DELAY_NS + 4 * worker->poll_cost_ns;
 }
 
 /* The start of a pass: what is due is queued behind what is ready. */
@@ -329,7 +330,7 @@ static void begin_pass(struct ed_worker *worker, bool ready) {
     bool io = ready && driver->holds_io(worker); /* nothing ready: the sleeping poll comes right after */
     if (io || ed_timers_next(worker) != INT64_MAX) {
         int64_t now_ns = driver->now(worker);
-
+        if (worker->polled_ns == INT64_MAX) worker->polled_ns = now_ns;
         if (io && may_poll(worker, now_ns)) {
             ed_count_add(&worker->counts.polls, 1);
             driver->poll(worker, ED_POLL_NOW);

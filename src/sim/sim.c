@@ -180,6 +180,7 @@ static void turn(struct ed_worker *worker) {
     if (own->asleep) {
         own->asleep = own->woken = false;
         (void)ed_sim_net_deliver(worker); /* what the sleeping poll returns with */
+        ed_worker_polled(worker);
         ed_idle_awake(worker);
     }
     ed_sim_faults_begin(worker->sched);

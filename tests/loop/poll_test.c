@@ -137,7 +137,7 @@ static uint64_t polls_here(void) {
 }
 
 /* Readable interest stays armed after a wait. When bytes then lie there that nobody waits for, the loop hears of them
- * once, not in every turn. */
+ * twice, not in every turn. */
 TEST(poll, readiness_without_a_waiter_does_not_spin) {
     struct pair pair = pair_open();
     put(pair.other, 'd');
