@@ -110,7 +110,7 @@ size_t ed_unwind_here(void **frames_out, size_t capacity);
 enum ed_stack_class { ED_STACK_16K, ED_STACK_64K, ED_STACK_256K, ED_STACK_CLASSES };
 
 /* The first member of the record at the high end of each stack. What follows it is the owner's:
- * zero when the stack is new, and kept from one use to the next. */
+ * zero when the stack is new or was trimmed, else kept from one use to the next. */
 struct ed_stack {
     struct ed_context context;
     struct ed_stack *next;    /* in a pool or the arena; the owner's while the stack is in use  */
@@ -149,6 +149,10 @@ int ed_stack_arena_open(struct ed_stack_arena **arena_out, size_t record_bytes, 
 void ed_stack_arena_close(struct ed_stack_arena *arena);
 /* Any thread; a snapshot, exact when no pool is in use. */
 struct ed_stack_counts ed_stack_arena_counts(struct ed_stack_arena *arena);
+
+/* Gives the memory of some free stacks back, their records' too, which are all zero then. Any thread; blocks for some
+ * ten microseconds. False: there was none left to trim. */
+bool ed_stack_arena_trim(struct ed_stack_arena *arena);
 
 enum { ED_STACK_BATCH = 32 }; /* a pool keeps two of these per class, and spills one at a time */
 

@@ -6,7 +6,10 @@
  *            mapping when guards are advice (MADV_GUARD_INSTALL). A pool keeps two batches per
  *            class, hot and cold: it puts to and gets from hot, and when both are full gives all of
  *            cold to the arena.
- * Invariants (S1) A stack is in use, in one list of one pool, or in the arena's list of its class.
+ *            What lies free in the arena when the program idles is trimmed: it gives back its record's
+ *            page too, and is as one never used; an array then knows it.
+ * Invariants (S1) A stack is in use, in one list of one pool, in the arena's list of its class, or bare:
+ *            in its array, without any memory (or on its way there, in ed_stack_arena_trim).
  *            (S2) cold is empty or was put, whole, before everything in hot: gets are last in first
  *            out.
  *            (S3) A spilled stack was put at least a batch ago. So the one that the caller still
@@ -23,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -51,6 +55,8 @@ struct arena_class {
     size_t stack_bytes;
     size_t next_chunk_bytes;
     struct ed_stack_list free;
+    struct ed_stack **bare; /* trimmed ones */
+    size_t bare_count, bare_capacity;
     struct arena_chunk *chunks; /* newest first: only that one has stacks to carve */
 };
 
@@ -64,8 +70,9 @@ struct ed_stack_arena {
     pthread_mutex_t lock;
     struct arena_class classes[ED_STACK_CLASSES];
     struct ed_stack_pool *pools;
-    size_t made;   /* stacks of all classes */
-    size_t chunks; /* calls of mmap         */
+    size_t made;     /* stacks of all classes */
+    size_t trimming; /* on their way to being bare */
+    size_t chunks;   /* calls of mmap         */
 };
 
 /* ---- Guards --------------------------------------------------------------------------------- */
@@ -130,6 +137,7 @@ int ed_stack_arena_open(struct ed_stack_arena **arena_out, size_t record_bytes,
 void ed_stack_arena_close(struct ed_stack_arena *arena) {
     ED_ASSERT(arena->pools == NULL);
     for (int i = 0; i < ED_STACK_CLASSES; i++) {
+        ed_free(arena->classes[i].bare);
         for (struct arena_chunk *chunk; (chunk = arena->classes[i].chunks) != NULL;) {
             arena->classes[i].chunks = chunk->next;
             for (size_t k = 0; k < chunk->carved; k++)
@@ -181,6 +189,23 @@ free_chunk:
     return status;
 }
 
+/* The end of the stack's memory: its record's page is the last. */
+static uintptr_t top_of(const struct ed_stack_arena *arena, const struct ed_stack *stack) {
+    return ((uintptr_t)stack / arena->page_bytes + 1) * arena->page_bytes;
+}
+
+/* Under the lock: a stack whose record is all zero is one of the arena's free ones. */
+static void add_free(struct ed_stack_arena *arena, enum ed_stack_class number, struct ed_stack *stack) {
+    struct arena_class *class_ = &arena->classes[number];
+    uintptr_t low = top_of(arena, stack) - class_->stack_bytes + arena->page_bytes; /* above its guard */
+    stack->context.stack_low = (void *)low;
+    stack->context.stack_bytes = (uintptr_t)stack - low;
+    stack->class_ = (uint8_t)number;
+    stack->next = class_->free.first;
+    class_->free.first = stack;
+    class_->free.count++;
+}
+
 /* Under the lock: makes one stack and pushes it onto the arena's free list. */
 static int carve_one(struct ed_stack_arena *arena, enum ed_stack_class number) {
     struct arena_class *class_ = &arena->classes[number];
@@ -196,14 +221,7 @@ static int carve_one(struct ed_stack_arena *arena, enum ed_stack_class number) {
     int status = install_guard(arena, guard);
     if (status < 0) return status;
 
-    struct ed_stack *stack = ed_chunk_stack(&chunk->chunk, chunk->carved++);
-    uintptr_t low = guard + arena->page_bytes;
-    stack->context.stack_low = (void *)low;
-    stack->context.stack_bytes = (uintptr_t)stack - low;
-    stack->class_ = (uint8_t)number;
-    stack->next = class_->free.first;
-    class_->free.first = stack;
-    class_->free.count++;
+    add_free(arena, number, ed_chunk_stack(&chunk->chunk, chunk->carved++));
     arena->made++;
     return 0;
 }
@@ -216,6 +234,8 @@ struct ed_stack_counts ed_stack_arena_counts(struct ed_stack_arena *arena) {
         for (struct ed_stack_pool *pool = arena->pools; pool != NULL; pool = pool->next_pool)
             counts.pooled += ED_LOAD_RELAXED(&pool->hot[i].count) + ED_LOAD_RELAXED(&pool->cold[i].count);
     }
+    for (int i = 0; i < ED_STACK_CLASSES; i++) counts.pooled += arena->classes[i].bare_count;
+    counts.pooled += arena->trimming;
     counts.alive = arena->made > counts.pooled ? arena->made - counts.pooled : 0;
     counts.chunks = arena->chunks;
     counts.mappings = arena->chunks;
@@ -273,6 +293,9 @@ static int refill(struct ed_stack_pool *pool, enum ed_stack_class number) {
     struct ed_stack_list *spare = &arena->classes[number].free;
     int status = 0;
     pthread_mutex_lock(&arena->lock);
+    struct arena_class *class_ = &arena->classes[number];
+    for (int i = 0; i < ED_STACK_BATCH && spare->count < ED_STACK_BATCH && class_->bare_count > 0; i++)
+        add_free(arena, number, class_->bare[--class_->bare_count]);
     if (spare->count == 0)
         for (int i = 0; i < CARVE && status == 0; i++) status = carve_one(arena, number);
     if (spare->count > 0) status = 0;
@@ -280,6 +303,51 @@ static int refill(struct ed_stack_pool *pool, enum ed_stack_class number) {
     pthread_mutex_unlock(&arena->lock);
     return status;
 }
+
+/* ---- Trimming ------------------------------------------------------------------------------- */
+
+/* Under the lock: room for a batch more. Without memory: none, and nothing is trimmed. */
+static bool reserve_bare(struct arena_class *class_) {
+    if (class_->bare_capacity - class_->bare_count >= ED_STACK_BATCH) return true;
+    size_t capacity = 2 * class_->bare_capacity + ED_STACK_BATCH;
+    struct ed_stack **bare = ed_alloc(capacity * sizeof bare[0]);
+    if (bare == NULL) return false;
+    if (class_->bare_count > 0) memcpy(bare, class_->bare, class_->bare_count * sizeof bare[0]);
+    ed_free(class_->bare);
+    class_->bare = bare;
+    class_->bare_capacity = capacity;
+    return true;
+}
+
+/* How many of one class, at most a batch. */
+static size_t trim_some(struct ed_stack_arena *arena, enum ed_stack_class number) {
+    struct arena_class *class_ = &arena->classes[number];
+    struct ed_stack *taken[ED_STACK_BATCH];
+    size_t count = 0;
+    pthread_mutex_lock(&arena->lock);
+    if (class_->free.count > 0 && reserve_bare(class_))
+        while (count < ED_STACK_BATCH && class_->free.count > 0) taken[count++] = pop(&class_->free);
+    arena->trimming += count;
+    pthread_mutex_unlock(&arena->lock);
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t low = (uintptr_t)taken[i]->context.stack_low, top = top_of(arena, taken[i]);
+        ed_context_unregister(&taken[i]->context);
+        if (madvise((void *)low, top - low, MADV_DONTNEED) != 0) memset(taken[i], 0, arena->record_bytes);
+    }
+    pthread_mutex_lock(&arena->lock);
+    for (size_t i = 0; i < count; i++) class_->bare[class_->bare_count++] = taken[i];
+    arena->trimming -= count;
+    pthread_mutex_unlock(&arena->lock);
+    return count;
+}
+
+bool ed_stack_arena_trim(struct ed_stack_arena *arena) {
+    for (int i = 0; i < ED_STACK_CLASSES; i++)
+        if (trim_some(arena, i) > 0) return true;
+    return false;
+}
+
+/* ---- Pools' ends ---------------------------------------------------------------------------- */
 
 void ed_stack_pool_init(struct ed_stack_pool *pool, struct ed_stack_arena *arena) {
     *pool = (struct ed_stack_pool){.arena = arena};

@@ -6,6 +6,10 @@
 struct ed_sched;
 struct ed_worker;
 
+/* On `worker`'s thread, not in a task: `held` has not visited its scheduler for ED_HELD_NS, so `worker` accepts the
+ * connections that wait for it, as its own. */
+void ed_net_visit(struct ed_worker *worker, const struct ed_worker *held);
+
 /* On the worker's thread, when its tasks have ended and before its driver closes: closes and reports every stream
  * that was left open, and gives the worker's buffers back. Legal when net/ was never used. */
 void ed_net_worker_close(struct ed_worker *worker);

@@ -10,13 +10,17 @@
  * Parts      A server has a part for each worker that serves it: the listener there, and the connections whose tasks
  *            run there. Orders to the clients travel as messages to the parts, and hold for connections that begin
  *            later, too: `orders` keeps them.
+ * Held       A worker that computes does not accept. When the tick has missed it for ED_HELD_NS another worker is asked to
+ *            visit its listeners, and takes what is queued there as connections of its own. `door` says whether one may:
+ *            OPEN -> VISITED -> OPEN by the visitor; to CLOSING by the owner, who waits for the visitor's CLOSED if it
+ *            was VISITED, and then closes the socket.
  * Close      The listener's socket refuses new handshakes, those under way get HANDSHAKE_NS to be completed, the queue
  *            is accepted empty, then the socket is closed.
  * Invariants (V1) `live` counts the open server, its opening (the run may end, and close it, in between), each
  *            listener, each connection until its task is done; at 0 `ended` is set, for good.
  *            (V2) A connection is in its part's list from before its handler runs until its stream is closed.
  * References the users' handles as one, `live` as one, each message under way one; the last frees, on any thread.
- * Threads    Parts: their worker, but for `orders` and `wanted`. Counters: any.
+ * Threads    Parts: their worker, but for `orders`, `wanted`, and `door` with `door_fd`. Counters: any.
  * Not here   Streams (stream.c).
  * Tests      tests/net/server_test.c. */
 #include "eddy/loop.h"
@@ -24,6 +28,7 @@
 #include "eddy/sync.h"
 #include "loop/loop.h"
 #include "net/address.h"
+#include "net/net.h"
 #include "net/stream.h"
 #include "net/tls.h"
 #include "task/task.h"
@@ -39,6 +44,9 @@ enum { BACKLOG = 1024, NAME_BYTES = 32 };
 /* What a server was told, for its parts and for connections to come. */
 enum { CLOSE = 1, FINISH_CLIENTS = 2, CLOSE_CLIENTS = 4, ABORT_CLIENTS = 8, CANCEL_CLIENTS = 16 };
 
+enum door { DOOR_CLOSED, DOOR_OPEN, DOOR_VISITED, DOOR_CLOSING };
+enum { VISIT_MAX = 64 }; /* connections that a visitor takes before it looks at its own work */
+
 struct part {
     eddy_server *server;
     struct ed_worker *worker;   /* (c)                                                  */
@@ -46,6 +54,9 @@ struct part {
     bool opening;               /* (o) inside open_part                                 */
     struct ed_poll *listener;   /* (o) while it listens                                 */
     struct ed_list connections; /* (o) V2                                               */
+    struct ed_list node;        /* (o) in ed_net_worker.listeners while it listens      */
+    int door_fd;                /* the listener's, for visitors: written while the door is closed */
+    _Atomic uint32_t door;      /* enum door                                            */
     struct ed_message message;  /* under way while `wanted` is not 0                    */
     _Atomic uint32_t wanted;    /* orders that the message brings                       */
 };
@@ -280,6 +291,49 @@ static int acceptor_main(void *arg, eddy_value *out) {
     return status == EDDY_ECANCELED ? status : 0; /* anything else: told by end_listener */
 }
 
+/* ---- visits ----------------------------------------------------------------------------------- */
+
+static void open_door(struct part *part) {
+    ed_list_push(&ed_net_of(part->worker)->listeners, &part->node);
+    part->door_fd = ed_poll_fd(part->listener);
+    ED_STORE_RELEASE(&part->door, DOOR_OPEN);
+    ED_ADD_RELAXED(&part->worker->sched->listeners, 1);
+}
+
+/* Nobody visits from here on. A visitor is in there for a few system calls, and is waited for. */
+static void close_door(struct part *part) {
+    ED_SUB(&part->worker->sched->listeners, 1);
+    ed_list_remove(&part->node);
+    if (ED_EXCHANGE(&part->door, DOOR_CLOSING) == DOOR_VISITED)
+        while (ED_LOAD_ACQUIRE(&part->door) != DOOR_CLOSED) ed_cpu_relax();
+}
+
+/* Takes what is queued at `other`, whose worker is held, as connections of `part`, whose worker this is. */
+static void visit(struct part *part, struct part *other) {
+    eddy_server *server = part->server;
+    uint32_t open = DOOR_OPEN, visited = DOOR_VISITED;
+    if (!ED_CAS(&other->door, &open, DOOR_VISITED)) return;
+    for (int i = 0; i < VISIT_MAX; i++) {
+        if (server->slots != NULL && !eddy_semaphore_try_acquire(server->slots)) break;
+        eddy_address peer;
+        int fd = sockets_of(part)->accept(other->door_fd, &peer);
+        if (fd < 0 && server->slots != NULL) eddy_semaphore_post(server->slots);
+        if (fd < 0 || start_connection(part, fd, &peer) < 0) break; /* what it means is the owner's business */
+    }
+    if (!ED_CAS(&other->door, &visited, DOOR_OPEN)) ED_STORE_RELEASE(&other->door, DOOR_CLOSED);
+}
+
+void ed_net_visit(struct ed_worker *worker, const struct ed_worker *held) {
+    struct ed_net_worker *net = worker->net_data;
+    if (net == NULL) return;
+    for (struct ed_list *node = net->listeners.next; node != &net->listeners; node = node->next) {
+        struct part *part = ED_CONTAINER(node, struct part, node);
+        if (part->server->parts_count > 1) visit(part, &part->server->parts[held->index]);
+    }
+}
+
+/* ---- listening -------------------------------------------------------------------------------- */
+
 /* The acceptor has ended, or was cancelled before it began: on its worker. */
 static void end_listener(eddy_value value) {
     struct part *part = value.ptr;
@@ -291,6 +345,7 @@ static void end_listener(eddy_value value) {
         eddy_report report = {.kind = EDDY_REPORT_SHUTDOWN, .message = text, .task = server->name};
         ed_report(part->worker->sched, &report);
     }
+    close_door(part);
     ed_poll_close(part->listener);
     part->listener = NULL;
     drop_live(server);
@@ -300,9 +355,11 @@ static void end_listener(eddy_value value) {
 static int open_part(void *arg, eddy_value *out) {
     (void)out;
     struct part *part = arg;
+    if (ed_net_of(part->worker) == NULL) return EDDY_ENOMEM;
     int status = ed_poll_open(&part->listener, part->fd);
     if (status < 0) return status;
     part->fd = -1;
+    open_door(part);
     ED_ADD(&part->server->live, 1);
     eddy_task_options options = eddy_task_options_init();
     options.name = "acceptor";
@@ -417,6 +474,7 @@ static eddy_server *create_server(eddy_connection_fn handler, void *arg, const e
         part->worker = domain ? worker : worker->sched->workers[i];
         part->fd = -1;
         ed_list_init(&part->connections);
+        ed_list_init(&part->node);
     }
     server->ended = eddy_future_create();
     size_t slots = server->options.connections_max;

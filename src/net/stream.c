@@ -43,6 +43,7 @@ struct ed_net_worker *ed_net_of(struct ed_worker *worker) {
         struct ed_net_worker *net = ed_calloc(sizeof *net);
         if (net == NULL) return NULL;
         ed_list_init(&net->streams);
+        ed_list_init(&net->listeners);
         worker->net_data = net;
     }
     return worker->net_data;

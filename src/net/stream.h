@@ -10,7 +10,8 @@ struct ed_worker;
 
 /* What net/ keeps for a worker: worker->net_data. */
 struct ed_net_worker {
-    struct ed_list streams; /* of eddy_stream: those with a descriptor */
+    struct ed_list streams;   /* of eddy_stream: those with a descriptor */
+    struct ed_list listeners; /* of servers' parts: those that listen */
     struct ed_buffer_store store;
 };
 struct ed_net_worker *ed_net_of(struct ed_worker *worker); /* makes it; NULL: no memory */

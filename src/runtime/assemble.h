@@ -40,6 +40,10 @@ struct ed_runtime {
     struct ed_watch { /* the tick thread's: since when a worker has not visited its scheduler */
         uint64_t slices;
         int64_t since_ns;
+        bool held;                /* for ED_HELD_NS or more */
+        struct ed_worker *worker; /* (c) */
+        struct ed_message visit;  /* to another worker, while visit_sent */
+        _Atomic bool visit_sent;
     } * watches;
     struct ed_watchdog *watchdog; /* (c) debug mode; else NULL */
     pthread_mutex_t mutex;        /* started, start_status, stopped, tick_* */
@@ -48,6 +52,7 @@ struct ed_runtime {
     int start_status;
     _Atomic bool tick_parked;
     bool tick_stop;
+    bool trimming; /* the tick thread's: it gives stacks' memory back, for as long as all sleep */
 };
 
 /* Everything but threads: workers, arena, rooms. 0 or a status; on failure nothing is left. `stacks`: NULL for the

@@ -6,6 +6,8 @@
  * Tick      While any worker is awake a thread wakes every ED_TICK_NS, sets ED_TICK in the awake ones' attention and notes
  *           how long each has not visited its scheduler. When all sleep it parks: store tick_parked, look at every
  *           worker; a worker that wakes stores AWAKE, then looks at tick_parked (both seq_cst: one sees the other).
+ *           A second later it gives the memory of free stacks back.
+ * Held      A worker that has not visited its scheduler for ED_HELD_NS cannot accept: the tick sends another one to do it.
  * Threads   eddy_run: any that is no worker.
  * Tests     tests/runtime/run_test.c. */
 
@@ -32,6 +34,26 @@ static void forget_the_past(struct ed_runtime *runtime) {
     for (unsigned i = 0; i < runtime->sched.workers_count; i++) runtime->watches[i].since_ns = now_ns;
 }
 
+static void arrive_visit(struct ed_message *message, struct ed_worker *worker) {
+    struct ed_watch *watch = ED_CONTAINER(message, struct ed_watch, visit);
+    ED_STORE_RELEASE(&watch->visit_sent, false); /* it may be sent again from here on */
+    ed_net_visit(worker, watch->worker);
+}
+
+/* A worker that is not held accepts for one that is. */
+static void send_visitor(struct ed_runtime *runtime, struct ed_watch *watch) {
+    if (ED_LOAD_RELAXED(&runtime->sched.listeners) == 0) return;
+    unsigned count = runtime->sched.workers_count;
+    for (unsigned i = 1; i < count; i++) {
+        const struct ed_watch *other = &runtime->watches[(watch->worker->index + i) % count];
+        if (other->held) continue;
+        if (ED_EXCHANGE(&watch->visit_sent, true)) return;
+        watch->visit.arrive = arrive_visit;
+        if (ed_post(other->worker, &watch->visit) < 0) ED_STORE_RELEASE(&watch->visit_sent, false); /* the run ends */
+        return;
+    }
+}
+
 /* True if any worker is awake. */
 static bool tick_workers(struct ed_runtime *runtime) {
     bool awake = false;
@@ -46,6 +68,8 @@ static bool tick_workers(struct ed_runtime *runtime) {
             watch->since_ns = now_ns;
         }
         int64_t held_ns = now_ns - watch->since_ns;
+        watch->held = held_ns >= ED_HELD_NS;
+        if (watch->held) send_visitor(runtime, watch);
         if (runtime->watchdog != NULL) ed_watchdog_look(runtime->watchdog, worker, held_ns);
         if (asleep) continue;
         awake = true;
@@ -54,6 +78,24 @@ static bool tick_workers(struct ed_runtime *runtime) {
         if (!(ED_LOAD_RELAXED(&worker->attention) & ED_TICK)) ED_OR(&worker->attention, ED_TICK);
     }
     return awake;
+}
+
+/* All sleep. If they still do after TRIM_AFTER_S, some free stacks give their memory back; a worker that wakes is not kept
+ * waiting for it. Under the mutex, which is released meanwhile. True: there is nothing left to trim. */
+static bool trim_when_idle(struct ed_runtime *runtime) {
+    enum { TRIM_AFTER_S = 1 };
+    if (!runtime->trimming) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until); /* the condition's clock */
+        until.tv_sec += TRIM_AFTER_S;
+        runtime->trimming = pthread_cond_timedwait(&runtime->changed, &runtime->mutex, &until) != 0;
+        return false;
+    }
+    pthread_mutex_unlock(&runtime->mutex);
+    bool more = ed_stack_arena_trim(runtime->sched.arena);
+    pthread_mutex_lock(&runtime->mutex);
+    runtime->trimming = more;
+    return !more;
 }
 
 static void *tick_main(void *arg) {
@@ -67,9 +109,15 @@ static void *tick_main(void *arg) {
         pthread_mutex_lock(&runtime->mutex);
         if (awake) continue;
         ED_STORE_SEQCST(&runtime->tick_parked, true);
-        while (!runtime->tick_stop && !tick_workers(runtime) && ED_LOAD_SEQCST(&runtime->tick_parked))
-            pthread_cond_wait(&runtime->changed, &runtime->mutex);
+        bool trimmed = false;
+        while (!runtime->tick_stop && !tick_workers(runtime) && ED_LOAD_SEQCST(&runtime->tick_parked)) {
+            if (trimmed)
+                pthread_cond_wait(&runtime->changed, &runtime->mutex);
+            else
+                trimmed = trim_when_idle(runtime);
+        }
         ED_STORE_SEQCST(&runtime->tick_parked, false);
+        runtime->trimming = false;
         forget_the_past(runtime); /* nobody was held while nobody watched */
     }
     pthread_mutex_unlock(&runtime->mutex);
@@ -92,6 +140,7 @@ static void worker_loop(struct ed_worker *worker, _Atomic bool *until) {
         if (ed_worker_turn(worker)) continue;
         if (!ed_idle_prepare(worker)) continue;
         if (!ED_LOAD_SEQCST(until)) worker->sched->driver->poll(worker, ed_timers_next(worker));
+        ed_worker_polled(worker);
         ed_idle_awake(worker);
         tick_unpark(runtime);
     }
@@ -274,6 +323,7 @@ int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_o
     runtime->threads = ed_calloc(filled.workers * sizeof runtime->threads[0]);
     runtime->watches = ed_calloc(filled.workers * sizeof runtime->watches[0]);
     status = runtime->threads != NULL && runtime->watches != NULL ? 0 : EDDY_ENOMEM;
+    for (unsigned i = 0; status == 0 && i < filled.workers; i++) runtime->watches[i].worker = runtime->sched.workers[i];
     if (status == 0 && filled.debug)
         status =
             ed_watchdog_open(&runtime->watchdog, &runtime->sched, filled.slow_ns > 0 ? filled.slow_ns : EDDY_MS(100));

@@ -43,8 +43,8 @@ struct ed_worker {
     unsigned preempted;       /* (o) fibers in `ready` put off by fairness */
     unsigned domains;         /* (o) serial domains here: passes are observable */
 
-    int64_t polled_ns;           /* (o) clock at the end of the last poll in a pass */
-    int64_t poll_cost_ns;        /* (o) how long it took */
+    int64_t polled_ns;           /* (o) clock at the end of the last poll; INT64_MAX: as this pass begins */
+    int64_t poll_cost_ns;        /* (o) how long the last one in a pass took */
     uint64_t polled_seq;         /* (o) ages below it were queued before it ended */
     bool may_start;              /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
     uint64_t request;            /* (o) the cancel request that is being passed on, or 0 */
@@ -108,6 +108,7 @@ struct ed_sched {
     _Atomic uint64_t next_request;              /* (s) numbers of cancel requests */
     _Atomic bool stopping;                      /* (s) workers end their loop */
     _Atomic uint32_t next_home;                 /* (s) round robin for domains */
+    _Atomic uint32_t listeners;                 /* (s) of all workers; advice for the tick */
 };
 
 int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned index, uint64_t seed);
@@ -115,6 +116,12 @@ void ed_worker_deinit(struct ed_worker *worker);
 
 /* One pass. True if anything ran or came; false: nothing is ready here, and a search found nothing. */
 bool ed_worker_turn(struct ed_worker *worker);
+
+/* After a poll that slept: the next pass need not ask again at once. */
+static inline void ed_worker_polled(struct ed_worker *worker) {
+    worker->polled_seq = worker->seq;
+    worker->polled_ns = INT64_MAX;
+}
 
 /* The end of a worker's life: refuses messages from now on and lets those that came arrive. */
 void ed_worker_close_inbox(struct ed_worker *worker);

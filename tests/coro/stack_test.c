@@ -164,6 +164,36 @@ UNIT(coro_stack, pool_spills_whole_batches_and_their_memory, TEST_WITHOUT("valgr
     shut();
 }
 
+/* Free stacks in the arena keep no page when they were trimmed, and are like new ones afterwards. */
+UNIT(coro_stack, trimmed_stacks_have_no_memory_and_are_as_new, TEST_WITHOUT("valgrind address thread qemu")) {
+    open_with(ED_GUARD_AUTO, 0);
+    enum { STACKS = 20 * ED_STACK_BATCH };
+    static struct ed_stack *stacks[STACKS];
+    for (int i = 0; i < STACKS; i++) {
+        stacks[i] = get(ED_STACK_64K);
+        ((struct record *)stacks[i])->mark = 1;
+        memset((char *)stacks[i]->context.stack_low, 1, stacks[i]->context.stack_bytes);
+    }
+    for (int i = 0; i < STACKS; i++) ed_stack_put(&pool, stacks[i]);
+    long before = resident_pages();
+    size_t pooled = ed_stack_arena_counts(arena).pooled;
+    while (ed_stack_arena_trim(arena)) continue;
+    EXPECT(before - resident_pages() >= STACKS - 3 * ED_STACK_BATCH); /* the pool keeps two batches */
+    EXPECT_EQ(pooled, ed_stack_arena_counts(arena).pooled);
+    EXPECT_EQ(0, ed_stack_arena_counts(arena).alive);
+
+    int marked = 0;
+    for (int i = 0; i < STACKS; i++) {
+        stacks[i] = get(ED_STACK_64K);
+        marked += ((struct record *)stacks[i])->mark != 0;
+        memset((char *)stacks[i]->context.stack_low, 2, stacks[i]->context.stack_bytes); /* all of it is there */
+    }
+    EXPECT_EQ(2 * ED_STACK_BATCH, marked);
+    EXPECT_EQ(pooled, ed_stack_arena_counts(arena).pooled + STACKS); /* none was made */
+    for (int i = 0; i < STACKS; i++) ed_stack_put(&pool, stacks[i]);
+    shut();
+}
+
 static void check_cap(enum ed_stack_guard guard) {
     enum { CAP = 100 };
     if (!open_with(guard, CAP)) test_skip("no MADV_GUARD_INSTALL in this kernel");

@@ -2,10 +2,12 @@
 #include "net_testing.h"
 
 #include "eddy/loop.h"
+#include "eddy/thread.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -518,6 +520,61 @@ UNIT(server, left_open_is_closed_and_reported) {
     EXPECT_HAS(reported, "was never closed");
     EXPECT(strchr(reported, '\n') == strrchr(reported, '\n')); /* once */
     eddy_server_release(server);
+}
+
+/* ---- a worker that is held --------------------------------------------------------------------- */
+
+enum { GUESTS = 64 };
+static atomic_int guests_served;
+static atomic_bool holding;
+
+/* Answers a byte; but the first "h" keeps its worker until all guests have been served by others. */
+static int hold_or_answer(eddy_stream *stream, void *arg) {
+    (void)arg;
+    char byte;
+    int got = eddy_stream_read(stream, &byte, 1);
+    if (got < 0) return got;
+    if (byte == 'h') {
+        atomic_store(&holding, true);
+        while (atomic_load(&guests_served) < GUESTS) sched_yield(); /* the thread's: no visit to the scheduler */
+    }
+    return eddy_stream_write(stream, &byte, 1);
+}
+
+static int visit_held_server(void *arg, eddy_value *out) { /* on a thread of the pool */
+    (void)out;
+    char byte;
+    int host = plain_socket();
+    plain_connect(host, arg);
+    EXPECT_EQ(1, write(host, "h", 1));
+    while (!atomic_load(&holding)) sched_yield();
+    /* The system gives each to one of the listeners: not all can miss the held one. */
+    for (int i = 0; i < GUESTS; i++) {
+        int guest = plain_socket();
+        plain_connect(guest, arg);
+        EXPECT_EQ(1, write(guest, "g", 1));
+        EXPECT_EQ(1, read(guest, &byte, 1));
+        EXPECT_EQ('g', byte);
+        close(guest);
+        atomic_fetch_add(&guests_served, 1);
+    }
+    EXPECT_EQ(1, read(host, &byte, 1));
+    EXPECT_EQ('h', byte);
+    close(host);
+    return 0;
+}
+
+static int serve_while_held(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_server *server = serve(hold_or_answer, NULL);
+    EXPECT_OK(eddy_to_thread(visit_held_server, server, NULL));
+    stop_serving(server);
+    return 0;
+}
+
+/* A worker that computes leaves its listener's queue to the others. Without them this waits for ever. */
+UNIT(server, connections_of_a_held_worker_are_accepted_by_another) {
+    EXPECT_OK(eddy_run(serve_while_held, NULL, NULL, EDDY_RUN(.workers = 2)));
 }
 
 /* ---- a run that ends with a server in each of its waits ---------------------------------------- */
