@@ -313,7 +313,7 @@ static unsigned depth(const eddy_picture *picture, const struct ed_seen *seen) {
     return 0; /* a round: nobody runs on another's stack in one */
 }
 
-/* A task's own part of the stack that it shares: tasks are told apart by the calls of ed_task_run. */
+/* A task's own part of the stack that it shares: tasks are told apart by the calls of their bodies. */
 static void cut_stacks(eddy_picture *picture) {
     for (size_t i = 0; i < picture->count; i++) {
         struct ed_seen *seen = picture->all[i];

@@ -12,7 +12,7 @@ int eddy_worker_stats_read(unsigned index, eddy_worker_stats *stats_out) {
     if (index >= here->sched->workers_count) return EDDY_EINVAL;
     struct ed_worker_counts *counts = &here->sched->workers[index]->counts;
     *stats_out = (eddy_worker_stats){
-        .tasks_started = ED_LOAD_RELAXED(&counts->started),
+        .tasks_started = ED_LOAD_RELAXED(&counts->on_stacks) + ED_LOAD_RELAXED(&counts->direct),
         .tasks_direct = ED_LOAD_RELAXED(&counts->direct),
         .tasks_stolen = ED_LOAD_RELAXED(&counts->stolen),
         .steals = ED_LOAD_RELAXED(&counts->steals),

@@ -54,7 +54,7 @@ static inline void ed_start_free(struct ed_start *start) {
 
 /* Whether `worker` may claim what the word says; then claims it. True: the caller must run the body. A pinned task is
  * not claimed so: a stale hint may find one in its record, and that one's entry is in `ready`. */
-static inline bool ed_start_claim(struct ed_start *start, unsigned worker) {
+static inline ED_HOT bool ed_start_claim(struct ed_start *start, unsigned worker) {
     uint64_t word = ED_LOAD_ACQUIRE(&start->word);
     ED_CHAOS(START);
     switch (ed_start_state(word)) {

@@ -77,7 +77,7 @@ void ed_fiber_ready(struct ed_fiber *fiber) {
     ed_ready_entry(ed_fiber_worker(fiber), &fiber->entry, ED_ENTRY_RESUME);
 }
 
-int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
+ED_HOT int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
     if (pinned) {
         ed_start_new(start, worker->index, ED_START_NEW_PINNED);
         ed_ready_entry(worker, &start->entry, ED_ENTRY_START);
@@ -96,6 +96,7 @@ void ed_start_trim(struct ed_worker *worker) {
     struct ed_deque_entry *entry;
     while ((entry = ed_deque_newest(&worker->deque)) != NULL && !ed_start_is_own(entry->hint, worker->index))
         ed_deque_drop_newest(&worker->deque);
+    if (entry == NULL) worker->stale = false;
 }
 
 /* The oldest private entry that is still good; stale ones before it go. */

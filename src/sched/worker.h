@@ -42,6 +42,7 @@ struct ed_worker {
     int budget;               /* (o) counted calls left before a visit to the scheduler */
     unsigned preempted;       /* (o) fibers in `ready` put off by fairness */
     unsigned domains;         /* (o) serial domains here: passes are observable */
+    bool stale;               /* (o) tasks were started from the middle of the private part: ed_start_trim */
 
     int64_t polled_ns;           /* (o) clock at the end of the last poll; INT64_MAX: as this pass begins */
     int64_t poll_cost_ns;        /* (o) how long the last one in a pass took */
@@ -68,7 +69,8 @@ struct ed_worker {
     _Atomic uint32_t visitors;                /* (s) threads of no worker of this run that are inside ed_post */
 
     _Alignas(ED_LINE) struct ed_worker_counts {
-        _Atomic uint64_t started, direct, stolen, steals, polls, parks, switches, spawned, ended, given, migrated;
+        _Atomic uint64_t on_stacks; /* tasks started on a stack of their own; the others: direct */
+        _Atomic uint64_t direct, stolen, steals, polls, parks, switches, spawned, ended, given, migrated;
         _Atomic uint64_t slices; /* visits to the scheduler: the tick thread sees one that lasts */
         _Atomic int64_t stacks_alive, stacks_alive_max;
         _Atomic int64_t held_ns_max; /* written by the tick thread */
@@ -142,7 +144,7 @@ int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned)
  * between. Its word is still FREE. 0, or why it finds no stack (nothing has begun). */
 int ed_start_now(struct ed_worker *worker, struct ed_start *start);
 
-/* Owner: takes what a claimed start left as the newest private entries, so that they do not pile up. */
+/* Owner: takes away the newest private entries that are stale, so that they do not pile up. */
 void ed_start_trim(struct ed_worker *worker);
 
 /* Owner, in a task: counts a call; true when it is time to visit the scheduler first. */

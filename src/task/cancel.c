@@ -56,6 +56,7 @@ static bool asked_before(eddy_task *task, uint64_t id, bool passed_on) {
     do {
         if (last >= id) return passed_on;
     } while (!ED_CAS_WEAK(&task->request, &last, id));
+    ed_task_set_special(task);
     return false;
 }
 

@@ -65,27 +65,36 @@ void ed_future_init(eddy_future *future, struct ed_worker *home, eddy_loop *loop
     ED_STORE_RELEASE(&future->word, refs * ED_REF_ONE | flags); /* last: whoever walks the slabs sees a whole record */
 }
 
-static void future_last(eddy_future *future, uint64_t word) {
+static ED_COLD void report_never_retrieved(eddy_future *future, uint64_t word) {
+    if (word & ED_IS_TASK) {
+        ed_report_task(future->sched, EDDY_REPORT_NEVER_RETRIEVED, (eddy_task *)future,
+                       "a task failed and its failure was never retrieved", future->status, future->error);
+    } else {
+        ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
+                                                .message = "a future failed and its failure was never retrieved",
+                                                .task = "",
+                                                .status = future->status,
+                                                .error = future->error});
+    }
+}
+
+static inline ED_HOT void future_last(eddy_future *future, uint64_t word) {
     if (word & ED_DONE) {
-        if (future->status >= 0) {
-            if (future->drop != NULL && !(word & ED_VALUE_TAKEN)) future->drop(future->value);
+        if (ED_LIKELY(future->status >= 0)) {
+            if (ED_UNLIKELY(future->drop != NULL) && !(word & ED_VALUE_TAKEN)) future->drop(future->value);
         } else if (!(word & (ED_RETRIEVED | ED_CANCELLED))) {
-            if (word & ED_IS_TASK) {
-                ed_report_task(future->sched, EDDY_REPORT_NEVER_RETRIEVED, (eddy_task *)future,
-                               "a task failed and its failure was never retrieved", future->status, future->error);
-            } else {
-                ed_report(future->sched,
-                          &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
-                                         .message = "a future failed and its failure was never retrieved",
-                                         .task = "",
-                                         .status = future->status,
-                                         .error = future->error});
-            }
+            report_never_retrieved(future, word);
         }
     }
-    eddy_error_release(future->error);
-    future->error = NULL;
-    future->destroy(future);
+    if (ED_UNLIKELY(future->error != NULL)) {
+        eddy_error_release(future->error);
+        future->error = NULL;
+    }
+    if (ED_LIKELY(word & ED_IS_TASK)) {
+        ed_slab_put((eddy_task *)future);
+    } else {
+        future->destroy(future);
+    }
 }
 
 static void set_states(struct ed_list *list, uint8_t state) {
@@ -94,25 +103,14 @@ static void set_states(struct ed_list *list, uint8_t state) {
 }
 
 /* What the word becomes. */
-static uint64_t finished(uint64_t word, uint64_t flags, uint64_t clear, int how) {
+static inline uint64_t finished(uint64_t word, uint64_t flags, uint64_t clear, int how) {
     return ((word & ~clear) | ED_DONE | flags) - (how & ED_FINISH_RELEASE ? ED_REF_ONE : 0);
 }
 
-bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int how) {
-    uint64_t word = ED_LOAD_RELAXED(&future->word), next;
-    while (!(word & (ED_LOCK | ED_WAITED))) { /* nobody waits: one compare-and-swap */
-        if ((how & ED_FINISH_CHECK) && (word & ED_CANCEL)) return false;
-        next = finished(word, flags, clear, how);
-        ED_CHAOS(DONE);
-        if (ED_CAS_WEAK(&future->word, &word, next)) {
-            if (ed_refs_of(next) == 0) future_last(future, next);
-            return true;
-        }
-    }
-
-    /* The list is taken in the step that sets DONE and gives LOCK back. A request may come until
-     * that step, so its check is part of it. */
-    word = ed_future_lock(future);
+/* The list is taken in the step that sets DONE and gives LOCK back. A request may come until that step, so its check is
+ * part of it. */
+static ED_COLD bool finish_waited(eddy_future *future, uint64_t flags, uint64_t clear, int how) {
+    uint64_t word = ed_future_lock(future), next;
     struct ed_list taken;
     ed_list_init(&taken);
     ed_list_splice(&taken, &future->waiters);
@@ -133,7 +131,21 @@ bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int h
     return true;
 }
 
-void ed_future_release(eddy_future *future) {
+ED_HOT bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int how) {
+    uint64_t word = ED_LOAD_RELAXED(&future->word), next;
+    while (!(word & (ED_LOCK | ED_WAITED))) { /* nobody waits: one compare-and-swap */
+        if ((how & ED_FINISH_CHECK) && (word & ED_CANCEL)) return false;
+        next = finished(word, flags, clear, how);
+        ED_CHAOS(DONE);
+        if (ED_CAS_WEAK(&future->word, &word, next)) {
+            if (ED_UNLIKELY(ed_refs_of(next) == 0)) future_last(future, next);
+            return true;
+        }
+    }
+    return finish_waited(future, flags, clear, how);
+}
+
+ED_HOT void ed_future_release(eddy_future *future) {
     uint64_t word = ED_LOAD_ACQUIRE(&future->word);
     if (ed_refs_of(word) != 1) {
         word = ED_SUB(&future->word, ED_REF_ONE);
@@ -220,7 +232,7 @@ bool eddy_future_cancelled(const eddy_future *future) {
     return (word & ED_DONE) && (word & ED_CANCELLED);
 }
 
-int eddy_future_result(eddy_future *future, eddy_value *value_out) {
+ED_HOT int eddy_future_result(eddy_future *future, eddy_value *value_out) {
     uint64_t word = ED_LOAD_ACQUIRE(&future->word);
     if (!(word & ED_DONE)) return EDDY_ESTATE;
     if (future->status < 0) {

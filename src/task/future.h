@@ -75,10 +75,10 @@ struct eddy_future {
     struct ed_sched *sched;
     struct ed_worker *home;                      /* (c) whose loop runs done callbacks */
     eddy_loop *loop;                             /* (c) its domain, or NULL */
-    void (*destroy)(struct eddy_future *future); /* (c) frees the memory */
+    void (*destroy)(struct eddy_future *future); /* (c) frees the memory of one that is no task */
 };
 
-/* A pending future with `refs` references and `flags`, in memory that `destroy` gives back. */
+/* A pending future, no task, with `refs` references and `flags`, in memory that `destroy` gives back. */
 void ed_future_init(eddy_future *future, struct ed_worker *home, eddy_loop *loop, uint64_t refs, uint64_t flags,
                     void (*destroy)(eddy_future *));
 

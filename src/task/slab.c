@@ -33,7 +33,8 @@ void ed_tasks_worker_close(struct ed_worker *worker) {
 }
 
 /* Fills an empty cache with a batch from the common list, or from a new chunk. */
-static void refill(struct ed_tasks *tasks, struct cache *cache) {
+static ED_COLD void refill(struct ed_sched *sched, struct cache *cache) {
+    struct ed_tasks *tasks = ed_tasks_of(sched);
     ed_spinlock_lock(&tasks->lock);
     while (tasks->free != NULL && cache->count < BATCH) {
         eddy_task *task = tasks->free;
@@ -48,6 +49,7 @@ static void refill(struct ed_tasks *tasks, struct cache *cache) {
     struct ed_slab_chunk *chunk = ed_calloc(sizeof *chunk);
     if (chunk == NULL) return;
     for (int i = CHUNK_RECORDS - 1; i >= 0; i--) {
+        ed_task_clean(&chunk->records[i], sched);
         chunk->records[i].next_free = cache->free;
         cache->free = &chunk->records[i];
     }
@@ -58,7 +60,7 @@ static void refill(struct ed_tasks *tasks, struct cache *cache) {
     ed_spinlock_unlock(&tasks->lock);
 }
 
-static void to_common(struct ed_tasks *tasks, struct cache *cache, unsigned count) {
+static ED_COLD void to_common(struct ed_tasks *tasks, struct cache *cache, unsigned count) {
     ed_spinlock_lock(&tasks->lock);
     for (; count > 0 && cache->free != NULL; count--) {
         eddy_task *task = cache->free;
@@ -70,8 +72,8 @@ static void to_common(struct ed_tasks *tasks, struct cache *cache, unsigned coun
     ed_spinlock_unlock(&tasks->lock);
 }
 
-static eddy_task *take(struct ed_tasks *tasks, struct cache *cache) {
-    if (cache->free == NULL) refill(tasks, cache);
+static eddy_task *take(struct ed_sched *sched, struct cache *cache) {
+    if (ED_UNLIKELY(cache->free == NULL)) refill(sched, cache);
     eddy_task *task = cache->free;
     if (task == NULL) return NULL;
     cache->free = task->next_free;
@@ -79,30 +81,30 @@ static eddy_task *take(struct ed_tasks *tasks, struct cache *cache) {
     return task;
 }
 
-eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker) {
-    struct ed_tasks *tasks = ed_tasks_of(sched);
-    if (worker != NULL) return take(tasks, worker->slab);
+ED_HOT eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker) {
+    if (ED_LIKELY(worker != NULL)) return take(sched, worker->slab);
     struct cache cache = {NULL, 0};
-    eddy_task *task = take(tasks, &cache);
-    to_common(tasks, &cache, cache.count);
+    eddy_task *task = take(sched, &cache);
+    to_common(ed_tasks_of(sched), &cache, cache.count);
     return task;
 }
 
-void ed_slab_put(eddy_task *task) {
-    struct ed_tasks *tasks = ed_tasks_of(task->future.sched);
+ED_HOT void ed_slab_put(eddy_task *task) {
     struct ed_worker *worker = ed_worker_current();
+    if (ED_UNLIKELY(ED_LOAD_RELAXED(&task->special))) ed_task_wipe(task);
+    ED_STORE_RELAXED(&task->fiber, NULL);
     ed_start_free(&task->start);
     ED_STORE_RELEASE(&task->future.word, 0);
-    if (worker == NULL || worker->sched != task->future.sched) {
+    if (ED_UNLIKELY(worker == NULL || worker->sched != task->future.sched)) {
         struct cache cache = {task, 1};
         task->next_free = NULL;
-        to_common(tasks, &cache, 1);
+        to_common(ed_tasks_of(task->future.sched), &cache, 1);
         return;
     }
     struct cache *cache = worker->slab;
     task->next_free = cache->free;
     cache->free = task;
-    if (++cache->count >= 2 * BATCH) to_common(tasks, cache, BATCH);
+    if (ED_UNLIKELY(++cache->count >= 2 * BATCH)) to_common(ed_tasks_of(worker->sched), cache, BATCH);
 }
 
 void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *arg), void *arg) {

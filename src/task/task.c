@@ -13,16 +13,20 @@
 
 /* ---- the end ------------------------------------------------------------------------------------- */
 
-static void destroy(eddy_future *future) { ed_slab_put((eddy_task *)future); }
-
 /* Its argument and its locals. */
 static void drop_inputs(eddy_task *task) {
-    if (task->drop_arg != NULL) task->drop_arg(eddy_value_ptr(task->arg));
-    if (task->arg_allocated) ed_free(task->arg);
-    task->drop_arg = NULL;
-    task->arg_allocated = false;
-    eddy_context_release(task->context);
-    task->context = NULL;
+    if (ED_UNLIKELY(task->drop_arg != NULL)) {
+        task->drop_arg(eddy_value_ptr(task->arg));
+        task->drop_arg = NULL;
+    }
+    if (ED_UNLIKELY(task->arg_allocated)) {
+        ed_free(task->arg);
+        task->arg_allocated = false;
+    }
+    if (ED_UNLIKELY(task->context != NULL)) {
+        eddy_context_release(task->context);
+        task->context = NULL;
+    }
 }
 
 static void tell_group(struct ed_call *call) {
@@ -31,41 +35,41 @@ static void tell_group(struct ed_call *call) {
     ed_future_release(&task->future);
 }
 
-static void end(eddy_task *task, int status, eddy_value value) {
+/* On the host, `worker`. The value is where the body has put it. */
+static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int status) {
     eddy_future *future = &task->future;
     drop_inputs(task);
-    eddy_error *error = task->error;
-    task->error = NULL;
-    if (error != NULL && error->status != status) {
-        eddy_error_release(error);
-        error = NULL;
-    }
     future->status = status;
-    future->value = value;
-    future->error = error;
+    if (ED_UNLIKELY(task->error != NULL)) { /* its detail, if that is of this failure */
+        if (task->error->status == status) {
+            future->error = task->error;
+        } else {
+            eddy_error_release(task->error);
+        }
+        task->error = NULL;
+    }
     struct ed_group *group = task->group;
     const int how =
         group == NULL ? ED_FINISH_RELEASE : 0; /* nothing is left to do: the last reference may go with it */
-    struct ed_worker *worker = ed_worker_current();
     ed_count_add(&worker->counts.ended, 1);
     ed_tell(worker, ED_EVENT_END, task, status, NULL);
     /* In a domain its group hears of it in a step of its own, before all others that wait for it, as in asyncio; and that
      * of a task which may still be inside its spawn. */
     const bool in_own_step = group != NULL && (future->loop != NULL || task->eager);
-    if (in_own_step) {
+    if (ED_UNLIKELY(in_own_step)) {
         task->group_call.run = tell_group;
         ed_call_soon(worker, &task->group_call);
     }
-    if (status < 0) {
+    if (ED_UNLIKELY(status < 0)) {
         ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, how);
-    } else if (!ed_future_finish(future, 0, 0,
-                                 how | ED_FINISH_CHECK)) { /* T4: a request still pending takes the value */
-        if (future->drop != NULL) future->drop(value);
+    } else if (ED_UNLIKELY(!ed_future_finish(future, 0, 0, how | ED_FINISH_CHECK))) {
+        /* T4: a request still pending takes the value */
+        if (future->drop != NULL) future->drop(future->value);
         future->value = EDDY_NONE;
         future->status = EDDY_ECANCELED;
         ed_future_finish(future, ED_CANCELLED, ED_CANCEL, how);
     }
-    if (group != NULL && !in_own_step) {
+    if (ED_UNLIKELY(group != NULL && !in_own_step)) {
         ed_group_child_done(group, task);
         ed_future_release(future);
     }
@@ -90,7 +94,7 @@ static bool is_arg_dead(eddy_task *task, void *arg) {
 }
 
 /* What the body of `task`, which has just returned to `frame`, leaves behind. */
-static void look_back(eddy_task *task, struct ed_fiber *fiber, int status, void *frame) {
+static ED_COLD void look_back(eddy_task *task, struct ed_fiber *fiber, int status, void *frame) {
     struct ed_sched *sched = task->future.sched;
     if (status >= 0 && ed_count_of(ED_LOAD_RELAXED(&task->future.word)) > 0)
         ed_report_task(sched, EDDY_REPORT_SWALLOWED, task, "a task ended well although it was cancelled", 0, NULL);
@@ -100,7 +104,9 @@ static void look_back(eddy_task *task, struct ed_fiber *fiber, int status, void 
 
 /* ---- running ------------------------------------------------------------------------------------- */
 
-/* In a section of its own: a place in there, on a stack, is where one task's calls end and its awaiter's begin. */
+/* The functions that call bodies are in a section of their own, and inlined nowhere: a place in there, on a stack, is where
+ * one task's calls end and its awaiter's begin. */
+#define CALLS_BODIES __attribute__((noinline, section("ed_task_bodies")))
 extern const char __start_ed_task_bodies[] __attribute__((visibility("hidden")));
 extern const char __stop_ed_task_bodies[] __attribute__((visibility("hidden")));
 
@@ -108,39 +114,77 @@ bool ed_task_runs_at(const void *place) {
     return (uintptr_t)place > (uintptr_t)__start_ed_task_bodies && (uintptr_t)place <= (uintptr_t)__stop_ed_task_bodies;
 }
 
-__attribute__((section("ed_task_bodies"))) void ed_task_run(eddy_task *task, struct ed_fiber *fiber,
-                                                            eddy_task *awaiter) {
+static ED_COLD void run_defers(eddy_task *task) {
+    while (task->defers != NULL) {
+        struct ed_defer *defer = task->defers;
+        task->defers = defer->next;
+        defer->fn(defer->arg);
+        ed_free(defer);
+    }
+}
+
+static ED_COLD _Noreturn void panic_in_scope(const eddy_task *task) {
+    char name[ED_TASK_NAME_BYTES];
+    eddy_task_name(task, name, sizeof name);
+    ED_PANIC("task \"%s\" ended inside a timeout scope: call eddy_timeout_pop on every way out", name);
+}
+
+/* Runs a task that was claimed for the running stack, on `worker`. `awaiter` is the task below, or NULL. */
+static inline ED_HOT void run(eddy_task *task, struct ed_fiber *fiber, struct ed_worker *worker, eddy_task *awaiter) {
     struct ed_strand *strand = ed_strand_of(fiber);
     struct ed_scope *scope = strand->scope;
     bool migrates = awaiter != NULL && fiber->migrates;
     if (awaiter == NULL || ED_UNLIKELY(migrates)) fiber->migrates = task->migration != EDDY_STAY;
     fiber->task = task;
     ED_STORE_RELEASE(&task->fiber, fiber);
-    ed_count_add(&ed_fiber_worker(fiber)->counts.started, 1);
-    ed_tell(ed_fiber_worker(fiber), awaiter != NULL ? ED_EVENT_DIRECT : ED_EVENT_START, task, 0, NULL);
+    ed_count_add(awaiter != NULL ? &worker->counts.direct : &worker->counts.on_stacks, 1);
+    ed_tell(worker, awaiter != NULL ? ED_EVENT_DIRECT : ED_EVENT_START, task, 0, NULL);
 
-    eddy_value value = EDDY_NONE;
+    task->future.value = EDDY_NONE; /* read by nobody before DONE */
     int status;
     if (ED_UNLIKELY(ED_LOAD_SEQCST(&task->future.word) & ED_CANCEL)) { /* T1; partner: cancel.c */
         status = EDDY_ECANCELED;
     } else {
-        status = task->fn(task->arg, &value);
+        status = task->fn(task->arg, &task->future.value);
     }
-    while (ED_UNLIKELY(task->defers != NULL)) {
-        struct ed_defer *defer = task->defers;
-        task->defers = defer->next;
-        defer->fn(defer->arg);
-        ed_free(defer);
-    }
-    if (ED_UNLIKELY(strand->scope != scope)) {
-        char name[ED_TASK_NAME_BYTES];
-        eddy_task_name(task, name, sizeof name);
-        ED_PANIC("task \"%s\" ended inside a timeout scope: call eddy_timeout_pop on every way out", name);
-    }
+    if (ED_UNLIKELY(task->defers != NULL)) run_defers(task);
+    if (ED_UNLIKELY(strand->scope != scope)) panic_in_scope(task);
     if (ED_UNLIKELY(task->future.sched->debug)) look_back(task, fiber, status, __builtin_frame_address(0));
     fiber->task = awaiter;
     if (ED_UNLIKELY(migrates)) fiber->migrates = true;
-    end(task, status, value);
+    end(task, ed_fiber_worker(fiber), status); /* another one, perhaps, than when it began */
+}
+
+CALLS_BODIES bool ed_task_run_direct(eddy_task *child, const char *reason, bool (*on_cancel)(void *), void *arg) {
+    struct ed_worker *worker = ed_worker_current(); /* until the child is entered */
+    struct ed_fiber *fiber = worker->running;
+    struct ed_strand *strand = ed_strand_of(fiber);
+    eddy_task *task = fiber->task;
+    if (!worker->sched->direct_await || task->future.loop != NULL || child->future.loop != NULL ||
+        child->start.stack_class > fiber->stack.class_ || strand->scope_failed ||
+        child->future.sched != worker->sched || (child->migration == EDDY_MIGRATE && !fiber->migrates))
+        return false;
+    enum ed_start_state state = ed_start_state(ED_LOAD_RELAXED(&child->start.word));
+    if (state != ED_START_NEW_OWN && state != ED_START_NEW_SHARED) return false;
+    if (ed_stack_left(&fiber->stack.context) < ED_DIRECT_STACK_BYTES) return false;
+
+    /* A direct await is a suspension: what is pending is passed on before the child is entered. */
+    ed_wait_begin(task, reason, on_cancel, arg);
+    if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
+    if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
+    bool claimed = ed_start_claim(&child->start, worker->index);
+    if (ED_LIKELY(claimed)) {
+        struct ed_deque_entry *newest = ed_deque_newest(&worker->deque);
+        if (ED_LIKELY(newest != NULL && newest->hint == &child->start)) {
+            ed_deque_drop_newest(&worker->deque);
+            if (ED_UNLIKELY(worker->stale)) ed_start_trim(worker);
+        } else {
+            worker->stale = true;
+        }
+        run(child, fiber, worker, task);
+    }
+    ed_wait_end(task);
+    return claimed;
 }
 
 int eddy_defer(void (*fn)(void *arg), void *arg) {
@@ -157,17 +201,17 @@ int eddy_defer(void (*fn)(void *arg), void *arg) {
 void ed_task_no_stack(struct ed_start *start, int status) {
     eddy_task *task = ED_CONTAINER(start, struct eddy_task, start);
     task->error = ed_error_create(status, "", "no stack for the task: too many are alive");
-    end(task, status, EDDY_NONE);
+    end(task, ed_worker_current(), status);
 }
 
-void ed_task_run_start(struct ed_start *start, struct ed_fiber *fiber) {
+CALLS_BODIES void ed_task_run_start(struct ed_start *start, struct ed_fiber *fiber) {
     struct ed_strand *strand = ed_strand_of(fiber);
     strand->scopes_used = strand->scopes_missing = 0;
     strand->scope = NULL;
     strand->parked = strand->scope_failed = strand->last_woken = false;
     strand->waiter.state = ED_WAITER_IDLE;
     strand->timer.worker = NULL;
-    ed_task_run(ED_CONTAINER(start, struct eddy_task, start), fiber, NULL);
+    run(ED_CONTAINER(start, struct eddy_task, start), fiber, ed_fiber_worker(fiber), NULL);
 }
 
 /* ---- spawning ------------------------------------------------------------------------------------ */
@@ -180,7 +224,7 @@ static int stack_class(size_t bytes) {
     return EDDY_EINVAL;
 }
 
-static uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker) {
+static inline uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker) {
     enum { BLOCK = 64 }; /* one visit to the common line for 64 tasks */
     if (worker == NULL) return ED_ADD(&sched->next_id, 1) + 1;
     if (worker->next_id == worker->last_id) {
@@ -192,8 +236,8 @@ static uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker) {
 
 /* Which domain and worker a spawn from `here` means; EDDY_EINVAL for a loop of another runtime, for a task of a domain that
  * asks to migrate, or where an eager task would have to begin on another worker. */
-static int locate(struct ed_sched *sched, struct ed_worker *here, const eddy_task_options *options, eddy_loop **loop_io,
-                  struct ed_worker **pinned_out) {
+static inline ED_HOT int locate(struct ed_sched *sched, struct ed_worker *here, const eddy_task_options *options,
+                                eddy_loop **loop_io, struct ed_worker **pinned_out) {
     if (options != NULL && options->loop != NULL) *loop_io = options->loop == EDDY_ANYWHERE ? NULL : options->loop;
     if (*loop_io != NULL && (*loop_io)->sched != sched) return EDDY_EINVAL;
     if (*loop_io != NULL && (*loop_io)->worker == NULL) *loop_io = NULL; /* the runtime's own: no domain */
@@ -204,8 +248,8 @@ static int locate(struct ed_sched *sched, struct ed_worker *here, const eddy_tas
 }
 
 /* A record with everything but its place in a queue. */
-static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worker *here, eddy_coro_fn fn, void *arg,
-                   const eddy_task_options *options) {
+static inline ED_HOT int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worker *here, eddy_coro_fn fn,
+                                 void *arg, const eddy_task_options *options) {
     if (fn == NULL) return EDDY_EINVAL;
     if (options != NULL && (options->size != sizeof *options || stack_class(options->stack_bytes) < 0 ||
                             (options->copy_bytes > 0 && options->drop_arg != NULL)))
@@ -214,26 +258,14 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
     if (task == NULL) return EDDY_ENOMEM;
     task->fn = fn;
     task->arg = arg;
-    task->drop_arg = NULL;
-    task->arg_allocated = false;
-    task->start.stack_class = ED_STACK_64K;
-    task->name[0] = '\0';
-    ED_STORE_RELAXED(&task->fiber, NULL);
-    task->waiting = task->passing = false;
-    ED_STORE_RELAXED(&task->request, 0);
-    ED_STORE_RELAXED(&task->reason, NULL);
-    task->error = NULL;
-    task->defers = NULL;
-    task->context = NULL;
-    task->group = NULL;
-    task->eager = options != NULL && options->eager;
     if (options != NULL) {
+        ed_task_set_special(task);
+        task->eager = options->eager;
         task->start.stack_class = (uint8_t)stack_class(options->stack_bytes);
         if (options->name != NULL) snprintf(task->name, sizeof task->name, "%s", options->name);
         if (options->copy_bytes > 0) {
             task->arg = options->copy_bytes <= sizeof task->copy ? task->copy : ed_alloc(options->copy_bytes);
             if (task->arg == NULL) {
-                task->future.sched = sched;
                 ed_slab_put(task);
                 return EDDY_ENOMEM;
             }
@@ -242,8 +274,12 @@ static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worke
         }
         task->drop_arg = options->drop_arg;
     }
-    task->context =
-        options != NULL && options->context != NULL ? eddy_context_share(options->context) : ed_context_capture(here);
+    if (options != NULL && options->context != NULL) {
+        task->context = eddy_context_share(options->context);
+    } else {
+        eddy_context **slot = ed_context_slot(here);
+        if (ED_UNLIKELY(slot != NULL && *slot != NULL)) task->context = eddy_context_share(*slot);
+    }
     task->id = next_id(sched, here);
     *task_out = task;
     return 0;
@@ -263,32 +299,44 @@ static void arrive_pinned(struct ed_message *message, struct ed_worker *worker) 
     ed_future_release(&task->future);
 }
 
-static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned,
-                  eddy_loop *loop, const eddy_task_options *options, uint64_t flags) {
+/* Ends unseen: somebody who walks all tasks may hold it for a moment. */
+static ED_COLD void launch_failed(eddy_task *task, int status, uint64_t refs) {
+    task->drop_arg = NULL; /* spawn_failed drops it */
+    drop_inputs(task);
+    task->future.status = status;
+    ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, 0);
+    while (refs-- > 0) ed_future_release(&task->future);
+}
+
+static inline ED_HOT int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned,
+                                eddy_loop *loop, const eddy_task_options *options, struct ed_group *group,
+                                uint64_t flags) {
     bool elsewhere = pinned != NULL && pinned != here;
     uint64_t refs = 1 + (task_out != NULL) + elsewhere;
     struct ed_worker *home = pinned != NULL ? pinned : here;
-    ed_future_init(&task->future, home, loop, refs, ED_IS_TASK | flags | (elsewhere ? ED_MESSAGE : 0), destroy);
+    task->future.home = home;
+    task->future.loop = loop;
     if (options != NULL) task->future.drop = options->drop;
-    task->migration = (uint8_t)migration(home->sched, pinned != NULL, options);
-    int status = task->group != NULL ? ed_group_add(task->group, task) : 0;
-    bool added = task->group != NULL && status == 0;
+    if (options != NULL || pinned != NULL) {
+        ed_task_set_special(task);
+        task->migration = (uint8_t)migration(home->sched, pinned != NULL, options);
+    }
+    /* Last: whoever walks the slabs sees a whole record. */
+    ED_STORE_RELEASE(&task->future.word, refs * ED_REF_ONE | ED_IS_TASK | flags | (elsewhere ? ED_MESSAGE : 0));
+    int status = group != NULL ? ed_group_add(group, task) : 0;
+    bool added = group != NULL && status == 0;
     if (status == 0 && elsewhere) {
         ed_start_new(&task->start, pinned->index, ED_START_NEW_PINNED);
         task->message.arrive = arrive_pinned;
         status = ed_post(pinned, &task->message);
-    } else if (status == 0 && task->eager) {
+    } else if (status == 0 && options != NULL && options->eager) {
         status = ed_start_now(here, &task->start);
     } else if (status == 0) {
         status = ed_start_push(here, &task->start, pinned != NULL);
     }
-    if (status < 0) { /* ends unseen: somebody who walks all tasks may hold it for a moment */
-        if (added) ed_group_forget(task->group, task);
-        task->drop_arg = NULL; /* spawn_failed drops it */
-        drop_inputs(task);
-        task->future.status = status;
-        ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, 0);
-        while (refs-- > 0) ed_future_release(&task->future);
+    if (ED_UNLIKELY(status < 0)) {
+        if (added) ed_group_forget(group, task);
+        launch_failed(task, status, refs);
         return status;
     }
     if (task_out != NULL) *task_out = task;
@@ -302,19 +350,37 @@ static int spawn_failed(int status, void *arg, const eddy_task_options *options)
     return status;
 }
 
-int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
-                  struct ed_group *group) {
-    struct ed_worker *here = ed_worker_current(), *pinned;
-    if (here == NULL) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
-    eddy_loop *loop = ed_domain_current();
+/* From `here`, in the domain `loop` unless options say otherwise. */
+static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, const char *place, eddy_task **task_out,
+                               eddy_coro_fn fn, void *arg, const eddy_task_options *options, struct ed_group *group) {
+    struct ed_worker *pinned;
     int status = locate(here->sched, here, options, &loop, &pinned);
     eddy_task *task = NULL;
     if (status == 0) status = prepare(&task, here->sched, here, fn, arg, options);
-    if (status < 0) return spawn_failed(status, arg, options);
+    if (ED_UNLIKELY(status < 0)) return spawn_failed(status, arg, options);
     task->place = place;
-    task->group = group;
-    status = launch(task, task_out, here, pinned, loop, options, 0);
-    return status < 0 ? spawn_failed(status, arg, options) : 0;
+    if (group != NULL) {
+        ed_task_set_special(task);
+        task->group = group;
+    }
+    status = launch(task, task_out, here, pinned, loop, options, group, 0);
+    return ED_UNLIKELY(status < 0) ? spawn_failed(status, arg, options) : 0;
+}
+
+static ED_COLD int spawn_special(struct ed_worker *here, eddy_loop *loop, const char *place, eddy_task **task_out,
+                                 eddy_coro_fn fn, void *arg, const eddy_task_options *options, struct ed_group *group) {
+    return spawn(here, loop, place, task_out, fn, arg, options, group);
+}
+
+/* Compiled twice: most tasks are spawned without options, domain and group, and pay for none. */
+int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
+                  struct ed_group *group) {
+    struct ed_worker *here = ed_worker_current();
+    if (ED_UNLIKELY(here == NULL)) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
+    eddy_loop *loop = ed_domain_on(here);
+    if (ED_LIKELY(options == NULL && group == NULL && loop == NULL))
+        return spawn(here, NULL, place, task_out, fn, arg, NULL, NULL);
+    return spawn_special(here, loop, place, task_out, fn, arg, options, group);
 }
 
 int eddy_spawn_at(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg,
@@ -336,7 +402,7 @@ static int spawn_on(const char *place, struct ed_worker *worker, eddy_task **tas
     if (status == 0) status = prepare(&task, worker->sched, here, fn, arg, options);
     if (status < 0) return spawn_failed(status, arg, options);
     task->place = place;
-    status = launch(task, task_out, here, worker, loop, options, flags);
+    status = launch(task, task_out, here, worker, loop, options, NULL, flags);
     return status < 0 ? spawn_failed(status, arg, options) : 0;
 }
 
@@ -398,6 +464,7 @@ size_t eddy_task_name(const eddy_task *task, char *buffer, size_t bytes) {
 void eddy_task_set_name(eddy_task *task, const char *name) {
     char copy[ED_TASK_NAME_BYTES] = "";
     snprintf(copy, sizeof copy, "%s", name);
+    ed_task_set_special(task);
     ed_future_lock(&task->future);
     memcpy(task->name, copy, sizeof copy);
     ed_future_unlock(&task->future, 0, 0);

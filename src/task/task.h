@@ -27,31 +27,32 @@ struct eddy_task {
     struct ed_start start;     /* (a) see sched/start.h */
     eddy_coro_fn fn;           /* (c) */
     void *arg;                 /* (c) */
-    eddy_drop_fn drop_arg;     /* (c) */
-    bool arg_allocated;        /* (c) arg is a copy on the heap */
-    uint64_t id;               /* (c) */
     const char *place;         /* (c) where it was spawned; NULL: not known */
+    uint64_t id;               /* (c) */
+    struct eddy_task *next_free;
 
     /* (a) the stack it runs on, NULL before; written by who starts it */
     _Atomic(struct ed_fiber *) fiber;
-    uint8_t migration;            /* (c) enum eddy_migration; DEFAULT: it may, and nobody asked for it */
-    bool waiting;                 /* (h) parked, or below a task that runs on its stack */
-    bool passing;                 /* (h) inside its on_cancel */
+    eddy_context *context;        /* (h) its locals; NULL: none are set */
+    eddy_error *error;            /* (h) detail of its last failure */
+    struct ed_defer *defers;      /* (h) */
     bool (*on_cancel)(void *);    /* (h) while waiting */
     void *on_cancel_arg;          /* (h) */
-    _Atomic uint64_t request;     /* (a) the latest cancel request that reached it: cancel.c */
     _Atomic(const char *) reason; /* (a) what it waits on; written by the host */
-    eddy_error *error;            /* (h) detail of its last failure */
+    eddy_drop_fn drop_arg;        /* (c) */
+    struct ed_group *group;       /* (c) the group it is a child of, one reference */
+    uint8_t migration;            /* (c) enum eddy_migration; DEFAULT: it may, and nobody asked for it */
+    bool arg_allocated;           /* (c) arg is a copy on the heap */
     bool eager;                   /* (c) it has begun inside its spawn */
-    struct ed_defer *defers;      /* (h) */
-    eddy_context *context;        /* (h) its locals; NULL: none are set */
+    bool waiting;                 /* (h) parked, or below a task that runs on its stack */
+    bool passing;                 /* (h) inside its on_cancel */
+    _Atomic bool special;         /* (a) ed_task_wipe is needed: see there */
 
-    struct ed_group *group;    /* (c) the group it is a child of, one reference */
+    _Atomic uint64_t request;  /* (a) the latest cancel request that reached it: cancel.c */
     struct ed_list group_link; /* under the group's lock */
     struct ed_call group_call; /* (h) in a domain: tells the group in a step of its own */
     struct ed_message message; /* cancel on its way to the host: owned through ED_MESSAGE */
-    struct eddy_task *next_free;
-    int64_t since_ns; /* (h) debug mode: when it began to wait; else 0 */
+    int64_t since_ns;          /* (h) debug mode: when it began to wait; else 0 */
 
     char name[ED_TASK_NAME_BYTES]; /* under the future's LOCK; empty: "Task-<id>" */
     char copy[ED_TASK_ARG_BYTES];  /* small copied arguments */
@@ -92,17 +93,59 @@ static inline void ed_count_await(struct ed_fiber *fiber) {
         ed_attend_await(fiber);
 }
 
+/* Records in the slab are clean: all but what each spawn writes is as a plain spawn wants it, so that most spawns write only
+ * that. Who changes one of the fields below says so in `special`, and it is wiped when it goes back; all others are
+ * left as they were by who used them: a task that ends has no defers, no detail, no locals, and waits for nothing. */
+static inline void ed_task_wipe(eddy_task *task) {
+    task->future.drop = NULL;
+    task->start.stack_class = ED_STACK_64K;
+    task->group = NULL;
+    task->migration = task->future.sched->migrate ? EDDY_MIGRATION_DEFAULT : EDDY_STAY;
+    task->eager = false;
+    ED_STORE_RELAXED(&task->request, 0);
+    task->name[0] = '\0';
+    ED_STORE_RELAXED(&task->special, false);
+}
+/* Makes a clean record of memory that is all zero. */
+static inline void ed_task_clean(eddy_task *task, struct ed_sched *sched) {
+    ed_list_init(&task->future.waiters);
+    task->future.sched = sched;
+    ed_task_wipe(task);
+}
+static inline void ed_task_set_special(eddy_task *task) { ED_STORE_RELAXED(&task->special, true); }
+
+/* What a task that is about to wait says, on its host. */
+static inline void ed_wait_begin(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg) {
+    task->on_cancel = on_cancel;
+    task->on_cancel_arg = arg;
+    task->waiting = true;
+    ED_STORE_RELAXED(&task->reason, reason);
+}
+static inline void ed_wait_end(eddy_task *task) {
+    task->waiting = false;
+    ED_STORE_RELAXED(&task->reason, NULL);
+}
+
 /* slab.c: records. */
-eddy_task *ed_slab_get_from(struct ed_sched *sched,
-                            struct ed_worker *worker); /* NULL: no memory; worker NULL: other threads */
+/* A clean record; worker NULL: on other threads. NULL: no memory. */
+eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker);
+/* One whose last reference is gone. */
 void ed_slab_put(eddy_task *task);
 /* Calls visit with a reference on each task that is alive and not done, until it returns false. */
 void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *arg), void *arg);
 
 /* The running task; NULL outside. */
 eddy_task *ed_task_current(void);
+static inline eddy_task *ed_task_running_on(struct ed_worker *worker) {
+    struct ed_fiber *fiber = worker->running;
+    return fiber != NULL ? fiber->task : NULL;
+}
 /* The domain of the running task or callback; NULL: none. On a worker. */
 eddy_loop *ed_domain_current(void);
+static inline eddy_loop *ed_domain_on(struct ed_worker *worker) {
+    eddy_task *task = ed_task_running_on(worker);
+    return task != NULL ? task->future.loop : worker->call_loop;
+}
 
 /* As eddy_spawn, pinned to `worker`, from any thread. The task belongs to no domain unless options name one of that
  * worker. EDDY_ECLOSED once the worker is closed. */
@@ -111,8 +154,6 @@ int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn,
 /* What eddy_spawn and the group's share. `group` (one reference taken with success) may be NULL. */
 int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group);
-/* Runs a task that was claimed for the running stack. `awaiter` is the task below, or NULL. */
-void ed_task_run(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter);
 /* In the running task: runs `task` as a plain call if it has not started and may run here. True: it has ended. */
 bool ed_task_run_direct(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg);
 /* A cancel in two steps: counts a request and sets CANCEL (false: done), writing the task's words only; then, CANCEL
@@ -169,8 +210,8 @@ eddy_context **ed_context_of_thread(void);
 /* Where the context of the caller on `here` (NULL: a plain thread) hangs; NULL: it has none. */
 static inline eddy_context **ed_context_slot(struct ed_worker *here) {
     if (here == NULL) return ed_context_of_thread();
-    struct ed_fiber *fiber = here->running;
-    return fiber != NULL && fiber->task != NULL ? &((eddy_task *)fiber->task)->context : here->call_context;
+    eddy_task *task = ed_task_running_on(here);
+    return task != NULL ? &task->context : here->call_context;
 }
 /* The same context, shared; NULL: nothing is set. */
 static inline eddy_context *ed_context_capture(struct ed_worker *here) {

@@ -19,21 +19,18 @@
 
 #include <time.h>
 
-struct ed_fiber *ed_fiber_current(void) {
+ED_HOT struct ed_fiber *ed_fiber_current(void) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL || worker->running == NULL) return NULL;
     return worker->running->task != NULL ? worker->running : NULL; /* none: a drop function, after its task's end */
 }
 
 eddy_task *ed_task_current(void) {
-    struct ed_fiber *fiber = ed_fiber_current();
-    return fiber != NULL ? fiber->task : NULL;
+    struct ed_worker *worker = ed_worker_current();
+    return worker != NULL ? ed_task_running_on(worker) : NULL;
 }
 
-eddy_loop *ed_domain_current(void) {
-    eddy_task *task = ed_task_current();
-    return task != NULL ? task->future.loop : ed_worker_current()->call_loop;
-}
+eddy_loop *ed_domain_current(void) { return ed_domain_on(ed_worker_current()); }
 
 static void queue(struct ed_strand *strand) {
     if (!strand->fiber.queued) ed_fiber_ready(&strand->fiber);
@@ -121,18 +118,6 @@ void ed_cancel_deliver(eddy_task *task) {
     }
 }
 
-static void wait_begin(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg) {
-    task->on_cancel = on_cancel;
-    task->on_cancel_arg = arg;
-    task->waiting = true;
-    ED_STORE_RELAXED(&task->reason, reason);
-}
-
-static void wait_end(eddy_task *task) {
-    task->waiting = false;
-    ED_STORE_RELAXED(&task->reason, NULL);
-}
-
 /* Apart, so that a park that nobody listens to costs one test. */
 static __attribute__((noinline)) void suspend_told(struct ed_fiber *fiber, const char *reason) {
     ed_tell(ed_fiber_worker(fiber), ED_EVENT_PARK, fiber->task, 0, reason);
@@ -153,7 +138,7 @@ int ed_park(const struct ed_park *park) {
     }
     strand->parked = true;
     strand->may_move = park->move;
-    wait_begin(task, park->reason, park->on_cancel, park->arg);
+    ed_wait_begin(task, park->reason, park->on_cancel, park->arg);
     if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
     if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
     if (park->yield) {
@@ -175,7 +160,7 @@ int ed_park(const struct ed_park *park) {
     ed_timer_stop(&strand->timer);
     strand->parked = false;
     strand->last_woken = strand->woken;
-    wait_end(task);
+    ed_wait_end(task);
     if (ED_UNLIKELY(ed_cancel_pending(task, true) || strand->cancelled)) return EDDY_ECANCELED;
     if (strand->woken) return strand->status;
     ED_ASSERT(strand->timed_out);
@@ -213,7 +198,7 @@ static void strand_arrive(struct ed_waiter *waiter) {
     ed_wake(&ED_CONTAINER(waiter, struct ed_strand, waiter)->fiber, 0);
 }
 
-static int read_result(eddy_future *future, eddy_value *value_out) {
+static inline int read_result(eddy_future *future, eddy_value *value_out) {
     int status = eddy_future_result(future, value_out);
     if (status < 0) ed_error_set_current(eddy_error_share(future->error));
     return status;
@@ -242,6 +227,11 @@ static int await(eddy_future *future, eddy_value *value_out, const struct ed_par
     return read_result(future, value_out);
 }
 
+static __attribute__((noinline)) int await_parked(eddy_future *future, eddy_value *value_out) {
+    return await(future, value_out,
+                 &(struct ed_park){.reason = "await", .on_cancel = ed_cancel_future, .arg = future, .move = true});
+}
+
 int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),
                     void *arg) {
     return await(future, value_out, &(struct ed_park){.reason = reason, .on_cancel = on_cancel, .arg = arg});
@@ -255,43 +245,13 @@ int eddy_await(eddy_future *future, eddy_value *value_out) {
     if (ED_UNLIKELY(future->sched != ed_fiber_worker(fiber)->sched)) /* F4 */
         return eddy_fail(EDDY_ESTATE, "the future belongs to another runtime");
     ed_count_await(fiber);
-    if (!ed_future_is_done(future) && (ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) &&
-        ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future)) {
+    if (!ed_future_is_done(future)) {
+        if (!(ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) ||
+            !ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future))
+            return await_parked(future, value_out);
         if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED; /* came after it had ended */
     }
-    const struct ed_park hook = {.reason = "await", .on_cancel = ed_cancel_future, .arg = future, .move = true};
-    return await(future, value_out, &hook);
-}
-
-bool ed_task_run_direct(eddy_task *child, const char *reason, bool (*on_cancel)(void *), void *arg) {
-    struct ed_fiber *fiber = ed_fiber_current();
-    struct ed_strand *strand = ed_strand_of(fiber);
-    struct ed_worker *worker = ed_fiber_worker(fiber); /* until the child is entered */
-    eddy_task *task = fiber->task;
-    if (!worker->sched->direct_await || task->future.loop != NULL || child->future.loop != NULL ||
-        child->start.stack_class > fiber->stack.class_ || strand->scope_failed ||
-        child->future.sched != worker->sched || (child->migration == EDDY_MIGRATE && !fiber->migrates))
-        return false;
-    enum ed_start_state state = ed_start_state(ED_LOAD_RELAXED(&child->start.word));
-    if (state != ED_START_NEW_OWN && state != ED_START_NEW_SHARED) return false;
-    if (ed_stack_left(&fiber->stack.context) < ED_DIRECT_STACK_BYTES) return false;
-
-    /* A direct await is a suspension: what is pending is passed on before the child is entered. */
-    wait_begin(task, reason, on_cancel, arg);
-    if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
-    if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
-    bool claimed = ed_start_claim(&child->start, worker->index);
-    if (claimed) {
-        struct ed_deque_entry *newest = ed_deque_newest(&worker->deque);
-        if (newest != NULL && newest->hint == &child->start) {
-            ed_deque_drop_newest(&worker->deque);
-            ed_start_trim(worker);
-        }
-        ed_count_add(&worker->counts.direct, 1);
-        ed_task_run(child, fiber, task);
-    }
-    wait_end(task);
-    return claimed;
+    return read_result(future, value_out);
 }
 
 /* ---- sleep --------------------------------------------------------------------------------------- */

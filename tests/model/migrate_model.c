@@ -87,8 +87,10 @@ void ed_report_task(struct ed_sched *of, enum eddy_report_kind kind, eddy_task *
     (void)of, (void)kind, (void)whose, (void)message, (void)status, (void)error;
 }
 eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {
-    (void)of, (void)worker;
-    return ed_calloc(sizeof(eddy_task));
+    (void)worker;
+    eddy_task *fresh = ed_calloc(sizeof *fresh);
+    if (fresh != NULL) ed_task_clean(fresh, of);
+    return fresh;
 }
 void ed_slab_put(eddy_task *freed) { ed_free(freed); }
 void ed_slab_each(struct ed_sched *of, bool (*visit)(eddy_task *, void *), void *arg) {
