@@ -140,7 +140,10 @@ EDDY_API int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, e
  *               EDDY_EWRONGTHREAD outside a task (the pool stays the caller's).
  *  Suspends. Cancellation point: yes. Source: executor.shutdown(). */
 EDDY_API int eddy_process_pool_close(eddy_process_pool *pool) EDDY_SUSPENDS;
-/** The same, but kills the processes at once: queued and started calls fail with EDDY_EBROKENPOOL.
+/** The same, but calls that no process has yet never run: they return EDDY_ECANCELED.
+ *  Source: executor.shutdown(cancel_futures=True). */
+EDDY_API int eddy_process_pool_cancel(eddy_process_pool *pool) EDDY_SUSPENDS;
+/** The same as eddy_process_pool_close, but kills the processes at once: queued and started calls fail with EDDY_EBROKENPOOL.
  *  Source: executor.kill_workers(). */
 EDDY_API int eddy_process_pool_kill(eddy_process_pool *pool) EDDY_SUSPENDS;
 

@@ -37,7 +37,8 @@ EDDY_API bool eddy_job_cancelled(void) EDDY_ANY_THREAD;
  *                    or a system code if there is no thread to run it. EDDY_EWRONGTHREAD outside a task.
  *
  *  Suspends: always.  Cancellation point: yes, as said.  Threads: any task.
- *  Cost: one allocation, a lock, a wake-up of a thread and one of the worker.
+ *  Cost: no allocation, and no lock where a thread is on its way to look; a wake-up of a thread that sleeps, and of
+ *  the worker if it does.
  *  Source: asyncio.to_thread, with borrowed arguments. */
 EDDY_API int eddy_to_thread(eddy_thread_fn fn, void *arg, eddy_value *value_out) EDDY_SUSPENDS;
 
@@ -109,14 +110,17 @@ EDDY_API int eddy_thread_pool_run(eddy_thread_pool *pool, eddy_thread_fn fn, voi
 EDDY_API int eddy_thread_pool_abandon(eddy_thread_pool *pool, eddy_thread_fn fn, void *arg,
                                       const eddy_abandon_options *options, eddy_value *value_out) EDDY_SUSPENDS;
 
-/** Refuses new work, waits until queued and started work has ended and every thread with it, then the pool is
- *  gone.
+/** Refuses new work, waits until queued and started work has ended and every thread with it, and until each worker has
+ *  looked at its messages once, then the pool is gone.
  *  @param pool  Taken, whatever the status: no call on it may begin once this one has returned. Calls by other
  *               tasks meanwhile get EDDY_ECLOSED. NULL is nothing.
  *  @return      0; EDDY_ECANCELED: it goes on closing alone, and the end of the run waits for it;
  *               EDDY_EWRONGTHREAD outside a task (the pool stays the caller's).
  *  Suspends: while there are threads. Cancellation point: when it suspends. Source: executor.shutdown(). */
 EDDY_API int eddy_thread_pool_close(eddy_thread_pool *pool) EDDY_SUSPENDS;
+/** The same, but jobs that no thread has begun never run: their calls return EDDY_ECANCELED.
+ *  Source: executor.shutdown(cancel_futures=True). */
+EDDY_API int eddy_thread_pool_cancel(eddy_thread_pool *pool) EDDY_SUSPENDS;
 
 typedef struct eddy_thread_pool_stats {
     size_t queued;    /**< jobs that wait for a thread */

@@ -5,6 +5,7 @@
 #include "eddy/loop.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,8 +33,48 @@ int ed_exec_open(struct ed_sched *sched) {
     return 0;
 }
 
-int ed_pool_enlist(struct ed_exec *exec, struct ed_pool *pool) {
+/* ---- a pool's life ------------------------------------------------------------------------------ */
+
+static void closer_arrives(struct ed_message *message, struct ed_worker *worker) {
+    struct ed_pool *pool = ED_CONTAINER(message, struct ed_pool, closer.message);
+    (void)worker;
+    ed_caller_arrives(&pool->closer);
+    ed_pool_release(pool);
+}
+
+/* On to the next worker, and behind the last one to the closer. The record may be gone when a post has succeeded. */
+static void go_round(struct ed_pool *pool) {
+    struct ed_sched *sched = pool->exec->sched;
+    while (pool->round_at < sched->workers_count) {
+        struct ed_worker *worker = sched->workers[pool->round_at++];
+        if (worker == pool->closer.worker) continue; /* what tells the closer arrives there */
+        if (ed_post(worker, &pool->round) == 0) return;
+    }
+    ed_caller_wake(&pool->closer);
+}
+
+static void round_arrives(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    go_round(ED_CONTAINER(message, struct ed_pool, round));
+}
+
+void ed_pool_init(struct ed_pool *pool, struct ed_exec *exec, const struct ed_pool_kind *kind, const char *name) {
     pool->exec = exec;
+    pool->kind = kind;
+    pool->references = 1;
+    pool->round.arrive = round_arrives;
+    snprintf(pool->name, sizeof pool->name, "%s", name != NULL ? name : "pool");
+    pthread_mutex_init(&pool->lock, NULL);
+}
+
+void ed_pool_release(struct ed_pool *pool) {
+    if (ED_SUB(&pool->references, 1) != 1) return;
+    pthread_mutex_destroy(&pool->lock);
+    pool->kind->destroy(pool);
+}
+
+int ed_pool_enlist(struct ed_pool *pool) {
+    struct ed_exec *exec = pool->exec;
     pthread_mutex_lock(&exec->lock);
     const bool closing = exec->closing;
     if (!closing) ed_list_push(&exec->pools, &pool->link);
@@ -41,14 +82,47 @@ int ed_pool_enlist(struct ed_exec *exec, struct ed_pool *pool) {
     return closing ? EDDY_ECLOSED : 0;
 }
 
+/* The run's lock is held; the pool is out of the list. */
+static void ended(struct ed_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    const bool has_closer = pool->has_closer;
+    pthread_mutex_unlock(&pool->lock);
+    if (has_closer)
+        go_round(pool); /* the list's reference goes to the closer's message */
+    else
+        ed_pool_release(pool);
+}
+
 void ed_pool_delist(struct ed_pool *pool) {
     struct ed_exec *exec = pool->exec;
     pthread_mutex_lock(&exec->lock);
     ed_list_remove(&pool->link);
-    pool->ended(pool);
+    ended(pool);
     pthread_cond_broadcast(&exec->changed);
     pthread_mutex_unlock(&exec->lock);
 }
+
+int ed_pool_close(struct ed_pool *pool, enum ed_close how) {
+    if (pool == NULL) return 0;
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    pthread_mutex_lock(&pool->lock);
+    const bool closed_before = pool->has_closer;
+    if (!closed_before) {
+        ed_pool_ref(pool); /* the closer's */
+        ed_caller_init(&pool->closer, closer_arrives);
+        pool->has_closer = true;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (closed_before) return EDDY_ESTATE;
+
+    if (pool->kind->begin_close(pool, how)) ed_pool_delist(pool);
+    int interrupted = 0;
+    const bool has_ended = ed_caller_park(&pool->closer, pool->kind->closing, &interrupted);
+    ed_pool_release(pool);
+    return has_ended ? 0 : interrupted;
+}
+
+/* ---- the end of the run ------------------------------------------------------------------------- */
 
 void ed_exec_bury_self(struct ed_exec *exec) {
     pthread_mutex_lock(&exec->lock);
@@ -60,14 +134,14 @@ void ed_exec_bury_self(struct ed_exec *exec) {
     if (has_before) pthread_join(before, NULL);
 }
 
-/* Begins to close, or cuts off, each pool; those without a thread end here. */
-static void each_pool(struct ed_exec *exec, bool cut_off) {
+/* Closes each pool in this way; those without a thread end here. */
+static void each_pool(struct ed_exec *exec, enum ed_close how) {
     for (struct ed_list *link = exec->pools.next, *next; link != &exec->pools; link = next) {
         next = link->next;
         struct ed_pool *pool = ED_CONTAINER(link, struct ed_pool, link);
-        if (!(cut_off ? pool->cut_off : pool->begin_close)(pool)) continue;
+        if (!pool->kind->begin_close(pool, how)) continue;
         ed_list_remove(&pool->link);
-        pool->ended(pool);
+        ended(pool);
     }
 }
 
@@ -75,10 +149,10 @@ void ed_exec_shutdown(struct ed_sched *sched, int64_t deadline_ns) {
     struct ed_exec *exec = sched->exec_data;
     pthread_mutex_lock(&exec->lock);
     exec->closing = true;
-    each_pool(exec, false);
+    each_pool(exec, ED_CLOSE);
     while (!ed_list_empty(&exec->pools))
         if (!ed_exec_cond_wait_until(&exec->changed, &exec->lock, deadline_ns)) break;
-    each_pool(exec, true);
+    each_pool(exec, ED_CLOSE_CUT);
     while (!ed_list_empty(&exec->pools)) pthread_cond_wait(&exec->changed, &exec->lock);
     const bool has_buried = exec->has_buried;
     exec->has_buried = false;

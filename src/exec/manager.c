@@ -30,9 +30,9 @@ enum {
 #define SPAWN_PAUSE_NS EDDY_MS(100)  /* after a start that the system refused     */
 
 static void set_state(struct eddy_process_pool *pool, struct ed_process *process, enum ed_process_state state) {
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     process->state = state;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
 }
 
 /* ---- how calls end ------------------------------------------------------------------------------ */
@@ -123,8 +123,9 @@ static void settle_call(struct eddy_process_pool *pool, struct ed_process *proce
     } else if (pool->is_broken && pool->on_death == EDDY_FAIL_ALL && process->expected) {
         end_call(call, EDDY_EBROKENPOOL, pool->broken != NULL ? eddy_error_share(pool->broken) : NULL);
     } else if (begun || pool->killing || pool->is_broken || ++call->moves > MOVES_MAX) {
-        end_call(call, EDDY_EBROKENPOOL,
-                 error_of(EDDY_EBROKENPOOL, "process pool '%s': %s while it had '%s'", pool->name, end, call->name));
+        end_call(
+            call, EDDY_EBROKENPOOL,
+            error_of(EDDY_EBROKENPOOL, "process pool '%s': %s while it had '%s'", pool->pool.name, end, call->name));
     } else {
         call->state = ED_CALL_QUEUED;
         struct ed_list *first = pool->queue.next; /* it was first once already */
@@ -141,7 +142,7 @@ static void reap(struct eddy_process_pool *pool, struct ed_process *process) {
     close(process->os.socket);
     eddy_bytes_free(&process->payload);
 
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     if (!process->expected) {
         pool->deaths++;
         pool->owed++;
@@ -150,23 +151,23 @@ static void reap(struct eddy_process_pool *pool, struct ed_process *process) {
             break_pool(pool,
                        error_of(EDDY_EBROKENPOOL,
                                 "process pool '%s': %d processes in a row died before their first call, the last: %s",
-                                pool->name, DEAD_STARTS_MAX, end));
+                                pool->pool.name, DEAD_STARTS_MAX, end));
         else if (pool->on_death == EDDY_FAIL_ALL && process->was_ready)
-            break_pool(
-                pool, error_of(EDDY_EBROKENPOOL, "process pool '%s': %s, and all calls fail with it", pool->name, end));
+            break_pool(pool, error_of(EDDY_EBROKENPOOL, "process pool '%s': %s, and all calls fail with it",
+                                      pool->pool.name, end));
     }
     if (process->call != NULL) settle_call(pool, process, end);
     munmap(process->os.page, sizeof *process->os.page);
     memset(process, 0, sizeof *process);
     ED_ASSERT(process->state == ED_PROCESS_DEAD);
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
 }
 
 /* The process does what no worker does, or closed its end: then it is ending, unless a function of its user's did that. */
 static void reject(struct eddy_process_pool *pool, struct ed_process *process) {
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     kill_process(process, process->expected);
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
 }
 
 /* ---- looking: what was asked for ------------------------------------------------------------------ */
@@ -222,9 +223,9 @@ static void give_call(struct eddy_process_pool *pool, struct ed_process *process
  * many there are. */
 static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned *alive_out) {
     const int64_t now_ns = eddy_time_ns();
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     if (pool->killing && pool->queued > 0) {
-        eddy_error *error = error_of(EDDY_EBROKENPOOL, "process pool '%s' was killed", pool->name);
+        eddy_error *error = error_of(EDDY_EBROKENPOOL, "process pool '%s' was killed", pool->pool.name);
         fail_queued(pool, error);
         eddy_error_release(error);
     }
@@ -247,7 +248,7 @@ static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned 
     *starts_out = wanted < room ? (unsigned)wanted : room;
     *alive_out = alive;
     const bool ended = pool->closing && pool->queued == 0 && alive == 0;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
     return !ended;
 }
 
@@ -263,7 +264,7 @@ static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts,
         struct ed_spawned os;
         const int status = ed_spawn(pool->worker_path, pool->environment, &os);
 
-        pthread_mutex_lock(&pool->lock);
+        pthread_mutex_lock(&pool->pool.lock);
         if (status == 0) {
             process->os = os;
             process->state = ED_PROCESS_STARTING;
@@ -275,11 +276,12 @@ static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts,
         } else {
             pool->spawn_pause_until_ns = now_ns + SPAWN_PAUSE_NS;
             if (alive == 0 && ++pool->dead_starts >= DEAD_STARTS_MAX)
-                break_pool(pool, error_of(EDDY_EBROKENPOOL, "process pool '%s': cannot start '%s': %s (%s)", pool->name,
-                                          pool->worker_path != NULL ? pool->worker_path : "/proc/self/exe",
-                                          eddy_status_name(status), eddy_status_text(status)));
+                break_pool(pool,
+                           error_of(EDDY_EBROKENPOOL, "process pool '%s': cannot start '%s': %s (%s)", pool->pool.name,
+                                    pool->worker_path != NULL ? pool->worker_path : "/proc/self/exe",
+                                    eddy_status_name(status), eddy_status_text(status)));
         }
-        pthread_mutex_unlock(&pool->lock);
+        pthread_mutex_unlock(&pool->pool.lock);
     }
     return starts;
 }
@@ -330,22 +332,22 @@ static void take_frame(struct eddy_process_pool *pool, struct ed_process *proces
             ready_now(pool, process);
             return;
         }
-        pthread_mutex_lock(&pool->lock);
+        pthread_mutex_lock(&pool->pool.lock);
         break_pool(pool, error_of(EDDY_EBROKENPOOL, "process pool '%s': its initializer failed with %s%s%.*s",
-                                  pool->name, eddy_status_name(head.status), head.text_bytes > 0 ? ": " : "",
+                                  pool->pool.name, eddy_status_name(head.status), head.text_bytes > 0 ? ": " : "",
                                   head.text_bytes, process->text));
         kill_process(process, true);
-        pthread_mutex_unlock(&pool->lock);
+        pthread_mutex_unlock(&pool->pool.lock);
     } else {
         eddy_error *error = NULL;
         if (head.text_bytes > 0) error = error_of(head.status, "%.*s", head.text_bytes, process->text);
-        pthread_mutex_lock(&pool->lock);
+        pthread_mutex_lock(&pool->pool.lock);
         struct ed_remote_call *call = detach_call(pool, process);
         process->state = ED_PROCESS_READY;
         pool->done++;
         call->out = payload;
         end_call(call, no_memory ? EDDY_ENOMEM : head.status, error);
-        pthread_mutex_unlock(&pool->lock);
+        pthread_mutex_unlock(&pool->pool.lock);
     }
 }
 
@@ -421,11 +423,11 @@ static int64_t next_deadline(struct eddy_process_pool *pool, bool wants_start) {
             deadline_ns = earlier(deadline_ns, process->deadline_ns);
     }
     if (wants_start) deadline_ns = earlier(deadline_ns, pool->spawn_pause_until_ns);
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     if (pool->kills_wanted > 0 && pool->kill_tokens < 1)
         deadline_ns = earlier(deadline_ns, pool->kill_tokens_ns +
                                                (int64_t)((1 - pool->kill_tokens) * 1e9 / pool->kills_per_second) + 1);
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
     return deadline_ns;
 }
 
@@ -435,12 +437,12 @@ static void look_at_deadlines(struct eddy_process_pool *pool) {
         struct ed_process *process = &pool->processes[i];
         const bool no_hello = process->state == ED_PROCESS_STARTING;
         if ((!no_hello && process->state != ED_PROCESS_ENDING) || now_ns < process->deadline_ns) continue;
-        pthread_mutex_lock(&pool->lock);
+        pthread_mutex_lock(&pool->pool.lock);
         if (no_hello)
             break_pool(pool, error_of(EDDY_EBROKENPOOL, "process pool '%s': process %d was not ready after %lld ms",
-                                      pool->name, process->os.pid, (long long)(pool->hello_ns / 1000000)));
+                                      pool->pool.name, process->os.pid, (long long)(pool->hello_ns / 1000000)));
         kill_process(process, true);
-        pthread_mutex_unlock(&pool->lock);
+        pthread_mutex_unlock(&pool->pool.lock);
     }
 }
 
@@ -489,10 +491,10 @@ void *ed_process_manager(void *arg) {
         wait_for_events(pool, starts > 0);
         look_at_deadlines(pool);
     }
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     close(pool->bell);
     pool->bell = -1;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
     ed_exec_bury_self(pool->pool.exec);
     ed_pool_delist(&pool->pool);
     return NULL;

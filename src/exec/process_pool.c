@@ -36,36 +36,24 @@ void eddy_bytes_free(eddy_bytes *bytes) {
 
 /* ---- records ------------------------------------------------------------------------------------ */
 
-void ed_process_pool_release(struct eddy_process_pool *pool) {
-    if (ED_SUB(&pool->references, 1) != 1) return;
-    if (pool->bell >= 0) close(pool->bell);
-    eddy_error_release(pool->broken);
-    pthread_mutex_destroy(&pool->lock);
-    ed_free(pool->initializer); /* never counted: it holds no reference of the pool */
-    ed_free(pool->polls);
-    ed_free(pool->processes);
-    ed_free(pool->environment);
-    ed_free(pool->worker_path);
-    ed_free(pool);
-}
-
 void ed_remote_call_release(struct ed_remote_call *call) {
     if (ED_SUB(&call->references, 1) != 1) return;
     eddy_error_release(call->error);
     eddy_bytes_free(&call->out);
-    ed_process_pool_release(call->pool);
+    ed_pool_release(&call->pool->pool);
     ed_free(call);
 }
 
 /* On the caller's worker. */
-static void call_arrived(struct ed_caller *caller) {
-    struct ed_remote_call *call = ED_CONTAINER(caller, struct ed_remote_call, caller);
+static void call_arrives(struct ed_message *message, struct ed_worker *worker) {
+    struct ed_remote_call *call = ED_CONTAINER(message, struct ed_remote_call, caller.message);
+    ed_caller_arrives(&call->caller);
     if (call->abandoned && call->status < 0)
-        ed_report(caller->worker->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
-                                                        .message = "an abandoned remote function failed",
-                                                        .task = call->name,
-                                                        .status = call->status,
-                                                        .error = call->error});
+        ed_report(worker->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
+                                                .message = "an abandoned remote function failed",
+                                                .task = call->name,
+                                                .status = call->status,
+                                                .error = call->error});
     ed_remote_call_release(call);
 }
 
@@ -102,39 +90,43 @@ static struct eddy_process_pool *pool_of(struct ed_pool *pool) {
     return ED_CONTAINER(pool, struct eddy_process_pool, pool);
 }
 
-static void begin_end(struct eddy_process_pool *pool, bool kill) {
-    pthread_mutex_lock(&pool->lock);
-    pool->closing = true;
-    pool->killing |= kill;
-    ed_process_pool_ring(pool);
-    pthread_mutex_unlock(&pool->lock);
+/* The lock is held. */
+static void cancel_queued(struct eddy_process_pool *pool) {
+    for (struct ed_list *link; (link = ed_list_pop(&pool->queue)) != NULL;) {
+        struct ed_remote_call *call = ED_CONTAINER(link, struct ed_remote_call, link);
+        pool->queued--;
+        call->state = ED_CALL_DONE;
+        call->status = EDDY_ECANCELED;
+        ed_caller_wake(&call->caller);
+    }
 }
 
 /* The manager ends the pool, always. */
-static bool begin_close(struct ed_pool *pool) {
-    begin_end(pool_of(pool), false);
-    return false;
-}
-
-static bool cut_off(struct ed_pool *pool) {
-    begin_end(pool_of(pool), true);
-    return false;
-}
-
-static void pool_ended(struct ed_pool *base) {
+static bool begin_close(struct ed_pool *base, enum ed_close how) {
     struct eddy_process_pool *pool = pool_of(base);
-    pthread_mutex_lock(&pool->lock);
-    const bool has_closer = pool->has_closer;
-    pthread_mutex_unlock(&pool->lock);
-    if (has_closer)
-        ed_caller_wake(&pool->closer);
-    else
-        ed_process_pool_release(pool);
+    pthread_mutex_lock(&base->lock);
+    pool->closing = true;
+    pool->killing |= how == ED_CLOSE_KILL || how == ED_CLOSE_CUT;
+    if (how == ED_CLOSE_CANCEL) cancel_queued(pool);
+    ed_process_pool_ring(pool);
+    pthread_mutex_unlock(&base->lock);
+    return false;
 }
 
-static void closer_arrived(struct ed_caller *closer) {
-    ed_process_pool_release(ED_CONTAINER(closer, struct eddy_process_pool, closer));
+static void destroy(struct ed_pool *base) {
+    struct eddy_process_pool *pool = pool_of(base);
+    if (pool->bell >= 0) close(pool->bell);
+    eddy_error_release(pool->broken);
+    ed_free(pool->initializer); /* never counted: it holds no reference of the pool */
+    ed_free(pool->polls);
+    ed_free(pool->processes);
+    ed_free(pool->environment);
+    ed_free(pool->worker_path);
+    ed_free(pool);
 }
+
+static const struct ed_pool_kind process_pool = {
+    .closing = "process pool to close", .begin_close = begin_close, .destroy = destroy};
 
 static int check_options(const eddy_process_pool_options *options) {
     if (options->size != sizeof *options || options->processes > ED_PROCESSES_MAX) return EDDY_EINVAL;
@@ -150,10 +142,6 @@ static int check_options(const eddy_process_pool_options *options) {
 
 /* Everything but the thread; what was made is released with the pool. */
 static int pool_init(struct eddy_process_pool *pool, const eddy_process_pool_options *options) {
-    pool->pool.begin_close = begin_close;
-    pool->pool.cut_off = cut_off;
-    pool->pool.ended = pool_ended;
-    snprintf(pool->name, sizeof pool->name, "%s", options->name != NULL ? options->name : "pool");
     pool->processes_max = options->processes != 0 ? options->processes : ed_exec_cores();
     if (pool->processes_max > ED_PROCESSES_MAX) pool->processes_max = ED_PROCESSES_MAX;
     pool->queue_max = options->queue_max;
@@ -188,9 +176,8 @@ static int pool_create(struct ed_exec *exec, struct eddy_process_pool **pool_out
     if (status < 0) return status;
     struct eddy_process_pool *pool = ed_calloc(sizeof *pool);
     if (pool == NULL) return EDDY_ENOMEM;
-    pool->references = 1;
+    ed_pool_init(&pool->pool, exec, &process_pool, options->name);
     pool->bell = -1;
-    pthread_mutex_init(&pool->lock, NULL);
     ed_list_init(&pool->queue);
     status = pool_init(pool, options);
     if (status < 0) goto release;
@@ -198,7 +185,7 @@ static int pool_create(struct ed_exec *exec, struct eddy_process_pool **pool_out
     /* Under the run's lock, so that an end of the run finds the pool with its thread, or not at all. */
     pthread_mutex_lock(&exec->lock);
     pthread_t thread;
-    status = ed_pool_enlist(exec, &pool->pool);
+    status = ed_pool_enlist(&pool->pool);
     if (status == 0) {
         status = ed_thread_create(&thread, ed_process_manager, pool);
         if (status < 0) ed_list_remove(&pool->pool.link);
@@ -209,7 +196,7 @@ static int pool_create(struct ed_exec *exec, struct eddy_process_pool **pool_out
     return 0;
 
 release:
-    ed_process_pool_release(pool);
+    ed_pool_release(&pool->pool);
     return status;
 }
 
@@ -234,29 +221,17 @@ static int default_pool(struct eddy_process_pool **pool_out) {
     return status;
 }
 
-static int end_pool(struct eddy_process_pool *pool, bool kill) {
-    if (pool == NULL) return 0;
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    pthread_mutex_lock(&pool->lock);
-    const bool closed_before = pool->has_closer;
-    if (!closed_before) {
-        ED_ADD(&pool->references, 1); /* the closer's */
-        ed_caller_init(&pool->closer, closer_arrived);
-        pool->has_closer = true;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    if (closed_before) return EDDY_ESTATE;
-
-    begin_end(pool, kill);
-    int interrupted = 0;
-    const bool ended = ed_caller_park(&pool->closer, "process pool to close", &interrupted);
-    ed_process_pool_release(pool);
-    return ended ? 0 : interrupted;
+int eddy_process_pool_close(eddy_process_pool *pool) {
+    return ed_pool_close(pool != NULL ? &pool->pool : NULL, ED_CLOSE);
 }
 
-int eddy_process_pool_close(eddy_process_pool *pool) { return end_pool(pool, false); }
+int eddy_process_pool_cancel(eddy_process_pool *pool) {
+    return ed_pool_close(pool != NULL ? &pool->pool : NULL, ED_CLOSE_CANCEL);
+}
 
-int eddy_process_pool_kill(eddy_process_pool *pool) { return end_pool(pool, true); }
+int eddy_process_pool_kill(eddy_process_pool *pool) {
+    return ed_pool_close(pool != NULL ? &pool->pool : NULL, ED_CLOSE_KILL);
+}
 
 /* The default pool if it was used already. */
 static struct eddy_process_pool *default_pool_if_any(void) {
@@ -274,7 +249,7 @@ void eddy_process_pool_stats_read(eddy_process_pool *pool, eddy_process_pool_sta
     memset(stats_out, 0, sizeof *stats_out);
     if (pool == NULL) pool = default_pool_if_any();
     if (pool == NULL) return;
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     stats_out->queued = pool->queued;
     stats_out->running = pool->running;
     for (unsigned i = 0; i < pool->processes_max; i++) stats_out->processes += is_alive(&pool->processes[i]);
@@ -282,20 +257,20 @@ void eddy_process_pool_stats_read(eddy_process_pool *pool, eddy_process_pool_sta
     stats_out->kills = pool->kills;
     stats_out->deaths = pool->deaths;
     stats_out->respawns = pool->respawns;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
 }
 
 size_t eddy_process_pool_pids(eddy_process_pool *pool, int *pids_out, size_t capacity) {
     if (pool == NULL) pool = default_pool_if_any();
     if (pool == NULL) return 0;
     size_t count = 0;
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     for (unsigned i = 0; i < pool->processes_max; i++) {
         if (!is_alive(&pool->processes[i])) continue;
         if (count < capacity) pids_out[count] = pool->processes[i].os.pid;
         count++;
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
     return count;
 }
 
@@ -305,7 +280,7 @@ size_t eddy_process_pool_pids(eddy_process_pool *pool, int *pids_out, size_t cap
 static int submit(struct eddy_process_pool *pool, struct ed_remote_call *call) {
     int status = 0;
     eddy_error *broken = NULL;
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     unsigned free_processes = 0; /* those not yet started included: a call that one will take does not wait */
     for (unsigned i = 0; i < pool->processes_max; i++) free_processes += pool->processes[i].call == NULL;
     if (pool->is_broken) {
@@ -322,18 +297,18 @@ static int submit(struct eddy_process_pool *pool, struct ed_remote_call *call) {
         pool->queued++;
         ed_process_pool_ring(pool);
     }
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
 
     if (broken != NULL) ed_error_set_current(broken);
-    if (status == EDDY_ECLOSED) return eddy_fail(status, "process pool '%s' is closing", pool->name);
+    if (status == EDDY_ECLOSED) return eddy_fail(status, "process pool '%s' is closing", pool->pool.name);
     if (status == EDDY_ELIMIT)
-        return eddy_fail(status, "process pool '%s': %zu calls wait already", pool->name, pool->queue_max);
+        return eddy_fail(status, "process pool '%s': %zu calls wait already", pool->pool.name, pool->queue_max);
     return status;
 }
 
 /* The task was interrupted. True: it need not wait for the call's message. */
 static bool give_up(struct eddy_process_pool *pool, struct ed_remote_call *call) {
-    pthread_mutex_lock(&pool->lock);
+    pthread_mutex_lock(&pool->pool.lock);
     const bool take_back = call->state == ED_CALL_QUEUED;
     if (take_back) {
         ed_list_remove(&call->link);
@@ -347,13 +322,13 @@ static bool give_up(struct eddy_process_pool *pool, struct ed_remote_call *call)
         ed_process_pool_ring(pool);
     } /* else its message is on the way */
     const bool leave = take_back || call->abandoned;
-    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_unlock(&pool->pool.lock);
     if (take_back) ed_remote_call_release(call); /* the manager's */
     return leave;
 }
 
 static int call_in_pool(struct eddy_process_pool *pool, struct ed_remote_call *call, eddy_bytes *out) {
-    ed_caller_init(&call->caller, call_arrived);
+    ed_caller_init(&call->caller, call_arrives);
     const int status = submit(pool, call);
     if (status < 0) {
         ed_remote_call_release(call); /* the manager's */
@@ -385,7 +360,7 @@ int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes
 
     struct ed_remote_call *call = ed_remote_call_create(pool, remote, in);
     if (call == NULL) return EDDY_ENOMEM;
-    ED_ADD(&pool->references, 1);
+    ed_pool_ref(&pool->pool);
     const int status = call_in_pool(pool, call, out);
     ed_remote_call_release(call);
     return status;

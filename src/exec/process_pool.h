@@ -38,7 +38,7 @@
 
 #include <poll.h>
 
-enum { ED_PROCESS_NAME_BYTES = 32, ED_PROCESSES_MAX = 256 };
+enum { ED_PROCESSES_MAX = 256 };
 
 enum ed_call_state { ED_CALL_QUEUED, ED_CALL_SENT, ED_CALL_DONE, ED_CALL_TAKEN_BACK };
 
@@ -88,9 +88,7 @@ struct ed_process {
 };
 
 struct eddy_process_pool {
-    struct ed_pool pool;
-    _Atomic unsigned references;          /* the run's list, each call, a closer           */
-    char name[ED_PROCESS_NAME_BYTES];     /* (c)                                           */
+    struct ed_pool pool;                  /* references also: each call                    */
     char *worker_path;                    /* (c) NULL: this program                        */
     char **environment;                   /* (m) spawn.h                                   */
     unsigned processes_max;               /* (c)                                           */
@@ -102,7 +100,6 @@ struct eddy_process_pool {
     int64_t hello_ns;                     /* (c)                                           */
     uint64_t identity;                    /* (c) what HELLO must say; 0: anything          */
 
-    pthread_mutex_t lock;
     struct ed_list queue;        /* (l)                                          */
     size_t queued, running;      /* (l)                                          */
     uint64_t calls, done, kills; /* (l) `calls` numbers them                     */
@@ -112,8 +109,6 @@ struct eddy_process_pool {
     bool is_broken;              /* (l)                                          */
     eddy_error *broken;          /* (l) why; NULL: no memory for that            */
     int bell;                    /* (l) eventfd; -1: the manager has ended       */
-    bool has_closer;             /* (l)                                          */
-    struct ed_caller closer;     /* the task in eddy_process_pool_close          */
 
     struct ed_process *processes; /* see there                                    */
     struct pollfd *polls;         /* (m) the bell, then pidfd and socket of each  */
@@ -127,7 +122,6 @@ struct eddy_process_pool {
 /* The lock is held: makes the manager look. */
 void ed_process_pool_ring(struct eddy_process_pool *pool);
 
-void ed_process_pool_release(struct eddy_process_pool *pool);
 void ed_remote_call_release(struct ed_remote_call *call);
 
 /* A call with its frame built; number 0. NULL: no memory. */

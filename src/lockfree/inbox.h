@@ -29,14 +29,22 @@ struct ed_inbox {
 
 static inline void ed_inbox_init(struct ed_inbox *inbox) { ED_STORE_RELAXED(&inbox->head, NULL); }
 
-static inline int ed_inbox_push(struct ed_inbox *inbox, struct ed_message *message) {
+/* 0 or EDDY_ECLOSED. *first_out: there was no message in it. Then the owner has taken all earlier ones, or never saw any;
+ * else it has not taken this one's predecessor yet, and will take both together. */
+static inline int ed_inbox_push_telling(struct ed_inbox *inbox, struct ed_message *message, bool *first_out) {
     struct ed_message *head = ED_LOAD_RELAXED(&inbox->head);
     do {
         if (head == ED_INBOX_CLOSED) return EDDY_ECLOSED;
         message->next = head;
         ED_CHAOS(PUSH);
     } while (!ED_CAS_WEAK(&inbox->head, &head, message));
+    *first_out = head == NULL;
     return 0;
+}
+
+static inline int ed_inbox_push(struct ed_inbox *inbox, struct ed_message *message) {
+    bool first;
+    return ed_inbox_push_telling(inbox, message, &first);
 }
 
 static inline struct ed_message *ed_inbox_reverse(struct ed_message *newest) {

@@ -20,9 +20,14 @@ struct ed_scope {
     bool allocated;
 };
 
+/* What a call that suspends may keep for other threads to touch: room in the stack's record, so that such a call
+ * allocates nothing. One call at a time is parked on a stack. Holds a job for a thread (exec/job.h). */
+enum { ED_STRAND_CALL_BYTES = 144 };
+
 struct ed_strand {
     struct ed_fiber fiber; /* first */
     struct ed_waiter waiter;
+    _Alignas(16) char call[ED_STRAND_CALL_BYTES];
     struct ed_timer timer;        /* deadline of the park */
     struct ed_call deadline_call; /* of a task in a domain */
     bool parked;                  /* between ed_park and its return */

@@ -21,7 +21,7 @@ excepted() {
         -e '^[0-9]+ functions' \
         -e '^(overflow|core)\.o (on_fault|report)([.][0-9]+)?:' `# a signal handler on a stack of its own` \
         -e '^(socket|resolve)\.o (look_up|thread_main):' `# a look-up thread` \
-        -e '^thread_pool\.o (run_job|thread_body):' `# a thread of a pool: what it calls is a blocking function` \
+        -e '^pool_thread\.o (run_job|thread_body):' `# a thread of a pool: what it calls is a blocking function` \
         -e '^manager\.o (wait_for_events|ed_process_manager):' `# the thread of a process pool` \
         -e '^worker_process\.o ed_worker_process_serve:' `# a process without tasks` \
         -e '^process_pool\.o pool_(init|create):' `# errno is read at once; the pointer is the clock` \

@@ -604,6 +604,7 @@ static int use_pool(void *arg) {
     if (status < 0) return status;
     status = eddy_thread_pool_run(pool, double_it, &number, &value);
     const int closed = eddy_thread_pool_close(pool);
+    eddy_handled(); /* the text of a failure is memory too */
     return status < 0 ? status : closed;
 }
 
