@@ -10,7 +10,7 @@
  *            that outlives the shutdown deadline has its thread cut off: it frees its job and pool record, nothing else.
  * Ordering   Locks nest run -> pool, never the other way.
  * Threads    open, shutdown, close: the thread that runs the runtime, outside tasks. The rest: as said.
- * Not here   Thread pools: thread_pool.c. Process pools: process_pool.c (tasks), manager.c (its thread), spawn.c,
+ * Not here   Thread pools: thread_pool.h (job.c, pool_thread.c, thread_pool.c). Process pools: process_pool.c (tasks), manager.c (its thread), spawn.c,
  *            worker_process.c (the other side), remote.c (names).
  * Tests      tests/exec/thread_test.c, process_test.c, process_life_test.c. */
 #ifndef ED_EXEC_H

@@ -63,37 +63,14 @@ static int refused(struct eddy_thread_pool *pool) {
     return eddy_fail(EDDY_ECLOSED, "thread pool '%s' is closing", pool->pool.name);
 }
 
-/* The lock is held. The job was pushed, and perhaps nobody looks. A thread may have it by now, or have answered it. */
-static int call_threads(struct eddy_thread_pool *pool, struct ed_job *job) {
-    ed_pool_gather(pool);
-    const int status = ed_pool_call_threads(pool);
-    if (status == 0 || pool->serving > 0 || ED_LOAD_RELAXED(&job->state) != ED_JOB_QUEUED) return 0;
-    ed_pool_take_back(pool, job); /* (T1) */
-    return status;
-}
-
 static int submit(struct eddy_thread_pool *pool, struct ed_job *job) {
     ED_STORE_RELAXED(&job->state, ED_JOB_QUEUED);
-    const bool is_limited = pool->queue_max > 0;
-    bool is_full = false, is_shut = false;
-    int status = 0;
-    if (is_limited) {
-        pthread_mutex_lock(&pool->pool.lock);
-        ed_pool_gather(pool);
-        is_full = pool->queued >= pool->threads_max - ed_pool_busy(pool) + pool->queue_max;
-    }
-    if (!is_full) is_shut = ed_inbox_push(&pool->inlet, &job->caller.message) < 0;
-    if (!is_full && !is_shut && (is_limited || ED_LOAD_SEQCST(&pool->hungry))) { /* partner: ed_pool_call_threads */
-        if (!is_limited) pthread_mutex_lock(&pool->pool.lock);
-        status = call_threads(pool, job);
-        if (!is_limited) pthread_mutex_unlock(&pool->pool.lock);
-    }
-    if (is_limited) pthread_mutex_unlock(&pool->pool.lock);
-
-    if (is_shut) return refused(pool);
-    if (is_full)
-        return eddy_fail(EDDY_ELIMIT, "thread pool '%s': %zu jobs wait already", pool->pool.name, pool->queue_max);
-    return status < 0 ? eddy_fail(status, "thread pool '%s': cannot start a thread", pool->pool.name) : 0;
+    const int status = ed_pool_push(pool, job);
+    if (status == 0) return 0;
+    if (status == EDDY_ECLOSED) return refused(pool);
+    if (status == EDDY_ELIMIT)
+        return eddy_fail(status, "thread pool '%s': %zu jobs wait already", pool->pool.name, pool->queue_max);
+    return eddy_fail(status, "thread pool '%s': cannot start a thread", pool->pool.name);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */

@@ -96,7 +96,7 @@ int ed_pool_call_threads(struct eddy_thread_pool *pool) {
         if (hungry == was_hungry) return status;
         pool->is_hungry = hungry;
         ED_STORE_SEQCST(&pool->hungry, hungry);
-        /* Who pushed before the store told nobody: partner of the look at `hungry` in job.c. */
+        /* Who pushed before the store told nobody: partner of the look at `hungry` in ed_pool_push. */
         if (!hungry || pool->is_shut || ed_inbox_empty(&pool->inlet)) return status;
         ed_pool_gather(pool);
     }
@@ -105,6 +105,37 @@ int ed_pool_call_threads(struct eddy_thread_pool *pool) {
 void ed_pool_take_back(struct eddy_thread_pool *pool, struct ed_job *job) {
     unqueue(pool, job);
     ED_STORE_RELAXED(&job->state, ED_JOB_TAKEN_BACK);
+}
+
+/* The lock is held. The job was pushed, and perhaps nobody looks. A thread may have it by now, or have answered it. */
+static int see_to(struct eddy_thread_pool *pool, struct ed_job *job) {
+    ed_pool_gather(pool);
+    const int status = ed_pool_call_threads(pool);
+    if (status == 0 || pool->serving > 0 || ED_LOAD_RELAXED(&job->state) != ED_JOB_QUEUED) return 0;
+    ed_pool_take_back(pool, job); /* (T1) */
+    return status;
+}
+
+static int push_within_limit(struct eddy_thread_pool *pool, struct ed_job *job) {
+    int status;
+    pthread_mutex_lock(&pool->pool.lock);
+    ed_pool_gather(pool);
+    if (pool->queued >= pool->threads_max - ed_pool_busy(pool) + pool->queue_max && !pool->is_shut)
+        status = EDDY_ELIMIT;
+    else if ((status = ed_inbox_push(&pool->inlet, &job->caller.message)) == 0)
+        status = see_to(pool, job);
+    pthread_mutex_unlock(&pool->pool.lock);
+    return status;
+}
+
+int ed_pool_push(struct eddy_thread_pool *pool, struct ed_job *job) {
+    if (ED_UNLIKELY(pool->queue_max > 0)) return push_within_limit(pool, job);
+    int status = ed_inbox_push(&pool->inlet, &job->caller.message);
+    if (status < 0 || !ED_LOAD_SEQCST(&pool->hungry)) return status; /* partner: ed_pool_call_threads */
+    pthread_mutex_lock(&pool->pool.lock);
+    status = see_to(pool, job);
+    pthread_mutex_unlock(&pool->pool.lock);
+    return status;
 }
 
 /* ---- answers ------------------------------------------------------------------------------------ */

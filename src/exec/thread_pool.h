@@ -133,6 +133,8 @@ void ed_job_free(struct ed_job *job);
 
 /* ---- pool_thread.c ------------------------------------------------------------------------------ */
 
+/* Any worker. 0; EDDY_ECLOSED: the pool takes no more; EDDY_ELIMIT; or no thread serves and none can be started. */
+int ed_pool_push(struct eddy_thread_pool *pool, struct ed_job *job);
 /* The lock is held. All that was pushed is in the queue afterwards. */
 void ed_pool_gather(struct eddy_thread_pool *pool);
 /* The lock is held. As gather, and nothing can be pushed any more. */

@@ -340,6 +340,35 @@ TEST(process, close_waits_for_started_and_queued_calls, NEEDS_PROCESSES) {
     help_no_children();
 }
 
+static int cancel_pool_task(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_process_pool_cancel(arg);
+}
+
+/* The call that a process has ends; those that wait never run, and their callers are told. */
+TEST(process, cancel_takes_back_what_waits, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    struct help_gate gate;
+    help_gate_init(&gate, pool);
+    eddy_task *tasks[3], *closer;
+    for (int i = 0; i < 3; i++) {
+        EXPECT_OK(eddy_spawn(&tasks[i], help_gate_task, &gate, NULL));
+        help_until(pool, 1, (size_t)i);
+    }
+    EXPECT_OK(eddy_spawn(&closer, cancel_pool_task, pool, NULL));
+    for (int i = 1; i < 3; i++) EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(tasks[i]), NULL)); /* gate shut */
+    EXPECT(!eddy_future_done(EDDY_FUTURE(tasks[0])));
+    help_gate_open(&gate);
+    EXPECT_OK(eddy_await(EDDY_FUTURE(tasks[0]), NULL));
+    EXPECT_OK(eddy_await(EDDY_FUTURE(closer), NULL));
+    for (int i = 0; i < 3; i++) eddy_task_release(tasks[i]);
+    eddy_task_release(closer);
+    EXPECT_OK(eddy_process_pool_cancel(NULL));
+    help_gate_deinit(&gate);
+    help_no_children();
+}
+
 static int note_start(eddy_bytes in, eddy_bytes *out) {
     char value[64];
     (void)out;

@@ -497,6 +497,44 @@ TEST(thread_pool, close_waits_for_started_and_queued_work) {
     eddy_task_release(closer);
 }
 
+static int cancel_pool_task(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_thread_pool_cancel(arg);
+}
+
+/* What a thread has begun ends; what waits never runs, and its callers are told; then nothing is left of the pool. */
+TEST(thread_pool, cancel_takes_back_what_waits) {
+    enum { WAITING = 5 };
+    struct gate gate = GATE;
+    eddy_thread_pool *pool;
+    EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 1)));
+    eddy_task *tasks[1 + WAITING], *closer;
+    struct run_args args[1 + WAITING];
+    for (int i = 0; i < 1 + WAITING; i++) {
+        args[i] = (struct run_args){.pool = pool, .fn = pass_gate, .arg = &gate};
+        EXPECT_OK(eddy_spawn(&tasks[i], run_task, &args[i], NULL));
+        if (i == 0) until_inside(&gate, 1);
+    }
+    eddy_thread_pool_stats stats;
+    do {
+        EXPECT_OK(eddy_yield());
+        eddy_thread_pool_stats_read(pool, &stats);
+    } while (stats.queued < WAITING);
+    EXPECT_OK(eddy_spawn(&closer, cancel_pool_task, pool, NULL));
+    for (int i = 1; i < 1 + WAITING; i++) /* while the gate is shut */
+        EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(tasks[i]), NULL));
+    EXPECT(!eddy_future_done(EDDY_FUTURE(tasks[0])));
+    EXPECT(!eddy_future_done(EDDY_FUTURE(closer)));
+    EXPECT_EQ(EDDY_ESTATE, eddy_thread_pool_cancel(pool));
+    open_gate(&gate);
+    EXPECT_OK(eddy_await(EDDY_FUTURE(tasks[0]), NULL));
+    EXPECT_OK(eddy_await(EDDY_FUTURE(closer), NULL));
+    EXPECT_EQ(1, gate.passed);
+    for (int i = 0; i < 1 + WAITING; i++) eddy_task_release(tasks[i]);
+    eddy_task_release(closer);
+    EXPECT_OK(eddy_thread_pool_cancel(NULL));
+}
+
 /* A cancelled close goes on alone; the run's end waits for it (the harness sees the bytes that would be left). */
 TEST(thread_pool, cancelled_close_goes_on) {
     struct gate *gate = calloc(1, sizeof *gate);
