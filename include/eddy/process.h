@@ -148,8 +148,8 @@ EDDY_API int eddy_process_pool_cancel(eddy_process_pool *pool) EDDY_SUSPENDS;
 EDDY_API int eddy_process_pool_kill(eddy_process_pool *pool) EDDY_SUSPENDS;
 
 typedef struct eddy_process_pool_stats {
-    size_t queued;      /**< calls that wait for a process */
-    size_t running;     /**< calls that a process has */
+    size_t queued;      /**< calls that no process has begun */
+    size_t running;     /**< calls that a process has begun */
     unsigned processes; /**< alive: starting, ready or busy */
     uint64_t done;      /**< calls that ended with their function's own result */
     uint64_t kills;     /**< processes killed because their call was cancelled */

@@ -77,13 +77,23 @@ int ed_pool_enlist(struct ed_pool *pool) {
     struct ed_exec *exec = pool->exec;
     pthread_mutex_lock(&exec->lock);
     const bool closing = exec->closing;
-    if (!closing) ed_list_push(&exec->pools, &pool->link);
+    if (!closing) {
+        ed_list_push(&exec->pools, &pool->link);
+        ED_ADD(&exec->pools_count, 1);
+    }
     pthread_mutex_unlock(&exec->lock);
     return closing ? EDDY_ECLOSED : 0;
 }
 
-/* The run's lock is held; the pool is out of the list. */
+void ed_pool_unlist(struct ed_pool *pool) {
+    struct ed_exec *exec = pool->exec;
+    ed_list_remove(&pool->link);
+    if (ED_SUB(&exec->pools_count, 1) == 1 && exec->closing) ed_idle_wake(exec->sched->workers[0]); /* wait_for_pools */
+}
+
+/* The run's lock is held: the pool has no thread left. */
 static void ended(struct ed_pool *pool) {
+    ed_pool_unlist(pool);
     pthread_mutex_lock(&pool->lock);
     const bool has_closer = pool->has_closer;
     pthread_mutex_unlock(&pool->lock);
@@ -96,7 +106,6 @@ static void ended(struct ed_pool *pool) {
 void ed_pool_delist(struct ed_pool *pool) {
     struct ed_exec *exec = pool->exec;
     pthread_mutex_lock(&exec->lock);
-    ed_list_remove(&pool->link);
     ended(pool);
     pthread_cond_broadcast(&exec->changed);
     pthread_mutex_unlock(&exec->lock);
@@ -140,8 +149,22 @@ static void each_pool(struct ed_exec *exec, enum ed_close how) {
         next = link->next;
         struct ed_pool *pool = ED_CONTAINER(link, struct ed_pool, link);
         if (!pool->kind->begin_close(pool, how)) continue;
-        ed_list_remove(&pool->link);
         ended(pool);
+    }
+}
+
+/* Until all pools have ended, or the deadline: worker 0 turns, for it may be the home of processes (process_pool.h). In a
+ * simulation the other side of a pool is done by now. */
+static void wait_for_pools(struct ed_exec *exec, int64_t deadline_ns) {
+    struct ed_sched *sched = exec->sched;
+    struct ed_worker *worker = sched->workers[0];
+    while (sched->driver->later == NULL && ED_LOAD_SEQCST(&exec->pools_count) > 0 && eddy_time_ns() < deadline_ns) {
+        if (ed_worker_turn(worker)) continue;
+        if (!ed_idle_prepare(worker)) continue;
+        const int64_t timer_ns = ed_timers_next(worker);
+        if (ED_LOAD_SEQCST(&exec->pools_count) > 0)
+            sched->driver->poll(worker, timer_ns < deadline_ns ? timer_ns : deadline_ns);
+        ed_idle_awake(worker);
     }
 }
 
@@ -150,9 +173,13 @@ void ed_exec_shutdown(struct ed_sched *sched, int64_t deadline_ns) {
     pthread_mutex_lock(&exec->lock);
     exec->closing = true;
     each_pool(exec, ED_CLOSE);
-    while (!ed_list_empty(&exec->pools))
-        if (!ed_exec_cond_wait_until(&exec->changed, &exec->lock, deadline_ns)) break;
+    pthread_mutex_unlock(&exec->lock);
+    wait_for_pools(exec, deadline_ns);
+    pthread_mutex_lock(&exec->lock);
     each_pool(exec, ED_CLOSE_CUT);
+    pthread_mutex_unlock(&exec->lock);
+    wait_for_pools(exec, INT64_MAX);
+    pthread_mutex_lock(&exec->lock);
     while (!ed_list_empty(&exec->pools)) pthread_cond_wait(&exec->changed, &exec->lock);
     const bool has_buried = exec->has_buried;
     exec->has_buried = false;

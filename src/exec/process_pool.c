@@ -91,14 +91,46 @@ static struct eddy_process_pool *pool_of(struct ed_pool *pool) {
 }
 
 /* The lock is held. */
-static void cancel_queued(struct eddy_process_pool *pool) {
+static void cancel_waiting(struct eddy_process_pool *pool) {
     for (struct ed_list *link; (link = ed_list_pop(&pool->queue)) != NULL;) {
-        struct ed_remote_call *call = ED_CONTAINER(link, struct ed_remote_call, link);
         pool->queued--;
-        call->state = ED_CALL_DONE;
-        call->status = EDDY_ECANCELED;
-        ed_caller_wake(&call->caller);
+        ed_remote_call_end(ED_CONTAINER(link, struct ed_remote_call, link), EDDY_ECANCELED, NULL);
     }
+    for (unsigned i = 0; i < pool->processes_max; i++)
+        for (unsigned k = 0; k < pool->processes[i].count; k++) {
+            struct ed_process *process = &pool->processes[i];
+            struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
+            if (entry->call == NULL || entry->gone || !ed_remote_call_take(entry->call)) continue;
+            ED_ADD(&entry->call->references, 1); /* its frame may still have to be sent */
+            ed_remote_call_end(entry->call, EDDY_ECANCELED, NULL);
+        }
+}
+
+/* The lock is held. Calls that wait for a process that is free, or not there yet; and processes that have one. */
+static size_t count_waiting(const struct eddy_process_pool *pool, size_t *running_out) {
+    size_t waiting = pool->queued, running = 0;
+    for (unsigned i = 0; i < pool->processes_max; i++) {
+        const struct ed_process *process = &pool->processes[i];
+        size_t calls = 0;
+        for (unsigned k = 0; k < process->count; k++) {
+            const struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
+            calls += entry->call != NULL && !entry->gone;
+        }
+        running += calls > 0;
+        waiting += calls > 0 ? calls - 1 : 0;
+    }
+    *running_out = running;
+    return waiting;
+}
+
+static void asked(struct ed_message *message, struct ed_worker *home) {
+    struct eddy_process_pool *pool = ED_CONTAINER(message, struct eddy_process_pool, ask);
+    (void)home;
+    pthread_mutex_lock(&pool->pool.lock);
+    pool->is_asked = false;
+    pthread_mutex_unlock(&pool->pool.lock);
+    ed_process_pool_feed(pool);
+    ed_pool_release(&pool->pool);
 }
 
 /* The manager ends the pool, always. */
@@ -107,7 +139,7 @@ static bool begin_close(struct ed_pool *base, enum ed_close how) {
     pthread_mutex_lock(&base->lock);
     pool->closing = true;
     pool->killing |= how == ED_CLOSE_KILL || how == ED_CLOSE_CUT;
-    if (how == ED_CLOSE_CANCEL) cancel_queued(pool);
+    if (how == ED_CLOSE_CANCEL) cancel_waiting(pool);
     ed_process_pool_ring(pool);
     pthread_mutex_unlock(&base->lock);
     return false;
@@ -162,8 +194,11 @@ static int pool_init(struct eddy_process_pool *pool, const eddy_process_pool_opt
     }
     pool->environment = ed_environment_copy();
     pool->processes = ed_calloc(pool->processes_max * sizeof *pool->processes);
-    pool->polls = ed_alloc((1 + 2 * pool->processes_max) * sizeof *pool->polls);
+    pool->polls = ed_alloc((1 + pool->processes_max) * sizeof *pool->polls);
     if (pool->environment == NULL || pool->processes == NULL || pool->polls == NULL) return EDDY_ENOMEM;
+    for (unsigned i = 0; i < pool->processes_max; i++) pool->processes[i].pool = pool;
+    pool->home = ed_worker_current();
+    pool->ask.arrive = asked;
     pool->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return pool->bell < 0 ? -errno : 0;
 }
@@ -188,7 +223,7 @@ static int pool_create(struct ed_exec *exec, struct eddy_process_pool **pool_out
     status = ed_pool_enlist(&pool->pool);
     if (status == 0) {
         status = ed_thread_create(&thread, ed_process_manager, pool);
-        if (status < 0) ed_list_remove(&pool->pool.link);
+        if (status < 0) ed_pool_unlist(&pool->pool);
     }
     pthread_mutex_unlock(&exec->lock);
     if (status < 0) goto release;
@@ -251,8 +286,19 @@ void eddy_process_pool_stats_read(eddy_process_pool *pool, eddy_process_pool_sta
     if (pool == NULL) return;
     pthread_mutex_lock(&pool->pool.lock);
     stats_out->queued = pool->queued;
-    stats_out->running = pool->running;
-    for (unsigned i = 0; i < pool->processes_max; i++) stats_out->processes += is_alive(&pool->processes[i]);
+    for (unsigned i = 0; i < pool->processes_max; i++) {
+        const struct ed_process *process = &pool->processes[i];
+        stats_out->processes += is_alive(process);
+        for (unsigned k = 0; k < process->count; k++) {
+            const unsigned at = (process->first + k) % ED_WIRE_IN_FLIGHT;
+            const struct ed_entry_of_call *entry = &process->entries[at];
+            if (entry->call == NULL || entry->gone) continue;
+            if (ed_wire_slot_begun(&process->os.page->slots[at], entry->number))
+                stats_out->running++;
+            else
+                stats_out->queued++;
+        }
+    }
     stats_out->done = pool->done;
     stats_out->kills = pool->kills;
     stats_out->deaths = pool->deaths;
@@ -276,29 +322,39 @@ size_t eddy_process_pool_pids(eddy_process_pool *pool, int *pids_out, size_t cap
 
 /* ---- calls -------------------------------------------------------------------------------------- */
 
-/* Queues a call. The pool's refusals come with a text. */
+/* Queues a call, and has the home look. The pool's refusals come with a text. */
 static int submit(struct eddy_process_pool *pool, struct ed_remote_call *call) {
+    const bool is_home = call->caller.worker == pool->home;
+    bool ask = false;
     int status = 0;
     eddy_error *broken = NULL;
     pthread_mutex_lock(&pool->pool.lock);
-    unsigned free_processes = 0; /* those not yet started included: a call that one will take does not wait */
-    for (unsigned i = 0; i < pool->processes_max; i++) free_processes += pool->processes[i].call == NULL;
     if (pool->is_broken) {
         status = EDDY_EBROKENPOOL;
         if (pool->broken != NULL) broken = eddy_error_share(pool->broken);
     } else if (pool->closing) {
         status = EDDY_ECLOSED;
-    } else if (pool->queue_max > 0 && pool->queued >= free_processes + pool->queue_max) {
-        status = EDDY_ELIMIT;
-    } else {
+    } else if (pool->queue_max > 0) { /* a call that a free process will take, or one not yet started, does not wait */
+        size_t running;
+        const size_t waiting = count_waiting(pool, &running);
+        if (waiting >= pool->processes_max - running + pool->queue_max) status = EDDY_ELIMIT;
+    }
+    if (status == 0) {
         call->head.number = ++pool->calls;
         call->state = ED_CALL_QUEUED;
         ed_list_push(&pool->queue, &call->link);
         pool->queued++;
-        ed_process_pool_ring(pool);
+        ask = !is_home && !pool->is_asked;
+        pool->is_asked |= ask;
+        if (ask) ed_pool_ref(&pool->pool);
     }
     pthread_mutex_unlock(&pool->pool.lock);
 
+    if (status == 0 && is_home) ed_process_pool_feed(pool);
+    if (ask) {
+        const int posted = ed_post(pool->home, &pool->ask);
+        ED_ASSERT(posted == 0); /* a task lives, so workers take messages */
+    }
     if (broken != NULL) ed_error_set_current(broken);
     if (status == EDDY_ECLOSED) return eddy_fail(status, "process pool '%s' is closing", pool->pool.name);
     if (status == EDDY_ELIMIT)
@@ -309,11 +365,13 @@ static int submit(struct eddy_process_pool *pool, struct ed_remote_call *call) {
 /* The task was interrupted. True: it need not wait for the call's message. */
 static bool give_up(struct eddy_process_pool *pool, struct ed_remote_call *call) {
     pthread_mutex_lock(&pool->pool.lock);
-    const bool take_back = call->state == ED_CALL_QUEUED;
-    if (take_back) {
+    bool take_back = false, release = false;
+    if (call->state == ED_CALL_QUEUED) {
         ed_list_remove(&call->link);
         pool->queued--;
-        call->state = ED_CALL_TAKEN_BACK;
+        take_back = release = true;
+    } else if (call->state == ED_CALL_SENT && ed_remote_call_take(call)) {
+        take_back = true; /* the process's entry keeps the reference */
     } else if (call->state == ED_CALL_SENT && pool->on_cancel == EDDY_ABANDON) {
         call->abandoned = true;
     } else if (call->state == ED_CALL_SENT && !call->kill_wanted) {
@@ -321,9 +379,10 @@ static bool give_up(struct eddy_process_pool *pool, struct ed_remote_call *call)
         pool->kills_wanted++;
         ed_process_pool_ring(pool);
     } /* else its message is on the way */
+    if (take_back) call->state = ED_CALL_TAKEN_BACK;
     const bool leave = take_back || call->abandoned;
     pthread_mutex_unlock(&pool->pool.lock);
-    if (take_back) ed_remote_call_release(call); /* the manager's */
+    if (release) ed_remote_call_release(call); /* the pool's */
     return leave;
 }
 

@@ -1,31 +1,36 @@
 /* process_pool.h: what the two sides of a process pool share: tasks (process_pool.c) and its thread (manager.c).
  *
- * Problem    A call's task may be cancelled, its process may die, and the pool may end, all in the same moment; the process
- *            must have been started by a thread that outlives it; and nobody may wait where a worker's loop turns.
- * Idea       One thread per pool, the manager, owns everything that belongs to processes: sockets, pidfds, deadlines,
- *            kills. Tasks only queue calls and set wishes under the lock, and ring its eventfd. A call ends by a message to
- *            its task's worker (caller.h).
+ * Problem    A call's task may be cancelled, its process may die, and the pool may end, all in the same moment; a process
+ *            must have been started by a thread that outlives it; nobody may wait where a worker's loop turns; and a short
+ *            call must not pay for a thread between its task and the process.
+ * Idea       Bytes and life are two matters. The pool's home, the worker that opened it, polls the sockets in its own loop: a
+ *            task there sends its call itself and is woken by the answer's arrival; from another worker the home is asked
+ *            by a message (feeder.c). One thread per pool, the manager, starts, kills and reaps, and knows deadlines
+ *            (manager.c). Both meet under the pool's lock.
  *
- *   call     QUEUED ---manager---> SENT (a process has it) ---manager---> DONE (the caller is told)
- *              \  \---its process died before it had begun--/ back to the front of the queue
- *               \--its task---> TAKEN_BACK
+ *   call     QUEUED ---home---> SENT (a process has it) ---home---> DONE (the caller is told)
+ *              \  \---its process died or was too busy to begin it--/ back to the front of the queue
+ *               \--its task, a closer---> TAKEN_BACK; also from SENT while its slot says that it has not begun (wire.h)
  *            kill_wanted: its task was cancelled and waits for the death of the work.
- *            abandoned:   its task was cancelled and left; result and failure are the manager's to drop and report.
+ *            abandoned:   its task was cancelled and left; result and failure are the pool's to drop and report.
  *
- *   process  DEAD --spawned--> STARTING --HELLO--> INITIALIZING --RESULT--> READY <--> BUSY
+ *   process  DEAD --spawned--> STARTING --HELLO--> INITIALIZING --RESULT--> READY
  *            (without an initializer STARTING goes to READY)
  *            READY -> ENDING: its end of the stream was closed (pool closes, max_tasks); it has until its deadline.
- *            any -> DYING: killed. Every one leaves for DEAD when its pidfd says that it ended, and nothing else counts.
+ *            any -> DYING: killed. Its pidfd says that it ended (`reaped`); then the home reads what it had sent, lets go of
+ *            its socket, settles its calls: DEAD.
  *
  *   pool     open -> closing (kill: processes at once) -> ended, when all processes are DEAD.
  *            broken: takes no more calls; what is SENT may still end.
  *
- * Invariants (P1) A process has at most one call: SENT <=> some process points to it. (P2) A death fails at most the call that
- *            the dead process had begun; what it had answered before counts. (P3) The manager ends after the last
- *            process is reaped.
- * Fields     (c) constant; (l) under the lock; (m) the manager alone; (lm) written by the manager under the lock, so that it
- *            may read it without.
- * Threads    See above. Locks: exec.h. Nothing blocks under the lock.
+ * In flight  A process that is free gets one call. Once all processes are there, and all have one, small calls go out up to
+ *            ED_WIRE_IN_FLIGHT each. One that waits behind another is taken back when somebody is free.
+ * Invariants (P1) An entry of a process is a call, or one that was taken away (gone, or no call), until its answer is read.
+ *            (P2) A death fails at most the call that the dead process had begun; what it had answered before counts.
+ *            (P3) The manager ends after the last process is DEAD.
+ * Fields     (c) constant; (l) under the lock; (m) the manager alone; (h) the home alone; (lm), (lh) written by it under the
+ *            lock, so that it may read them without.
+ * Threads    See above. Locks: run.h. Nothing blocks under the lock.
  * Tests      tests/exec/process_test.c, process_life_test.c. */
 #ifndef ED_EXEC_PROCESS_POOL_H
 #define ED_EXEC_PROCESS_POOL_H
@@ -48,9 +53,11 @@ struct ed_remote_call {
     struct eddy_process_pool *pool; /* (c) one reference                                   */
     _Atomic unsigned references;    /* the task's, and the manager's until DONE/TAKEN_BACK */
     const char *name;               /* (c) of the function; static                         */
+    struct ed_process *process;     /* (l) while SENT                                      */
+    unsigned entry;                 /* (l) while SENT: of the process                      */
     enum ed_call_state state;       /* (l)                                                 */
     bool kill_wanted, abandoned;    /* (l)                                                 */
-    unsigned moves;                 /* (m) processes that died before they began it        */
+    unsigned moves;                 /* (l) processes that died before they began it        */
     int status;                     /* once DONE or TAKEN_BACK                             */
     eddy_error *error;              /* as status                                           */
     eddy_bytes out;                 /* once DONE                                           */
@@ -64,31 +71,52 @@ enum ed_process_state {
     ED_PROCESS_STARTING,
     ED_PROCESS_INITIALIZING,
     ED_PROCESS_READY,
-    ED_PROCESS_BUSY,
     ED_PROCESS_ENDING,
     ED_PROCESS_DYING
 };
 
+/* What its next frame must be. */
+enum ed_awaits { ED_AWAITS_HELLO, ED_AWAITS_INITIALIZER, ED_AWAITS_ANSWERS };
+
+struct ed_entry_of_call {
+    struct ed_remote_call *call; /* (l) one reference; NULL: it went to another process */
+    uint64_t number;             /* (l)                                                 */
+    bool gone;                   /* (l) taken back: SKIPPED will be its answer          */
+};
+
 struct ed_process {
-    enum ed_process_state state; /* (lm)                                                     */
-    struct ed_spawned os;        /* (lm) pid; the rest (m). Valid unless DEAD                */
-    struct ed_remote_call *call; /* (lm) what it has: BUSY, or DYING with it                 */
-    int64_t deadline_ns;         /* (m) STARTING: for HELLO; ENDING: for the end             */
-    bool expected;               /* (m) its end is our doing: no death                       */
-    bool was_ready;              /* (m) no dead start                                        */
-    unsigned served;             /* (m) calls, for max_tasks                                 */
+    struct eddy_process_pool *pool;   /* (c)                                                      */
+    enum ed_process_state state;      /* (l)                                                      */
+    struct ed_spawned os;             /* (l) pid; pidfd (m); page (l); socket (c). Valid unless DEAD */
+    bool expected;                    /* (l) its end is our doing: no death                       */
+    bool reaped;                      /* (l) it has ended                                         */
+    bool was_ready;                   /* (l) no dead start                                        */
+    unsigned served;                  /* (l) calls, for max_tasks                                 */
+    int64_t deadline_ns;              /* (m) STARTING: for HELLO; ENDING: for the end             */
+    char end[160];                    /* once reaped: what became of it                           */
+    struct ed_message attach, detach; /* from the manager to the home, in this order            */
 
-    const char *send_at; /* (m) what is left of the frame that it is being sent */
-    size_t send_bytes;   /* (m)                                                 */
+    struct ed_entry_of_call entries[ED_WIRE_IN_FLIGHT]; /* a ring                               */
+    unsigned first, count;                              /* (lh)                                 */
+    unsigned unsent;                                    /* (h) of the newest entries            */
+    size_t sent_bytes;                                  /* (h) of the oldest of these           */
+    const char *send_first;                             /* (h) the initializer's frame, or what is left of it */
+    size_t send_first_bytes;                            /* (h)                                  */
 
-    struct ed_wire_head head;    /* (m) of the frame that is coming in                       */
-    size_t got;                  /* (m) bytes of it: head, text, payload                     */
-    char text[ED_WIRE_TEXT_MAX]; /* (m)                                                      */
-    eddy_bytes payload;          /* (m) NULL data with bytes to come: no memory, skipped     */
+    enum ed_awaits awaits;       /* (h)                                                      */
+    bool is_deaf;                /* (h) it spoke nonsense, or its end of the stream came      */
+    struct ed_poller *poller;    /* (h) NULL: not attached                                   */
+    struct ed_wire_head head;    /* (h) of the frame that is coming in                       */
+    size_t got;                  /* (h) bytes of it: head, text, payload                     */
+    char text[ED_WIRE_TEXT_MAX]; /* (h)                                                      */
+    eddy_bytes payload;          /* (h) NULL data with bytes to come: no memory, skipped     */
 };
 
 struct eddy_process_pool {
-    struct ed_pool pool;                  /* references also: each call                    */
+    struct ed_pool pool;                  /* references also: each call, `ask` under way   */
+    struct ed_worker *home;               /* (c)                                           */
+    struct ed_message ask;                /* to the home: look at the queue                */
+    bool is_asked;                        /* (l) it is under way                           */
     char *worker_path;                    /* (c) NULL: this program                        */
     char **environment;                   /* (m) spawn.h                                   */
     unsigned processes_max;               /* (c)                                           */
@@ -101,7 +129,7 @@ struct eddy_process_pool {
     uint64_t identity;                    /* (c) what HELLO must say; 0: anything          */
 
     struct ed_list queue;        /* (l)                                          */
-    size_t queued, running;      /* (l)                                          */
+    size_t queued;               /* (l)                                          */
     uint64_t calls, done, kills; /* (l) `calls` numbers them                     */
     uint64_t deaths, respawns;   /* (l)                                          */
     unsigned kills_wanted;       /* (l) calls SENT with kill_wanted              */
@@ -111,9 +139,9 @@ struct eddy_process_pool {
     int bell;                    /* (l) eventfd; -1: the manager has ended       */
 
     struct ed_process *processes; /* see there                                    */
-    struct pollfd *polls;         /* (m) the bell, then pidfd and socket of each  */
-    unsigned dead_starts;         /* (m) in a row                                 */
-    unsigned owed;                /* (m) processes that died or were killed, not yet replaced */
+    struct pollfd *polls;         /* (m) the bell, then the pidfd of each         */
+    unsigned dead_starts;         /* (l) in a row                                 */
+    unsigned owed;                /* (l) processes that died or were killed, not yet replaced */
     int64_t spawn_pause_until_ns; /* (m) after a failed start                     */
     double kill_tokens;           /* (m)                                          */
     int64_t kill_tokens_ns;       /* (m) when they were last counted              */
@@ -128,7 +156,28 @@ void ed_remote_call_release(struct ed_remote_call *call);
 struct ed_remote_call *ed_remote_call_create(struct eddy_process_pool *pool, const struct eddy_remote *remote,
                                              eddy_bytes in);
 
+/* ---- feeder.c: the home ------------------------------------------------------------------------- */
+
+/* On the home, in a task or not: gives queued calls to processes and sends. */
+void ed_process_pool_feed(struct eddy_process_pool *pool);
+/* The lock is held: takes a SENT call out of its process's hands. False: it has begun. */
+bool ed_remote_call_take(struct ed_remote_call *call);
+/* Arrivals on the home of what the manager sends: a process has been spawned; it was reaped. */
+void ed_process_attach(struct ed_message *message, struct ed_worker *home);
+void ed_process_detach(struct ed_message *message, struct ed_worker *home);
+
+/* ---- manager.c ---------------------------------------------------------------------------------- */
+
 /* The manager's thread. */
 void *ed_process_manager(void *pool);
+eddy_error *ed_process_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The lock is held. Takes `why`; the first one stays. */
+void ed_process_pool_break(struct eddy_process_pool *pool, eddy_error *why);
+/* The lock is held. Its pidfd will tell. `expected`: by our own decision. */
+void ed_process_kill(struct ed_process *process, bool expected);
+/* The lock is held: the call is in no hands but the caller's. Takes `error`. */
+void ed_remote_call_end(struct ed_remote_call *call, int status, eddy_error *error);
+/* The lock is held. The process is reaped and its socket closed: what becomes of its calls, and of the pool. DEAD. */
+void ed_process_settle(struct ed_process *process);
 
 #endif

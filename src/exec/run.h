@@ -52,6 +52,7 @@ struct ed_exec {
     pthread_mutex_t lock;
     pthread_cond_t changed;                   /* `pools` got shorter                         */
     struct ed_list pools;                     /* lock                                        */
+    _Atomic unsigned pools_count;             /* of them; written under the lock */
     bool closing;                             /* lock                                        */
     bool has_buried;                          /* lock                                        */
     pthread_t buried;                         /* lock: the last thread that ended            */
@@ -67,6 +68,8 @@ void ed_pool_init(struct ed_pool *pool, struct ed_exec *exec, const struct ed_po
 static inline void ed_pool_ref(struct ed_pool *pool) { ED_ADD(&pool->references, 1); }
 void ed_pool_release(struct ed_pool *pool);
 
+/* A pool that was put into the list, under the run's lock, and has got no thread. */
+void ed_pool_unlist(struct ed_pool *pool);
 /* Puts a new pool into the list. 0, or EDDY_ECLOSED when the run shuts down. */
 int ed_pool_enlist(struct ed_pool *pool);
 /* The pool has no thread left but perhaps the caller, and its begin_close gave false. */

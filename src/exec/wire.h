@@ -1,12 +1,17 @@
 /* wire.h: what a pool and its worker processes say to each other, over one stream socket each.
  *
- *   worker -> pool   HELLO   once: nonce and identity
- *   pool -> worker   CALL    number, the function's name, the argument's bytes
- *   worker -> pool   RESULT  the same number, a status, and the failure's text or the result's bytes
+ *   worker -> pool   HELLO    once: nonce and identity
+ *   pool -> worker   CALL     number, slot, the function's name, the argument's bytes
+ *   worker -> pool   RESULT   the same number, a status, and the failure's text or the result's bytes
+ *                    SKIPPED  the same number: the call was taken back
  *
- * One call at a time: a worker reads a whole CALL before it answers, so neither side ever writes to one that writes.
- * The end of the stream tells the worker to end. Both sides are the same program on the same machine: native byte order.
- * The shared page says which call the worker has begun: after its death that one call is lost, and no other. */
+ * Up to ED_WIRE_IN_FLIGHT calls are on their way to a worker or wait there; it serves them in order. The pool's side always
+ * reads, so neither side can wait for the other to read. The end of the stream tells the worker to end. Both sides are the
+ * same program on the same machine: native byte order.
+ *
+ * The shared page says what became of each call: its slot goes SENT -> BEGUN (the worker) or SENT -> TAKEN (the pool), by
+ * compare-and-swap, so that a call that has not begun can be taken back or given to somebody else, and after a death the
+ * one that had begun is lost, and no other. A slot is used again once its call's answer has been read. */
 #ifndef ED_EXEC_WIRE_H
 #define ED_EXEC_WIRE_H
 
@@ -16,22 +21,37 @@
 #define ED_WIRE_BYTES_MAX (UINT64_C(1) << 30) /* of one argument or result: what memory bears twice */
 enum { ED_WIRE_TEXT_MAX = 512 };              /* of a name or a failure's text, as eddy_fail cuts it */
 
-enum ed_wire_kind { ED_WIRE_HELLO = 1, ED_WIRE_CALL, ED_WIRE_RESULT };
+enum ed_wire_kind { ED_WIRE_HELLO = 1, ED_WIRE_CALL, ED_WIRE_RESULT, ED_WIRE_SKIPPED };
 
 struct ed_wire_head {
     uint32_t magic;
     uint16_t kind;
     uint16_t text_bytes; /* behind the head: the name, or the failure's text     */
     int32_t status;      /* RESULT                                               */
-    uint32_t zero;
-    uint64_t number; /* CALL, RESULT: of the call. HELLO: the nonce          */
-    uint64_t bytes;  /* behind the text. HELLO: none, this is the identity   */
+    uint32_t slot;       /* CALL                                                 */
+    uint64_t number;     /* CALL, RESULT: of the call. HELLO: the nonce          */
+    uint64_t bytes;      /* behind the text. HELLO: none, this is the identity   */
 };
 _Static_assert(sizeof(struct ed_wire_head) == 32, "sent as it lies in memory");
 
+enum { ED_WIRE_IN_FLIGHT = 16 }; /* with small frames, system calls and wake-ups are shared by as many calls */
+enum ed_wire_slot { ED_WIRE_SENT = 1, ED_WIRE_BEGUN, ED_WIRE_TAKEN };
+
 struct ed_wire_page {
-    _Atomic uint64_t started; /* number of the last call that was begun; the worker writes */
+    _Atomic uint64_t slots[ED_WIRE_IN_FLIGHT]; /* {number, enum ed_wire_slot : 2} */
 };
+
+static inline void ed_wire_slot_send(_Atomic uint64_t *slot, uint64_t number) {
+    ED_STORE_RELEASE(slot, number << 2 | ED_WIRE_SENT);
+}
+/* Either side: moves the call from SENT on. False: the other side was first. */
+static inline bool ed_wire_slot_claim(_Atomic uint64_t *slot, uint64_t number, enum ed_wire_slot to) {
+    uint64_t sent = number << 2 | ED_WIRE_SENT;
+    return ED_CAS(slot, &sent, number << 2 | to);
+}
+static inline bool ed_wire_slot_begun(_Atomic uint64_t *slot, uint64_t number) {
+    return ED_LOAD_ACQUIRE(slot) == (number << 2 | ED_WIRE_BEGUN);
+}
 
 /* Where a worker process finds its things, and how it knows that it is one. */
 #define ED_WORKER_MARKER "EDDY_WORKER_PROCESS" /* "<parent's pid>:<nonce>", decimal and hexadecimal */

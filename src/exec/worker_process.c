@@ -2,9 +2,10 @@
  * closes. One thread, blocking calls, no runtime.
  *
  * Life       started with the marker -> checks that its parent holds the other end of the socket -> HELLO ->
- *            reads a call, notes its number in the shared page, runs it, answers -> ... -> end of stream -> exit 0.
+ *            reads a call, claims it in the shared page, runs it, answers -> ... -> end of stream -> exit 0.
  * Invariants (W1) Never outlives its parent: the parent-death signal, asked for before the parent is looked at once more,
- *            and the end of the stream. (W2) The page names a call before its function is entered.
+ *            and the end of the stream. (W2) A function is entered only for a call whose slot this
+ *            process has moved to BEGUN.
  * Tests      tests/exec/process_life_test.c. */
 #include "exec/remote.h"
 #include "exec/wire.h"
@@ -21,29 +22,62 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+enum { INITIALIZER = 0 }; /* the number of a call that is never taken back */
+
 /* The pool is gone, or speaks nonsense. */
 static _Noreturn void leave(int code) {
     fflush(NULL);
     _exit(code);
 }
 
-static void read_all(void *data, uint64_t bytes) {
-    for (char *at = data; bytes > 0;) {
-        const ssize_t got = recv(ED_WORKER_SOCKET, at, bytes, 0);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) leave(0);
-        at += got;
-        bytes -= (uint64_t)got;
+/* What was read ahead: calls that wait behind the one that runs. */
+static struct {
+    size_t at, end;
+    char data[16384];
+} ahead;
+
+static size_t receive(void *to, size_t bytes) {
+    for (;;) {
+        const ssize_t got = recv(ED_WORKER_SOCKET, to, bytes, 0);
+        if (got > 0) return (size_t)got;
+        if (got == 0 || errno != EINTR) leave(0);
     }
 }
 
-static void write_all(const void *data, uint64_t bytes) {
-    for (const char *at = data; bytes > 0;) {
-        const ssize_t put = send(ED_WORKER_SOCKET, at, bytes, MSG_NOSIGNAL);
+static void read_all(void *data, uint64_t bytes) {
+    for (char *at = data; bytes > 0;) {
+        if (ahead.at == ahead.end && bytes >= sizeof ahead.data) {
+            const size_t got = receive(at, bytes);
+            at += got;
+            bytes -= got;
+            continue;
+        }
+        if (ahead.at == ahead.end) {
+            ahead.end = receive(ahead.data, sizeof ahead.data);
+            ahead.at = 0;
+        }
+        const size_t there = ahead.end - ahead.at, part = bytes < there ? bytes : there;
+        memcpy(at, ahead.data + ahead.at, part);
+        ahead.at += part;
+        at += part;
+        bytes -= part;
+    }
+}
+
+static void write_all(struct iovec *parts, size_t count) {
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    while (message.msg_iovlen > 0) {
+        ssize_t put = sendmsg(ED_WORKER_SOCKET, &message, MSG_NOSIGNAL);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) leave(0);
-        at += put;
-        bytes -= (uint64_t)put;
+        while (message.msg_iovlen > 0 && (size_t)put >= message.msg_iov->iov_len) {
+            put -= (ssize_t)message.msg_iov->iov_len;
+            message.msg_iov++;
+            message.msg_iovlen--;
+        }
+        if (message.msg_iovlen == 0) break;
+        message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + put;
+        message.msg_iov->iov_len -= (size_t)put;
     }
 }
 
@@ -56,9 +90,9 @@ static void skip(uint64_t bytes) {
     }
 }
 
-/* Runs one call: the status, and its text or result. */
+/* Runs one call: the status, and its text or result. *skipped_out: it was taken back. */
 static int answer_of(const struct ed_wire_head *head, const char *name, struct ed_wire_page *page, char *text,
-                     eddy_bytes *out) {
+                     eddy_bytes *out, bool *skipped_out) {
     const struct eddy_remote *remote = ed_remote_by_name(name, head->text_bytes);
     eddy_bytes in;
     if (remote == NULL || eddy_bytes_alloc(&in, head->bytes) < 0) {
@@ -68,10 +102,15 @@ static int answer_of(const struct ed_wire_head *head, const char *name, struct e
         return EDDY_EINVAL;
     }
     read_all(in.data, in.size);
+    *skipped_out = head->number != INITIALIZER &&
+                   !ed_wire_slot_claim(&page->slots[head->slot], head->number, ED_WIRE_BEGUN); /* (W2) */
+    if (*skipped_out) {
+        eddy_bytes_free(&in);
+        return 0;
+    }
 
     eddy_error *error = NULL;
     ed_error_thread_slot(&error);
-    ED_STORE_RELEASE(&page->started, head->number);
     int status = remote->fn(in, out);
     ed_error_thread_slot(NULL);
     if (status < 0 && eddy_error_status(error) == status)
@@ -88,22 +127,23 @@ static int answer_of(const struct ed_wire_head *head, const char *name, struct e
 static void serve_one(struct ed_wire_page *page) {
     struct ed_wire_head head;
     read_all(&head, sizeof head);
-    if (head.magic != ED_WIRE_MAGIC || head.kind != ED_WIRE_CALL || head.text_bytes > ED_WIRE_TEXT_MAX) leave(1);
+    if (head.magic != ED_WIRE_MAGIC || head.kind != ED_WIRE_CALL || head.text_bytes > ED_WIRE_TEXT_MAX ||
+        head.slot >= ED_WIRE_IN_FLIGHT)
+        leave(1);
     char name[ED_WIRE_TEXT_MAX], text[ED_WIRE_TEXT_MAX] = "";
     read_all(name, head.text_bytes);
 
     eddy_bytes out = {NULL, 0};
-    const int status = answer_of(&head, name, page, text, &out);
+    bool skipped = false;
+    const int status = answer_of(&head, name, page, text, &out, &skipped);
     fflush(NULL); /* what the call printed is out before its result is, and survives a kill */
-    const struct ed_wire_head answer = {.magic = ED_WIRE_MAGIC,
-                                        .kind = ED_WIRE_RESULT,
-                                        .text_bytes = status < 0 ? (uint16_t)strlen(text) : 0,
-                                        .status = status,
-                                        .number = head.number,
-                                        .bytes = status < 0 ? 0 : out.size};
-    write_all(&answer, sizeof answer);
-    write_all(text, answer.text_bytes);
-    write_all(out.data, answer.bytes);
+    struct ed_wire_head answer = {.magic = ED_WIRE_MAGIC,
+                                  .kind = skipped ? ED_WIRE_SKIPPED : ED_WIRE_RESULT,
+                                  .text_bytes = status < 0 ? (uint16_t)strlen(text) : 0,
+                                  .status = status,
+                                  .number = head.number,
+                                  .bytes = status < 0 ? 0 : out.size};
+    write_all((struct iovec[]){{&answer, sizeof answer}, {text, answer.text_bytes}, {out.data, answer.bytes}}, 3);
     eddy_bytes_free(&out);
 }
 
@@ -141,8 +181,8 @@ void ed_worker_process_serve(const char *marker) {
     close(ED_WORKER_PAGE);
     if (page == MAP_FAILED) leave(1);
 
-    const struct ed_wire_head hello = {
+    struct ed_wire_head hello = {
         .magic = ED_WIRE_MAGIC, .kind = ED_WIRE_HELLO, .number = nonce, .bytes = ed_remote_identity()};
-    write_all(&hello, sizeof hello);
+    write_all(&(struct iovec){&hello, sizeof hello}, 1);
     for (;;) serve_one(page);
 }

@@ -93,6 +93,127 @@ TEST(process_life, the_neighbour_does_not_notice, NEEDS_PROCESSES) {
     EXPECT_OK(eddy_process_pool_close(pool));
 }
 
+enum { CROWD = 40 };
+
+static int getpid_task(void *pool, eddy_value *out) {
+    int pid;
+    const int status = help_pid(pool, &pid);
+    *out = EDDY_I64(pid);
+    return status;
+}
+
+/* Small calls wait in a process behind one that never ends. It is cancelled, and its process killed: they do not notice. */
+TEST(process_life, a_cancel_spares_the_calls_behind, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    for (int64_t round = 0; round < test_scaled(20); round++) {
+        int first;
+        EXPECT_EQ(0, help_pid(pool, &first));
+        eddy_task *victim, *tasks[CROWD];
+        EXPECT_OK(eddy_spawn(&victim, help_spin_task, pool, NULL));
+        help_until(pool, 1, 0);
+        for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+        help_until(pool, 1, CROWD);
+        EXPECT(eddy_cancel(EDDY_FUTURE(victim)));
+        EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(victim), NULL));
+        eddy_task_release(victim);
+        for (int i = 0; i < CROWD; i++) {
+            eddy_value value;
+            EXPECT_OK(eddy_await(EDDY_FUTURE(tasks[i]), &value));
+            EXPECT(value.i64 != first);
+            eddy_task_release(tasks[i]);
+        }
+    }
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+/* The same, each cancelled while it waits there: nobody is killed, and none of them runs. */
+TEST(process_life, a_call_behind_another_is_taken_back, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    int first, last;
+    EXPECT_EQ(0, help_pid(pool, &first));
+    struct help_gate gate;
+    help_gate_init(&gate, pool);
+    eddy_task *holder, *tasks[CROWD];
+    EXPECT_OK(eddy_spawn(&holder, help_gate_task, &gate, NULL));
+    help_until(pool, 1, 0);
+    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+    help_until(pool, 1, CROWD);
+    for (int i = 0; i < CROWD; i++) {
+        EXPECT(eddy_cancel(EDDY_FUTURE(tasks[i])));
+        EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(tasks[i]), NULL)); /* while the gate is shut */
+        eddy_task_release(tasks[i]);
+    }
+    help_until(pool, 1, 0);
+    help_gate_open(&gate);
+    EXPECT_OK(eddy_await(EDDY_FUTURE(holder), NULL));
+    eddy_task_release(holder);
+    help_gate_deinit(&gate);
+    EXPECT_EQ(0, help_pid(pool, &last));
+    EXPECT_EQ(first, last);
+    eddy_process_pool_stats stats;
+    eddy_process_pool_stats_read(pool, &stats);
+    EXPECT_EQ(3, stats.done);
+    EXPECT_EQ(0, stats.kills);
+    EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+/* No call waits behind a long one while another process is free. */
+TEST(process_life, a_free_process_takes_what_waits_elsewhere, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2)));
+    struct help_gate one, other;
+    help_gate_init(&one, pool);
+    help_gate_init(&other, pool);
+    strcat(other.path, "-other");
+    eddy_task *held, *short_one, *tasks[CROWD];
+    EXPECT_OK(eddy_spawn(&held, help_gate_task, &one, NULL));
+    EXPECT_OK(eddy_spawn(&short_one, help_gate_task, &other, NULL));
+    help_until(pool, 2, 0);
+    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+    help_until(pool, 2, CROWD); /* some lie in either process */
+    help_gate_open(&other);
+    EXPECT_OK(eddy_await(EDDY_FUTURE(short_one), NULL));
+    for (int i = 0; i < CROWD; i++) { /* while the first is held */
+        EXPECT_OK(eddy_await(EDDY_FUTURE(tasks[i]), NULL));
+        eddy_task_release(tasks[i]);
+    }
+    EXPECT(!eddy_future_done(EDDY_FUTURE(held)));
+    help_gate_open(&one);
+    EXPECT_OK(eddy_await(EDDY_FUTURE(held), NULL));
+    eddy_task_release(held);
+    eddy_task_release(short_one);
+    help_gate_deinit(&one);
+    help_gate_deinit(&other);
+    EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+/* Killed at any moment of many small calls, a process fails the one that it had begun, at most. */
+TEST(process_life, a_death_among_many_fails_one_at_most, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    for (int64_t round = 0; round < test_scaled(50); round++) {
+        int pid, failed = 0;
+        eddy_task *tasks[CROWD];
+        EXPECT_EQ(0, help_pid(pool, &pid));
+        for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+        for (int64_t i = 0; i < round; i++) EXPECT_OK(eddy_yield());
+        EXPECT_EQ(0, kill(pid, SIGKILL));
+        for (int i = 0; i < CROWD; i++) {
+            const int status = eddy_await(EDDY_FUTURE(tasks[i]), NULL);
+            EXPECT(status == 0 || status == EDDY_EBROKENPOOL);
+            failed += status < 0;
+            eddy_handled();
+            eddy_task_release(tasks[i]);
+        }
+        EXPECT(failed <= 1);
+    }
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
 static int die(eddy_bytes in, eddy_bytes *out) {
     (void)out;
     switch (*(char *)in.data) {

@@ -1,0 +1,420 @@
+/* feeder.c: the home of a process pool: gives calls to processes, sends, receives, answers. Protocol: process_pool.h.
+ *
+ * Ordering   A process's end of the stream and its death are told by two descriptors in any order. The death decides, and
+ *            before it counts (ed_process_detach), everything that the process had sent is read: an answer that came is
+ *            an answer. Its slots are read after that: the kernel's reaping orders them.
+ * Threads    The pool's home, but for ed_remote_call_take. In a task of the home or in its loop, never both at once.
+ * Not here   How processes start and end (manager.c), what they do (worker_process.c). */
+#include "exec/process_pool.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    SMALL_BYTES = 16384,         /* of a frame that may wait behind another                 */
+    RECEIVE_BYTES_MAX = 1 << 20, /* from one process before the others are looked at        */
+    SCRATCH_BYTES = 32768,       /* of a read: many small answers                           */
+    PARTS_MAX = ED_WIRE_IN_FLIGHT + 1
+};
+
+static struct ed_entry_of_call *entry_at(struct ed_process *process, unsigned i) {
+    return &process->entries[(process->first + i) % ED_WIRE_IN_FLIGHT];
+}
+
+/* ---- sending ------------------------------------------------------------------------------------ */
+
+static bool has_unsent(const struct ed_process *process) {
+    return process->send_first_bytes > 0 || process->unsent > 0;
+}
+
+static size_t parts_of(struct ed_process *process, struct iovec parts[static PARTS_MAX]) {
+    size_t count = 0;
+    if (process->send_first_bytes > 0)
+        parts[count++] = (struct iovec){(void *)(uintptr_t)process->send_first, process->send_first_bytes};
+    for (unsigned i = process->count - process->unsent; i < process->count; i++) {
+        struct ed_remote_call *call = entry_at(process, i)->call;
+        const size_t skip = i == process->count - process->unsent ? process->sent_bytes : 0;
+        parts[count++] = (struct iovec){(char *)&call->head + skip, call->frame_bytes - skip};
+    }
+    return count;
+}
+
+static void was_sent(struct ed_process *process, size_t bytes) {
+    const size_t first = bytes < process->send_first_bytes ? bytes : process->send_first_bytes;
+    process->send_first += first;
+    process->send_first_bytes -= first;
+    process->sent_bytes += bytes - first;
+    while (process->unsent > 0) {
+        const size_t whole = entry_at(process, process->count - process->unsent)->call->frame_bytes;
+        if (process->sent_bytes < whole) break;
+        process->sent_bytes -= whole;
+        process->unsent--;
+    }
+}
+
+static void watch(struct ed_process *process) {
+    if (process->poller == NULL) return;
+    process->pool->home->sched->driver->poller_set(process->poller,
+                                                   ED_READABLE | (has_unsent(process) ? ED_WRITABLE : 0));
+}
+
+/* Without an end: it is ending, its pidfd will tell, and what it answered before is still to be read. */
+static void drop_unsent(struct ed_process *process) {
+    process->send_first_bytes = process->sent_bytes = 0;
+    process->unsent = 0;
+}
+
+__attribute__((noinline)) static void send_some(struct ed_process *process) {
+    while (has_unsent(process)) {
+        struct iovec parts[PARTS_MAX];
+        const struct msghdr message = {.msg_iov = parts, .msg_iovlen = parts_of(process, parts)};
+        const ssize_t put = sendmsg(process->os.socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0 && errno == EAGAIN) {
+            watch(process);
+            return;
+        }
+        if (put < 0) {
+            drop_unsent(process);
+            return;
+        }
+        was_sent(process, (size_t)put);
+    }
+}
+
+/* ---- who gets which call -------------------------------------------------------------------------- */
+
+bool ed_remote_call_take(struct ed_remote_call *call) {
+    struct ed_process *process = call->process;
+    struct ed_entry_of_call *entry = &process->entries[call->entry];
+    ED_ASSERT(entry->call == call);
+    if (!ed_wire_slot_claim(&process->os.page->slots[call->entry], entry->number, ED_WIRE_TAKEN)) return false;
+    entry->gone = true;
+    return true;
+}
+
+/* The lock is held. */
+static void give(struct eddy_process_pool *pool, struct ed_process *process) {
+    struct ed_remote_call *call = ED_CONTAINER(ed_list_pop(&pool->queue), struct ed_remote_call, link);
+    pool->queued--;
+    const unsigned at = (process->first + process->count) % ED_WIRE_IN_FLIGHT;
+    process->entries[at] = (struct ed_entry_of_call){.call = call, .number = call->head.number};
+    process->count++;
+    process->unsent++;
+    process->served++;
+    call->state = ED_CALL_SENT;
+    call->process = process;
+    call->entry = at;
+    call->head.slot = at;
+    ed_wire_slot_send(&process->os.page->slots[at], call->head.number);
+}
+
+static bool takes_calls(const struct eddy_process_pool *pool, const struct ed_process *process) {
+    return process->state == ED_PROCESS_READY && !process->reaped && process->poller != NULL &&
+           (pool->max_tasks == 0 || process->served < pool->max_tasks);
+}
+
+/* The lock is held: the newest call that waits behind another, in the queue again; false: none. */
+static bool call_back_one(struct eddy_process_pool *pool) {
+    for (unsigned i = 0; i < pool->processes_max; i++) {
+        struct ed_process *process = &pool->processes[i];
+        if (process->state != ED_PROCESS_READY || process->count < 2 || process->unsent > 0) continue;
+        struct ed_entry_of_call *entry = entry_at(process, process->count - 1);
+        struct ed_remote_call *call = entry->call;
+        if (call == NULL || entry->gone || !ed_remote_call_take(call)) continue;
+        entry->call = NULL;
+        process->served--;
+        call->state = ED_CALL_QUEUED;
+        ed_list_push(&pool->queue, &call->link);
+        pool->queued++;
+        return true;
+    }
+    return false;
+}
+
+/* The lock is held. */
+static void give_all(struct eddy_process_pool *pool) {
+    unsigned alive = 0, ready = 0;
+    for (unsigned i = 0; i < pool->processes_max; i++) {
+        const struct ed_process *process = &pool->processes[i];
+        alive += process->state != ED_PROCESS_DEAD;
+        ready += process->state == ED_PROCESS_READY;
+    }
+    const unsigned depth = ready == pool->processes_max ? ED_WIRE_IN_FLIGHT : 1;
+    for (unsigned level = 0; level < depth && pool->queued > 0; level++)
+        for (unsigned i = 0; i < pool->processes_max && pool->queued > 0; i++) {
+            struct ed_process *process = &pool->processes[i];
+            if (process->count != level || !takes_calls(pool, process)) continue;
+            const struct ed_remote_call *call = ED_CONTAINER(pool->queue.next, struct ed_remote_call, link);
+            if (level == 0 || call->frame_bytes <= SMALL_BYTES) give(pool, process);
+        }
+    for (unsigned i = 0; i < pool->processes_max && pool->queued == 0; i++) {
+        struct ed_process *process = &pool->processes[i];
+        if (process->count == 0 && takes_calls(pool, process)) {
+            if (!call_back_one(pool)) break;
+            give(pool, process);
+        }
+    }
+    if (pool->queued > 0 && alive < pool->processes_max) ed_process_pool_ring(pool); /* for one more */
+}
+
+void ed_process_pool_feed(struct eddy_process_pool *pool) {
+    pthread_mutex_lock(&pool->pool.lock);
+    give_all(pool);
+    pthread_mutex_unlock(&pool->pool.lock);
+    for (unsigned i = 0; i < pool->processes_max; i++)
+        if (has_unsent(&pool->processes[i]) && pool->processes[i].poller != NULL) send_some(&pool->processes[i]);
+}
+
+/* ---- receiving ---------------------------------------------------------------------------------- */
+
+/* The lock is held. */
+static void ready_now(struct eddy_process_pool *pool, struct ed_process *process) {
+    process->was_ready = true;
+    process->awaits = ED_AWAITS_ANSWERS;
+    pool->dead_starts = 0;
+    if (process->state != ED_PROCESS_DYING) process->state = ED_PROCESS_READY;
+}
+
+/* The lock is held: the manager looks at a process that has nothing to do. */
+static void look_if_done(struct eddy_process_pool *pool, const struct ed_process *process) {
+    if (process->count > 0) return;
+    if (pool->closing || pool->is_broken || (pool->max_tasks > 0 && process->served >= pool->max_tasks))
+        ed_process_pool_ring(pool);
+}
+
+/* Not under the lock: it is DONE, and this worker's or somebody else's to wake. */
+static void tell(struct eddy_process_pool *pool, struct ed_remote_call *call) {
+    if (call->caller.worker == pool->home && !call->abandoned)
+        call->caller.message.arrive(&call->caller.message, pool->home);
+    else
+        ed_caller_wake(&call->caller);
+}
+
+static void take_answer(struct eddy_process_pool *pool, struct ed_process *process, eddy_bytes payload) {
+    const struct ed_wire_head *head = &process->head;
+    const bool no_memory = head->bytes > 0 && payload.data == NULL;
+    eddy_error *error = NULL;
+    if (head->text_bytes > 0) error = ed_process_error(head->status, "%.*s", head->text_bytes, process->text);
+
+    pthread_mutex_lock(&pool->pool.lock);
+    struct ed_entry_of_call entry = *entry_at(process, 0);
+    process->first = (process->first + 1) % ED_WIRE_IN_FLIGHT;
+    process->count--;
+    if (!entry.gone) {
+        pool->done++;
+        if (entry.call->kill_wanted) pool->kills_wanted--;
+        entry.call->state = ED_CALL_DONE;
+        entry.call->status = no_memory ? EDDY_ENOMEM : head->status;
+        entry.call->error = error;
+        entry.call->out = payload;
+    }
+    look_if_done(pool, process);
+    pthread_mutex_unlock(&pool->pool.lock);
+    if (!entry.gone)
+        tell(pool, entry.call);
+    else if (entry.call != NULL)
+        ed_remote_call_release(entry.call);
+}
+
+/* A whole frame has come in. */
+static void take_frame(struct eddy_process_pool *pool, struct ed_process *process) {
+    eddy_bytes payload = process->payload;
+    process->payload = (eddy_bytes){NULL, 0};
+    process->got = 0;
+    if (process->awaits == ED_AWAITS_ANSWERS) {
+        take_answer(pool, process, payload);
+        return;
+    }
+    const struct ed_wire_head *head = &process->head;
+    eddy_bytes_free(&payload);
+    pthread_mutex_lock(&pool->pool.lock);
+    const bool is_hello = process->awaits == ED_AWAITS_HELLO;
+    if (is_hello && pool->initializer != NULL) {
+        process->awaits = ED_AWAITS_INITIALIZER;
+        if (process->state == ED_PROCESS_STARTING) process->state = ED_PROCESS_INITIALIZING;
+        process->send_first = (const char *)&pool->initializer->head;
+        process->send_first_bytes = pool->initializer->frame_bytes;
+    } else if (is_hello || head->status >= 0) {
+        ready_now(pool, process);
+    } else {
+        ed_process_pool_break(
+            pool, ed_process_error(EDDY_EBROKENPOOL, "process pool '%s': its initializer failed with %s%s%.*s",
+                                   pool->pool.name, eddy_status_name(head->status), head->text_bytes > 0 ? ": " : "",
+                                   head->text_bytes, process->text));
+        if (!process->reaped) ed_process_kill(process, true);
+    }
+    look_if_done(pool, process);
+    pthread_mutex_unlock(&pool->pool.lock);
+}
+
+/* Is the head that has come in one that this process may send now? */
+static bool head_is_legal(struct eddy_process_pool *pool, struct ed_process *process) {
+    const struct ed_wire_head *head = &process->head;
+    if (head->magic != ED_WIRE_MAGIC) return false;
+    if (process->awaits == ED_AWAITS_HELLO)
+        return head->kind == ED_WIRE_HELLO && head->text_bytes == 0 && head->number == process->os.nonce &&
+               (pool->identity == 0 || head->bytes == pool->identity);
+    if (head->text_bytes > ED_WIRE_TEXT_MAX || (head->status >= 0 && head->text_bytes > 0) ||
+        (head->status < 0 && head->bytes > 0) || head->bytes > ED_WIRE_BYTES_MAX)
+        return false;
+    if (process->awaits == ED_AWAITS_INITIALIZER)
+        return head->kind == ED_WIRE_RESULT && head->number == 0 && process->send_first_bytes == 0;
+    if (process->count == process->unsent) return false;
+    pthread_mutex_lock(&pool->pool.lock);
+    const struct ed_entry_of_call entry = *entry_at(process, 0);
+    pthread_mutex_unlock(&pool->pool.lock);
+    if (head->number != entry.number) return false;
+    return entry.gone ? head->kind == ED_WIRE_SKIPPED && head->bytes == 0 && head->text_bytes == 0
+                      : head->kind == ED_WIRE_RESULT;
+}
+
+/* Where the next bytes go, and how many may; 0: the frame is whole. NULL as place: nowhere. */
+static size_t next_part(struct ed_process *process, char **to_out) {
+    const size_t head_end = sizeof process->head, text_end = head_end + process->head.text_bytes;
+    if (process->got < head_end) {
+        *to_out = (char *)&process->head + process->got;
+        return head_end - process->got;
+    }
+    if (process->got < text_end) {
+        *to_out = process->text + (process->got - head_end);
+        return text_end - process->got;
+    }
+    *to_out = process->payload.data != NULL ? (char *)process->payload.data + (process->got - text_end) : NULL;
+    return process->head.kind == ED_WIRE_HELLO ? 0 : process->head.bytes - (process->got - text_end);
+}
+
+/* Takes bytes of frames. False: they are no frame of this process now. */
+static bool consume(struct eddy_process_pool *pool, struct ed_process *process, const char *bytes, size_t count) {
+    for (;;) {
+        char *to;
+        const size_t wanted = next_part(process, &to), part = wanted < count ? wanted : count;
+        if (wanted == 0) {
+            take_frame(pool, process);
+            continue;
+        }
+        if (part == 0) return true;
+        if (to != NULL) memcpy(to, bytes, part);
+        process->got += part;
+        bytes += part;
+        count -= part;
+        if (process->got != sizeof process->head) continue;
+        if (!head_is_legal(pool, process)) return false;
+        if (process->head.kind == ED_WIRE_RESULT && process->head.bytes > 0)
+            eddy_bytes_alloc(&process->payload, process->head.bytes); /* no memory: read and thrown away */
+    }
+}
+
+enum received { DRY, MORE, ENDED };
+
+/* Reads what is there, or a part of much. */
+__attribute__((noinline)) static enum received receive(struct eddy_process_pool *pool, struct ed_process *process) {
+    char scratch[SCRATCH_BYTES];
+    for (size_t taken = 0; !process->is_deaf;) {
+        char *to = NULL;
+        const size_t wanted = process->got > sizeof process->head ? next_part(process, &to) : 0;
+        const bool direct = to != NULL && wanted >= sizeof scratch; /* much of one payload: into its place */
+        const ssize_t got =
+            recv(process->os.socket, direct ? to : scratch, direct ? wanted : sizeof scratch, MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EAGAIN) return DRY;
+        if (got <= 0) return ENDED;
+        taken += (size_t)got;
+        if (direct) process->got += (size_t)got;
+        if (!consume(pool, process, scratch, direct ? 0 : (size_t)got)) return ENDED;
+        if (!direct && (size_t)got < sizeof scratch) return DRY; /* a short read has emptied it */
+        if (taken >= RECEIVE_BYTES_MAX) return MORE;             /* the socket holds the rest: the loop will say so */
+    }
+    return DRY;
+}
+
+/* ---- descriptors -------------------------------------------------------------------------------- */
+
+/* The process does what no worker does, or closed its end: then it is ending, unless a function of its user's did that. */
+static void reject(struct eddy_process_pool *pool, struct ed_process *process) {
+    pool->home->sched->driver->poller_set(process->poller, 0);
+    process->is_deaf = true;
+    pthread_mutex_lock(&pool->pool.lock);
+    if (!process->reaped) ed_process_kill(process, process->expected);
+    pthread_mutex_unlock(&pool->pool.lock);
+}
+
+static struct ed_process *process_of(struct ed_poller *poller) {
+    return *(struct ed_process **)((char *)poller - ED_LINE);
+}
+
+static void on_event(struct ed_poller *poller, unsigned directions, bool disarmed) {
+    struct ed_process *process = process_of(poller);
+    struct eddy_process_pool *pool = process->pool;
+    if (directions & ED_WRITABLE) {
+        send_some(process);
+        if (!has_unsent(process)) watch(process);
+    }
+    if ((directions & ED_READABLE) || disarmed) {
+        const enum received received = receive(pool, process);
+        if (received == ENDED)
+            reject(pool, process);
+        else if (disarmed)
+            watch(process);
+        ed_process_pool_feed(pool);
+    }
+}
+
+/* The socket is closed. The pool may be gone when this returns. */
+static void settle(struct ed_process *process) {
+    struct eddy_process_pool *pool = process->pool;
+    ed_pool_ref(&pool->pool);
+    eddy_bytes_free(&process->payload);
+    pthread_mutex_lock(&pool->pool.lock);
+    ed_process_settle(process);
+    ed_process_pool_ring(pool);
+    pthread_mutex_unlock(&pool->pool.lock);
+    ed_process_pool_feed(pool);
+    ed_pool_release(&pool->pool);
+}
+
+static void on_closed(struct ed_poller *poller) {
+    struct ed_process *process = process_of(poller);
+    process->poller = NULL;
+    ed_free((char *)poller - ED_LINE);
+    settle(process);
+}
+
+static int open_poller(struct ed_process *process, struct ed_worker *home) {
+    char *block = ed_calloc(ED_LINE + home->sched->driver->poller_bytes);
+    if (block == NULL) return EDDY_ENOMEM;
+    *(struct ed_process **)block = process;
+    struct ed_poller *poller = (struct ed_poller *)(block + ED_LINE);
+    *poller = (struct ed_poller){.worker = home, .fd = process->os.socket, .event = on_event, .closed = on_closed};
+    const int status = home->sched->driver->poller_open(poller);
+    if (status < 0) {
+        ed_free(block);
+        return status;
+    }
+    process->poller = poller;
+    watch(process);
+    return 0;
+}
+
+void ed_process_attach(struct ed_message *message, struct ed_worker *home) {
+    struct ed_process *process = ED_CONTAINER(message, struct ed_process, attach);
+    struct eddy_process_pool *pool = process->pool;
+    if (open_poller(process, home) == 0) return;
+    pthread_mutex_lock(&pool->pool.lock);
+    if (!process->reaped) ed_process_kill(process, false); /* a start that failed */
+    pthread_mutex_unlock(&pool->pool.lock);
+}
+
+void ed_process_detach(struct ed_message *message, struct ed_worker *home) {
+    struct ed_process *process = ED_CONTAINER(message, struct ed_process, detach);
+    if (process->poller == NULL) {
+        close(process->os.socket);
+        settle(process);
+        return;
+    }
+    while (receive(process->pool, process) == MORE) continue; /* killed or not: an answer that came is an answer */
+    home->sched->driver->poller_close(process->poller);
+}
