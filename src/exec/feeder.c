@@ -117,16 +117,27 @@ static bool takes_calls(const struct eddy_process_pool *pool, const struct ed_pr
            (pool->max_tasks == 0 || process->served < pool->max_tasks);
 }
 
-/* The lock is held: the newest call that waits behind another, in the queue again; false: none. */
+/* The lock is held: the newest call of this process that waits behind another; NULL: none. It is nobody's then. */
+static struct ed_remote_call *take_newest(struct ed_process *process) {
+    for (unsigned i = process->count; i > 1; i--) {
+        struct ed_entry_of_call *entry = entry_at(process, i - 1);
+        struct ed_remote_call *call = entry->call;
+        if (call == NULL || entry->gone) continue;
+        if (!ed_remote_call_take(call)) return NULL; /* it has begun, so those before it have ended */
+        entry->call = NULL;
+        process->served--;
+        return call;
+    }
+    return NULL;
+}
+
+/* The lock is held, nothing is queued: a call that waits behind another is queued again. False: there is none. */
 static bool call_back_one(struct eddy_process_pool *pool) {
     for (unsigned i = 0; i < pool->processes_max; i++) {
         struct ed_process *process = &pool->processes[i];
-        if (process->state != ED_PROCESS_READY || process->count < 2 || process->unsent > 0) continue;
-        struct ed_entry_of_call *entry = entry_at(process, process->count - 1);
-        struct ed_remote_call *call = entry->call;
-        if (call == NULL || entry->gone || !ed_remote_call_take(call)) continue;
-        entry->call = NULL;
-        process->served--;
+        if (process->state != ED_PROCESS_READY || process->unsent > 0) continue;
+        struct ed_remote_call *call = take_newest(process);
+        if (call == NULL) continue;
         call->state = ED_CALL_QUEUED;
         ed_list_push(&pool->queue, &call->link);
         pool->queued++;

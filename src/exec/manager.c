@@ -278,7 +278,10 @@ static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned 
 static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts, unsigned alive) {
     for (unsigned i = 0; i < pool->processes_max && starts > 0; i++) {
         struct ed_process *process = &pool->processes[i];
-        if (process->state != ED_PROCESS_DEAD) continue;
+        pthread_mutex_lock(&pool->pool.lock);
+        const bool is_dead = process->state == ED_PROCESS_DEAD;
+        pthread_mutex_unlock(&pool->pool.lock);
+        if (!is_dead) continue;
         const int64_t now_ns = eddy_time_ns();
         if (now_ns < pool->spawn_pause_until_ns) break;
         struct ed_spawned os;
