@@ -24,6 +24,7 @@ const rooms = [_]Room{
     .{ .name = "loop", .level = 5, .may = "uv" },
     .{ .name = "net", .level = 6, .may = "uv" },
     .{ .name = "exec", .level = 6, .may = "uv" },
+    .{ .name = "child", .level = 7 },
     .{ .name = "debug", .level = 7, .may = "uv" },
     .{ .name = "runtime", .level = 8, .may = "uv" },
 };

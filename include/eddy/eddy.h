@@ -4,6 +4,7 @@
 
 #include "eddy/base.h"
 #include "eddy/channel.h"
+#include "eddy/child.h"
 #include "eddy/debug.h"
 #include "eddy/local.h"
 #include "eddy/loop.h"

@@ -1,4 +1,4 @@
-/* eddy/net.h: TCP streams, servers, name look-up.
+/* eddy/net.h: streams (TCP, Unix sockets, pipes, terminals), servers, name look-up.
  *
  * A stream is one TCP connection. It belongs to one worker (its home): the one that accepted or connected it.
  * Any task may use it: from a task on another worker each call travels to the home and back, and the calls of
@@ -95,6 +95,31 @@ static inline eddy_connect_options eddy_connect_options_init(void) {
  *  Source: asyncio.open_connection; RFC 8305 (Happy Eyeballs). */
 EDDY_API int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port,
                           const eddy_connect_options *options) EDDY_SUSPENDS;
+
+/** Connects to a Unix socket.
+ *
+ *  @param path  At most 107 bytes; "@name" is an abstract one, which has no file.
+ *  @return      as eddy_connect: ENOENT, ECONNREFUSED, EACCES... with a text that names the path; EDDY_EINVAL: too long.
+ *
+ *  Suspends: while the server's queue is full, and for TLS. Otherwise as eddy_connect; with tls name the server.
+ *  Source: asyncio.open_unix_connection. */
+EDDY_API int eddy_connect_unix(eddy_stream **stream_out, const char *path,
+                               const eddy_connect_options *options) EDDY_SUSPENDS;
+
+/** Makes a stream of an open descriptor: a connected socket (TCP, Unix), a pipe's end, a terminal, a device that can be
+ *  polled.
+ *
+ *  @param stream_out  Gives one reference, with the default limits.
+ *  @param fd          Taken if 0 is returned: the stream closes it. It becomes non-blocking, for everybody who has it
+ *                     by inheritance too; a terminal is opened again instead, so that it stays as it was for others.
+ *  @return            0; EDDY_EINVAL for a file or a socket of another kind; EPERM for a device that cannot be polled;
+ *                     EBADF, ENOTCONN; EDDY_ENOMEM; EDDY_ENOTSUP in a simulation; EDDY_EWRONGTHREAD outside a task.
+ *                     After EDDY_ENOMEM and EPERM the descriptor is closed.
+ *
+ *  Never suspends. Threads: any task; the stream's home is the task's worker. A pipe's end goes one way: the other one
+ *  gives EBADF. It has no half close: eddy_stream_shutdown_write is EDDY_ENOTSUP, close it instead. No SIGPIPE is
+ *  raised. Source: loop.connect_read_pipe, connect_write_pipe, connect_accepted_socket. */
+EDDY_API int eddy_stream_open_fd(eddy_stream **stream_out, int fd);
 
 /** Shares: one reference more, for a task that may use the stream after its owner is done with it (it then
  *  gets EDDY_ECLOSED). Any thread. */
@@ -237,6 +262,13 @@ static inline eddy_server_options eddy_server_options_init(void) {
 EDDY_API int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, eddy_connection_fn handler,
                               void *arg, const eddy_server_options *options) EDDY_SUSPENDS;
 
+/** Listens on a Unix socket, one listener that hands connections to the workers in turn. `path` as for eddy_connect_unix: a
+ *  socket there that no process listens on any more is replaced (EADDRINUSE if one does); the file is removed when the
+ *  server closes. Who may connect is who may write to the file: mind the umask. Otherwise as eddy_server_open.
+ *  eddy_server_port is 0.  Source: asyncio.start_unix_server. */
+EDDY_API int eddy_server_open_unix(eddy_server **server_out, const char *path, eddy_connection_fn handler, void *arg,
+                                   const eddy_server_options *options) EDDY_SUSPENDS;
+
 EDDY_API eddy_server *eddy_server_share(eddy_server *server) EDDY_ANY_THREAD;
 /** Gives a reference back; NULL is nothing. The last one closes the server as eddy_server_close does. */
 EDDY_API void eddy_server_release(eddy_server *server) EDDY_ANY_THREAD;
@@ -277,6 +309,31 @@ EDDY_API void eddy_server_abort_clients(eddy_server *server) EDDY_ANY_THREAD;
  *          closed, connections go on).
  *  Suspends. Cancellation point: when it suspends. Threads: any task that is not a handler of this server. */
 EDDY_API int eddy_server_shutdown(eddy_server *server, int64_t grace_ns) EDDY_SUSPENDS;
+
+/* ---- descriptors as they are ------------------------------------------------------------------- */
+
+typedef struct eddy_watch eddy_watch;
+
+/** Watches a descriptor that the program reads and writes by itself: a library's socket, an eventfd, a netlink socket.
+ *
+ *  @param watch_out  Gives it: eddy_watch_close().
+ *  @param fd         Borrowed until then, and non-blocking from now on. A watch polls a duplicate.
+ *  @return           0; EPERM for what cannot be polled (files); EBADF; EDDY_ENOMEM; EDDY_ENOTSUP in a simulation;
+ *                    EDDY_EWRONGTHREAD outside a task.
+ *  Never suspends.  Threads: any task; its worker polls.  Source: loop.add_reader, add_writer. */
+EDDY_API int eddy_watch_open(eddy_watch **watch_out, int fd);
+
+/** Waits until the descriptor may be readable, or may be writable. A hint: make the system call next, and wait again when
+ *  it gives EAGAIN; do not wait before it has.
+ *  @return 0; EDDY_EBUSY while another task waits for the same; EDDY_ECLOSED when the watch is closed meanwhile;
+ *          EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *  Suspends: unless it came already. Cancellation point: when it suspends.  Threads: any task. */
+EDDY_API int eddy_watch_readable(eddy_watch *watch) EDDY_SUSPENDS;
+EDDY_API int eddy_watch_writable(eddy_watch *watch) EDDY_SUSPENDS;
+
+/** Takes the watch back, not the descriptor: tasks that wait get EDDY_ECLOSED. NULL is nothing. Never suspends; any
+ *  thread; before the run ends. */
+EDDY_API void eddy_watch_close(eddy_watch *watch) EDDY_ANY_THREAD;
 
 EDDY_END_DECLS
 

@@ -175,4 +175,5 @@ const struct ed_driver ed_uv_driver = {
     .poller_set = ed_uv_poller_set,
     .poller_close = ed_uv_poller_close,
     .sockets = &ed_system_sockets,
+    .adopt = ed_uv_adopt,
 };

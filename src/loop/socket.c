@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int set(int fd, int level, int option, int value) {
@@ -41,7 +43,35 @@ static int socket_error(int fd) {
     return -error;
 }
 
+/* A path left behind by a server that is gone: nobody answers there. */
+static bool is_stale(const eddy_address *address) {
+    const struct sockaddr_un *un = (const void *)&address->storage;
+    struct stat found;
+    if (un->sun_path[0] == '\0' || stat(un->sun_path, &found) < 0 || !S_ISSOCK(found.st_mode)) return false;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    bool refused = connect(fd, (const struct sockaddr *)&address->storage, address->bytes) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused;
+}
+
+static int bind_path(int fd, const eddy_address *address) {
+    const struct sockaddr *name = (const struct sockaddr *)&address->storage;
+    if (bind(fd, name, address->bytes) == 0) return 0;
+    if (errno != EADDRINUSE || !is_stale(address)) return -errno;
+    unlink(((const struct sockaddr_un *)name)->sun_path);
+    return bind(fd, name, address->bytes) < 0 ? -errno : 0;
+}
+
+static void socket_unbind(int fd) {
+    struct sockaddr_un own = {.sun_family = AF_UNSPEC};
+    socklen_t bytes = sizeof own;
+    if (getsockname(fd, (struct sockaddr *)&own, &bytes) == 0 && own.sun_family == AF_UNIX && own.sun_path[0] != '\0')
+        unlink(own.sun_path);
+}
+
 static int socket_bind(int fd, const eddy_address *address) {
+    if (address->storage.ss_family == AF_UNIX) return bind_path(fd, address);
     int status = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (status < 0) return status;
     return bind(fd, (const struct sockaddr *)&address->storage, address->bytes) < 0 ? -errno : 0;
@@ -64,6 +94,10 @@ static int socket_accept(int fd, eddy_address *peer_out) {
 }
 
 static int socket_refuse_new(int fd) {
+    int family = 0;
+    socklen_t family_bytes = sizeof family;
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &family_bytes);
+    if (family == AF_UNIX) return shutdown(fd, SHUT_RD) < 0 ? -errno : 0; /* what is queued can still be accepted */
     /* Packets for a listener pass its filter from the TCP header on: drop those with SYN set (byte 13, bit 1). */
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
@@ -86,7 +120,10 @@ static int receive(int fd, void *buffer, size_t bytes, int flags) {
 static int socket_receive(int fd, void *buffer, size_t bytes) { return receive(fd, buffer, bytes, 0); }
 
 static int socket_discard(int fd, size_t bytes) {
-    return receive(fd, NULL, bytes, MSG_TRUNC); /* TCP: dropped without a copy */
+    int got = receive(fd, NULL, bytes, MSG_TRUNC); /* TCP: dropped without a copy */
+    if (got != -EFAULT) return got;
+    char dropped[4096]; /* a Unix socket insists on one */
+    return receive(fd, dropped, bytes < sizeof dropped ? bytes : sizeof dropped, 0);
 }
 
 static int send_one(int fd, const void *data, size_t bytes) {
@@ -140,6 +177,7 @@ const struct ed_sockets ed_system_sockets = {
     .connect = socket_connect,
     .error = socket_error,
     .bind = socket_bind,
+    .unbind = socket_unbind,
     .share_port = socket_share_port,
     .both_families = socket_both_families,
     .listen = socket_listen,

@@ -36,6 +36,9 @@ void ed_uv_poller_close(struct ed_poller *poller);
 /* socket.c: the system's calls. */
 extern const struct ed_sockets ed_system_sockets;
 
+/* adopt.c */
+int ed_uv_adopt(int *fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);
+
 /* Stops and reports the signals that were left open. */
 void ed_signals_close(struct ed_loop *loop);
 

@@ -10,7 +10,9 @@
  * Threads    The calling task's worker.
  * Not here   Names (resolve.c).
  * Tests      tests/net/connect_test.c. */
+#include "eddy/scope.h"
 #include "loop/loop.h"
+#include "net/address.h"
 #include "net/stream.h"
 #include "net/tls.h"
 #include "task/task.h"
@@ -18,6 +20,9 @@
 #include <stdio.h>
 
 static const int64_t default_stagger_ns = 250000000; /* RFC 8305, 5: recommended */
+
+static const int64_t queue_pause_ns =
+    1000000; /* a Unix socket with a full queue says so, and tells nobody when it is not */
 
 struct race {
     struct ed_fiber *fiber; /* R1 */
@@ -176,7 +181,8 @@ static int connect_any(eddy_stream **stream_out, const char *host, uint16_t port
     status =
         run_race(attempts, count, options->stagger_ns > 0 ? options->stagger_ns : default_stagger_ns, &winner, &failed);
     if (status == 0) {
-        status = ed_stream_open(stream_out, winner->poll, winner->address, options->limit_bytes, options->high_bytes);
+        status = ed_stream_open(stream_out, winner->poll, sockets_here(), winner->address, options->limit_bytes,
+                                options->high_bytes);
         if (status < 0) give_up(winner);
     } else if (failed != NULL) {
         eddy_address_text(failed, text, sizeof text);
@@ -187,6 +193,17 @@ static int connect_any(eddy_stream **stream_out, const char *host, uint16_t port
     return status;
 }
 
+/* After a connect that gave `status`: the handshake, if one is asked for. */
+static int finish(eddy_stream **stream_out, eddy_stream *stream, int status, const eddy_connect_options *options,
+                  const char *server_name) {
+    if (status == 0 && options->tls != NULL) {
+        status = ed_tls_start(stream, options->tls, options->server_name != NULL ? options->server_name : server_name);
+        if (status < 0) eddy_stream_release(stream);
+    }
+    if (status == 0) *stream_out = stream;
+    return status;
+}
+
 int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, const eddy_connect_options *options) {
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
     if (host == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
@@ -194,10 +211,29 @@ int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, cons
     ed_count_io();
     eddy_stream *stream;
     int status = connect_any(&stream, host, port, &own);
-    if (status == 0 && own.tls != NULL) {
-        status = ed_tls_start(stream, own.tls, own.server_name != NULL ? own.server_name : host);
-        if (status < 0) eddy_stream_release(stream);
+    return finish(stream_out, stream, status, &own, host);
+}
+
+int eddy_connect_unix(eddy_stream **stream_out, const char *path, const eddy_connect_options *options) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (path == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
+    eddy_connect_options own = options != NULL ? *options : eddy_connect_options_init();
+    ed_count_io();
+    eddy_address address;
+    if (!ed_address_path(&address, path)) return eddy_fail(EDDY_EINVAL, "no path for a socket: \"%s\"", path);
+    struct attempt attempt = {.address = &address}, *winner;
+    const eddy_address *failed;
+    eddy_stream *stream = NULL;
+    int status;
+    while ((status = run_race(&attempt, 1, INT64_MAX, &winner, &failed)) == -EAGAIN) { /* its queue is full */
+        status = eddy_sleep(queue_pause_ns);
+        if (status < 0) return status;
     }
-    if (status == 0) *stream_out = stream;
-    return status;
+    if (status == 0) {
+        status = ed_stream_open(&stream, winner->poll, sockets_here(), &address, own.limit_bytes, own.high_bytes);
+        if (status < 0) give_up(winner);
+    } else if (failed != NULL) {
+        eddy_fail(status, "cannot connect to %s: %s", path, eddy_status_text(status));
+    }
+    return finish(stream_out, stream, status, &own, NULL);
 }

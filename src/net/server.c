@@ -52,6 +52,7 @@ struct part {
     struct ed_worker *worker;   /* (c)                                                  */
     int fd;                     /* while the server is being opened: a bound socket, or -1 */
     bool opening;               /* (o) inside open_part                                 */
+    bool bound;                 /* (o) the listener still has its path                  */
     struct ed_poll *listener;   /* (o) while it listens                                 */
     struct ed_list connections; /* (o) V2                                               */
     struct ed_list node;        /* (o) in ed_net_worker.listeners while it listens      */
@@ -183,8 +184,8 @@ static int connection_main(void *arg, eddy_value *out) {
     int status = ed_poll_open(&poll, connection->fd);
     if (status == 0) {
         connection->fd = -1;
-        status = ed_stream_open(&connection->stream, poll, &connection->peer, server->options.limit_bytes,
-                                server->options.high_bytes);
+        status = ed_stream_open(&connection->stream, poll, sockets_of(part), &connection->peer,
+                                server->options.limit_bytes, server->options.high_bytes);
         if (status < 0) ed_poll_close(poll);
     }
     if (status < 0) {
@@ -271,6 +272,12 @@ static int accept_all(struct part *part) {
     }
 }
 
+/* Once: the second time the path may be another server's. */
+static void unbind(struct part *part) {
+    if (part->bound) sockets_of(part)->unbind(ed_poll_fd(part->listener));
+    part->bound = false;
+}
+
 static int accept_until_closed(struct part *part) {
     int status;
     while ((status = accept_all(part)) == 0 && !closing(part)) {
@@ -278,6 +285,7 @@ static int accept_until_closed(struct part *part) {
         if (status < 0) return status;
     }
     if (status < 0) return status;
+    unbind(part); /* first: a path then belongs to whoever comes next */
     if (sockets_of(part)->refuse_new(ed_poll_fd(part->listener)) == 0) {
         status = eddy_sleep(handshake_ns);
         if (status < 0) return status;
@@ -346,6 +354,7 @@ static void end_listener(eddy_value value) {
         ed_report(part->worker->sched, &report);
     }
     close_door(part);
+    unbind(part);
     ed_poll_close(part->listener);
     part->listener = NULL;
     drop_live(server);
@@ -359,6 +368,7 @@ static int open_part(void *arg, eddy_value *out) {
     int status = ed_poll_open(&part->listener, part->fd);
     if (status < 0) return status;
     part->fd = -1;
+    part->bound = true;
     open_door(part);
     ED_ADD(&part->server->live, 1);
     eddy_task_options options = eddy_task_options_init();
@@ -424,13 +434,28 @@ failed:
     return fd;
 }
 
-static int fail_open(int status, const char *host, uint16_t port) {
-    return eddy_fail(status, "cannot listen on %s:%u: %s", host != NULL ? host : "*", port, eddy_status_text(status));
+/* Where to listen: a path, or a host (NULL: everywhere) and a port. */
+struct place {
+    const char *path, *host;
+    uint16_t port;
+};
+
+static int fail_open(int status, const struct place *place) {
+    if (place->path != NULL) return eddy_fail(status, "cannot listen on %s: %s", place->path, eddy_status_text(status));
+    return eddy_fail(status, "cannot listen on %s:%u: %s", place->host != NULL ? place->host : "*", place->port,
+                     eddy_status_text(status));
 }
 
-static int listen_on(eddy_server *server, const char *host, uint16_t port) {
+static int listen_on(eddy_server *server, const struct place *place) {
+    const char *host = place->host;
+    uint16_t port = place->port;
     eddy_address address;
     int status;
+    if (place->path != NULL) {
+        if (!ed_address_path(&address, place->path)) return EDDY_EINVAL;
+        server->options.single_listener = true; /* paths are not shared */
+        return open_sockets(server, &address, false);
+    }
     if (host == NULL && server->options.family == 0) { /* one IPv6 socket takes both, where there is IPv6 */
         ed_address_parse(&address, NULL, AF_INET6, port);
         status = open_sockets(server, &address, true);
@@ -488,14 +513,14 @@ static eddy_server *create_server(eddy_connection_fn handler, void *arg, const e
     return server;
 }
 
-int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, eddy_connection_fn handler, void *arg,
-                     const eddy_server_options *options) {
+static int open_server(eddy_server **server_out, const struct place *place, eddy_connection_fn handler, void *arg,
+                       const eddy_server_options *options) {
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
     if (handler == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
     eddy_server *server = create_server(handler, arg, options);
     if (server == NULL) return EDDY_ENOMEM;
-    int status = listen_on(server, host, port);
-    if (status < 0 && status != EDDY_ECANCELED && eddy_error_current(status) == NULL) fail_open(status, host, port);
+    int status = listen_on(server, place);
+    if (status < 0 && status != EDDY_ECANCELED && eddy_error_current(status) == NULL) fail_open(status, place);
     for (unsigned i = 0; status == 0 && i < server->parts_count; i++) {
         struct part *part = &server->parts[i];
         if (part->fd >= 0) status = ed_run_on(part->worker, open_part, part, "server open");
@@ -508,6 +533,17 @@ int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, 
     }
     *server_out = server;
     return 0;
+}
+
+int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, eddy_connection_fn handler, void *arg,
+                     const eddy_server_options *options) {
+    return open_server(server_out, &(struct place){.host = host, .port = port}, handler, arg, options);
+}
+
+int eddy_server_open_unix(eddy_server **server_out, const char *path, eddy_connection_fn handler, void *arg,
+                          const eddy_server_options *options) {
+    if (path == NULL) return EDDY_EINVAL;
+    return open_server(server_out, &(struct place){.path = path}, handler, arg, options);
 }
 
 /* ---- the rest of the public words -------------------------------------------------------------- */

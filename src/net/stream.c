@@ -1,4 +1,4 @@
-/* stream.c: a TCP connection as tasks see it.
+/* stream.c: a connection, pipe or terminal as tasks see it.
  *
  * Problem    A request must cost one read and one write, a slow peer must hold up nobody but its own task, a
  *            cancelled read must lose nothing, and tasks on several workers may use one stream.
@@ -64,8 +64,8 @@ void ed_stream_drop_reference(eddy_stream *stream) {
 
 static void run_flush(struct ed_flush *queued) { ed_stream_flush(ED_CONTAINER(queued, eddy_stream, flush)); }
 
-int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const eddy_address *peer, size_t limit_bytes,
-                   size_t high_bytes) {
+int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct ed_sockets *calls,
+                   const eddy_address *peer, size_t limit_bytes, size_t high_bytes) {
     struct ed_worker *worker = ed_worker_current();
     struct ed_net_worker *net = ed_net_of(worker);
     eddy_stream *stream = net != NULL ? ed_calloc(sizeof *stream) : NULL;
@@ -73,11 +73,12 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const eddy_ad
     ED_STORE_RELAXED(&stream->handles, 1);
     ED_STORE_RELAXED(&stream->references, 2);
     stream->worker = worker;
+    stream->calls = calls;
     stream->poll = poll;
     stream->limit_bytes = limit_bytes != 0 ? limit_bytes : LIMIT_BYTES;
     stream->high_bytes = high_bytes != 0 ? high_bytes : HIGH_BYTES;
     stream->peer = *peer;
-    sockets_of(stream)->local(ed_poll_fd(poll), &stream->local);
+    stream->calls->local(ed_poll_fd(poll), &stream->local);
     ed_list_init(&stream->flush.node);
     stream->flush.run = run_flush;
     ed_list_push(&net->streams, &stream->node);
@@ -135,7 +136,7 @@ static void linger_ends(struct ed_timer *timer) { close_descriptor(ED_CONTAINER(
 static bool discard(eddy_stream *stream) {
     int got;
     do {
-        got = sockets_of(stream)->discard(ed_poll_fd(stream->poll), DISCARD_BYTES);
+        got = stream->calls->discard(ed_poll_fd(stream->poll), DISCARD_BYTES);
         if (got > 0) stream->discarded += (size_t)got;
     } while (got > 0 && stream->discarded < LINGER_BYTES);
     return got == -EAGAIN && stream->discarded > 0;
@@ -155,7 +156,7 @@ static void finish_close(eddy_stream *stream) {
     settle(&stream->drained, stream->status);
     settle(&stream->closed, stream->status);
     if (stream->status == 0 && !stream->eof) {
-        sockets_of(stream)->shutdown_write(ed_poll_fd(stream->poll));
+        stream->calls->shutdown_write(ed_poll_fd(stream->poll));
         if (discard(stream)) {
             stream->state = LINGERING;
             stream->timer.fire = linger_ends;
@@ -203,7 +204,7 @@ void ed_stream_abort_here(eddy_stream *stream) {
         ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
         settle(&stream->drained, EDDY_ECLOSED);
         settle(&stream->closed, EDDY_ECLOSED);
-        sockets_of(stream)->reset_on_close(ed_poll_fd(stream->poll));
+        stream->calls->reset_on_close(ed_poll_fd(stream->poll));
     }
     close_descriptor(stream);
 }
@@ -252,7 +253,7 @@ static void sent_some(eddy_stream *stream, int sent) {
         ed_poll_notify(stream->poll, ED_POLL_WRITE, on_writable, stream);
     } else {
         ed_buffer_release(&stream->out, store_of(stream));
-        if (stream->shutting) sockets_of(stream)->shutdown_write(ed_poll_fd(stream->poll));
+        if (stream->shutting) stream->calls->shutdown_write(ed_poll_fd(stream->poll));
     }
     if (left <= stream->high_bytes / 4) settle(&stream->drained, 0);
     if (left == 0 && stream->state == CLOSING) finish_close(stream);
@@ -262,8 +263,8 @@ static void sent_some(eddy_stream *stream, int sent) {
 void ed_stream_flush(eddy_stream *stream) {
     ed_flush_forget(&stream->flush);
     if (stream->blocked || ed_buffer_size(&stream->out) == 0) return;
-    sent_some(stream, sockets_of(stream)->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out),
-                                               ed_buffer_size(&stream->out), NULL, 0));
+    sent_some(stream, stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out),
+                                          ed_buffer_size(&stream->out), NULL, 0));
 }
 
 int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
@@ -278,7 +279,7 @@ int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
     size_t direct = 0; /* bytes of `data` that need no copy */
     int sent = 0;
     if (now) {
-        sent = sockets_of(stream)->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), waiting, data, bytes);
+        sent = stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), waiting, data, bytes);
         if (sent > 0 && (size_t)sent > waiting) {
             direct = (size_t)sent - waiting;
             sent = (int)waiting;
@@ -303,7 +304,7 @@ int ed_stream_shutdown_here(eddy_stream *stream) {
     end_layer(stream);
     stream->shutting = true;
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
-    if (ed_buffer_size(&stream->out) == 0) return sockets_of(stream)->shutdown_write(ed_poll_fd(stream->poll));
+    if (ed_buffer_size(&stream->out) == 0) return stream->calls->shutdown_write(ed_poll_fd(stream->poll));
     ed_stream_flush(stream);
     return stream->status;
 }
@@ -330,7 +331,7 @@ static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->eof) return stream->status < 0 ? stream->status : EDDY_EOF;
     if (stream->exhausted) return -EAGAIN;
-    int got = stream->layer == NULL ? sockets_of(stream)->receive(ed_poll_fd(stream->poll), buffer, bytes)
+    int got = stream->layer == NULL ? stream->calls->receive(ed_poll_fd(stream->poll), buffer, bytes)
                                     : stream->layer->receive(stream->layer, buffer, bytes);
     if (got > 0) {
         stream->exhausted = (size_t)got < bytes && stream->layer == NULL;
@@ -450,7 +451,7 @@ int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t
 /* ---- below a layer ----------------------------------------------------------------------------- */
 
 int ed_stream_receive_raw(eddy_stream *stream, void *buffer, size_t bytes) {
-    int got = sockets_of(stream)->receive(ed_poll_fd(stream->poll), buffer, bytes);
+    int got = stream->calls->receive(ed_poll_fd(stream->poll), buffer, bytes);
     return got == -EAGAIN && stream->status < 0 ? stream->status : got; /* as in try_receive */
 }
 

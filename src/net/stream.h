@@ -6,6 +6,7 @@
 #include "net/buffer.h"
 
 struct ed_poll;
+struct ed_sockets;
 struct ed_worker;
 
 /* What net/ keeps for a worker: worker->net_data. */
@@ -16,10 +17,10 @@ struct ed_net_worker {
 };
 struct ed_net_worker *ed_net_of(struct ed_worker *worker); /* makes it; NULL: no memory */
 
-/* A stream on the calling worker for a connected socket. Takes `poll` if 0 is returned. Gives one reference. Limits of
- * 0: the defaults. */
-int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const eddy_address *peer, size_t limit_bytes,
-                   size_t high_bytes);
+/* A stream on the calling worker for a connected socket, or what else `calls` are for. Takes `poll` if 0 is returned.
+ * Gives one reference. Limits of 0: the defaults. */
+int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct ed_sockets *calls,
+                   const eddy_address *peer, size_t limit_bytes, size_t high_bytes);
 eddy_stream *ed_stream_of_node(struct ed_list *node); /* of ed_net_worker.streams */
 
 /* On the home worker, outside tasks too; none suspends. */

@@ -24,6 +24,7 @@ struct eddy_stream {
     _Atomic uint32_t handles;
     _Atomic uint32_t references;
     struct ed_worker *worker;       /* (c) home                                                   */
+    const struct ed_sockets *calls; /* (c) of the descriptor's kind                               */
     size_t limit_bytes, high_bytes; /* (c)                                                        */
     eddy_address peer, local;       /* (c)                                                        */
 
@@ -52,10 +53,6 @@ struct eddy_stream {
     _Atomic bool abort_sent, close_sent; /* the message is or was under way: once is enough      */
     struct ed_message abort_message, close_message, release_message;
 };
-
-static inline const struct ed_sockets *sockets_of(const eddy_stream *stream) {
-    return stream->worker->sched->driver->sockets;
-}
 
 /* Any thread. The last one frees the memory. */
 static inline void ed_stream_take_reference(eddy_stream *stream) { ED_ADD_RELAXED(&stream->references, 1); }

@@ -35,9 +35,11 @@ struct ed_sockets {
     void (*close)(int fd);
     int (*connect)(int fd, const struct eddy_address *address); /* 0 or -EINPROGRESS: under way */
     int (*error)(int fd);                                       /* the pending error, taken: 0 or negative */
-    int (*bind)(int fd, const struct eddy_address *address);    /* with SO_REUSEADDR */
-    int (*share_port)(int fd);                                  /* SO_REUSEPORT */
-    int (*both_families)(int fd);                               /* an IPv6 listener takes IPv4 too */
+    int (*bind)(int fd,
+                const struct eddy_address *address); /* with SO_REUSEADDR; a path that nobody serves is taken over */
+    void (*unbind)(int fd);                          /* a path goes; nothing for other addresses */
+    int (*share_port)(int fd);                       /* SO_REUSEPORT */
+    int (*both_families)(int fd);                    /* an IPv6 listener takes IPv4 too */
     int (*listen)(int fd, int backlog);
     int (*accept)(int fd, struct eddy_address *peer_out);
     /* Handshakes that begin from now on are not answered; those under way are completed. */
@@ -85,6 +87,10 @@ struct ed_driver {
     void (*poller_close)(struct ed_poller *poller); /* and its descriptor */
 
     const struct ed_sockets *sockets;
+    /* For a descriptor from outside, as a stream: 0, and it is non-blocking, close-on-exec (a terminal may have become
+     * another descriptor, the old one closed), *calls_out are those for its kind. Or negative, and it is as it was.
+     * NULL: no such descriptors here. */
+    int (*adopt)(int *fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);
 
     /* NULL: blocking work has threads. Else there are none: this runs the work, when no worker runs. */
     void (*later)(struct ed_sched *sched, struct ed_later *later);

@@ -382,6 +382,7 @@ static struct socket *socket_of(int fd) {
 }
 
 static int socket_open(int family) {
+    if (family != AF_INET && family != AF_INET6) return -EAFNOSUPPORT;
     struct ed_sched *sched = ed_worker_current()->sched;
     struct ed_sim_net *net = net_of(sched);
     size_t at = 0;
@@ -475,6 +476,8 @@ static int socket_bind(int fd, const eddy_address *address) {
     socket->bound = true;
     return 0;
 }
+
+static void socket_unbind(int fd) { (void)fd; /* no paths here */ }
 
 static int socket_connect(int fd, const eddy_address *address) {
     struct socket *socket = socket_of(fd);
@@ -658,6 +661,7 @@ const struct ed_sockets ed_sim_sockets = {
     .connect = socket_connect,
     .error = socket_error,
     .bind = socket_bind,
+    .unbind = socket_unbind,
     .share_port = socket_share_port,
     .both_families = socket_both_families,
     .listen = socket_listen,

@@ -139,6 +139,8 @@ static EDDY_CORO(app) {
     eddy_bytes_free(&answer);
     CHECK(eddy_process_pool_close(processes) == 0);
 
+    eddy_child *child;
+    int code = -1;
 #ifdef PROGRAM_TLS /* linked with what pkg-config says for eddy-tls */
     eddy_tls *tls;
 #endif
@@ -152,7 +154,10 @@ static EDDY_CORO(app) {
 #endif
     eddy_tls_options tls_options = eddy_tls_options_init();
     CHECK(!tls_options.no_verify);
+    eddy_child_options child_options = eddy_child_options_init();
+    CHECK(eddy_child_shell(&child, "exit 3", &child_options) == 0);
 #else
+    CHECK(eddy_child_shell(&child, "exit 3", EDDY_CHILD(.in = EDDY_CHILD_NULL)) == 0);
 #ifdef PROGRAM_TLS
     CHECK(eddy_tls_server_create(&tls, EDDY_TLS(.alpn = "h2")) == EDDY_EINVAL);
 #endif
@@ -165,6 +170,8 @@ static EDDY_CORO(app) {
     eddy_stream_release(stream);
     CHECK(eddy_server_shutdown(server, EDDY_SECONDS(1)) == 0);
     eddy_server_release(server);
+    CHECK(eddy_child_wait(child, &code) == 0 && code == 3);
+    eddy_child_release(child);
 
     *out = EDDY_BYTES(arg, 1);
     return 0;

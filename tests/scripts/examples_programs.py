@@ -14,7 +14,7 @@ import time
 
 FOLDER = os.environ["EDDY_BUILD_DIR"]
 VARIANT = os.environ.get("EDDY_VARIANT", "plain")
-SERVERS = {"chat", "hello_server", "ticket_shop"}
+SERVERS = {"chat", "hello_server", "ticket_shop", "tls_client", "tls_server"}
 BLOCKING = os.path.getsize(os.path.join(FOLDER, "blocking_file"))
 
 # Program: at least so many seconds, its lines.
@@ -53,6 +53,9 @@ PROGRAMS = {
     "failure_log": (0.1, [
         "request 1 served", "request 2 served", "request 3 served",
         "log: refresh-cache failed: ECONNREFUSED: cache-7 does not answer"]),
+    "run_child": (0.05, [
+        "sort ended with 0 and said:", "brook", "eddy", "stream", "the square of 2 is 4", "the square of 3 is 9",
+        "the square of 4 is 16", "stopped by signal 15"]),
     "blocking_file": (0.5, None),  # as many ticks as there was time for: see below
     "register_handler": (0.02, [
         "ada: <201..410>", "grace: 201", "ada: <201..410>", "alan: 201", "edsger: 201",
