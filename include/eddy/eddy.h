@@ -19,5 +19,6 @@
 #include "eddy/task.h"
 #include "eddy/thread.h"
 #include "eddy/tls.h"
+#include "eddy/udp.h"
 
 #endif

@@ -332,7 +332,7 @@ EDDY_API int eddy_watch_readable(eddy_watch *watch) EDDY_SUSPENDS;
 EDDY_API int eddy_watch_writable(eddy_watch *watch) EDDY_SUSPENDS;
 
 /** Takes the watch back, not the descriptor: tasks that wait get EDDY_ECLOSED. NULL is nothing. Never suspends; any
- *  thread; before the run ends. */
+ *  thread. One that is left open when the run ends is reported. */
 EDDY_API void eddy_watch_close(eddy_watch *watch) EDDY_ANY_THREAD;
 
 EDDY_END_DECLS

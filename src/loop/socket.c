@@ -72,7 +72,10 @@ static void socket_unbind(int fd) {
 
 static int socket_bind(int fd, const eddy_address *address) {
     if (address->storage.ss_family == AF_UNIX) return bind_path(fd, address);
-    int status = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int type = SOCK_STREAM;
+    socklen_t type_bytes = sizeof type;
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes);
+    int status = type == SOCK_STREAM ? set(fd, SOL_SOCKET, SO_REUSEADDR, 1) : 0; /* UDP: would steal a port in use */
     if (status < 0) return status;
     return bind(fd, (const struct sockaddr *)&address->storage, address->bytes) < 0 ? -errno : 0;
 }
@@ -147,6 +150,31 @@ static int socket_send(int fd, const void *first, size_t first_bytes, const void
     }
 }
 
+static int socket_open_datagrams(int family, bool broadcast) {
+    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    if (broadcast) set(fd, SOL_SOCKET, SO_BROADCAST, 1);
+    return fd;
+}
+
+static int socket_send_to(int fd, const void *data, size_t bytes, const eddy_address *to) {
+    const struct sockaddr *name = to != NULL ? (const struct sockaddr *)&to->storage : NULL;
+    for (;;) {
+        ssize_t sent = sendto(fd, data, bytes, MSG_NOSIGNAL, name, to != NULL ? to->bytes : 0);
+        if (sent >= 0) return (int)sent;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+static int socket_receive_from(int fd, void *buffer, size_t bytes, eddy_address *from_out) {
+    for (;;) {
+        from_out->bytes = sizeof from_out->storage;
+        ssize_t got = recvfrom(fd, buffer, bytes, MSG_TRUNC, (struct sockaddr *)&from_out->storage, &from_out->bytes);
+        if (got >= 0) return (int)got;
+        if (errno != EINTR) return -errno;
+    }
+}
+
 static int socket_shutdown_write(int fd) { return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; }
 
 static void socket_reset_on_close(int fd) {
@@ -186,6 +214,9 @@ const struct ed_sockets ed_system_sockets = {
     .receive = socket_receive,
     .discard = socket_discard,
     .send = socket_send,
+    .open_datagrams = socket_open_datagrams,
+    .send_to = socket_send_to,
+    .receive_from = socket_receive_from,
     .shutdown_write = socket_shutdown_write,
     .reset_on_close = socket_reset_on_close,
     .local = socket_local,

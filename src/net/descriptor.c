@@ -2,9 +2,10 @@
  *
  * Idea       A stream takes the descriptor; what its kind can do the driver knows. A watch borrows it: it polls a duplicate,
  *            so that closing the watch leaves the descriptor alone and libuv never sees one twice.
- * Threads    A watch's fields: its home worker; wait from elsewhere travels there.
+ * Threads    opened.c.
  * Tests      tests/net/local_test.c. */
 #include "loop/loop.h"
+#include "net/opened.h"
 #include "net/stream.h"
 #include "task/task.h"
 
@@ -35,21 +36,19 @@ int eddy_stream_open_fd(eddy_stream **stream_out, int fd) {
 /* ---- watches ----------------------------------------------------------------------------------- */
 
 struct eddy_watch {
-    struct ed_worker *worker; /* (c) home */
-    struct ed_poll *poll;
-    struct ed_message close;
+    struct ed_opened opened; /* first */
 };
+
+static void free_watch(struct ed_opened *opened) { ed_free(ED_CONTAINER(opened, eddy_watch, opened)); }
 
 int eddy_watch_open(eddy_watch **watch_out, int fd) {
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    struct ed_worker *worker = ed_worker_current();
-    if (worker->sched->driver->adopt == NULL)
+    if (ed_worker_current()->sched->driver->adopt == NULL)
         return eddy_fail(EDDY_ENOTSUP, "no descriptors from outside in a simulation");
     eddy_watch *watch = ed_calloc(sizeof *watch);
     if (watch == NULL) return EDDY_ENOMEM;
-    watch->worker = worker;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    int status = own < 0 ? -errno : ed_poll_open(&watch->poll, own);
+    int status = own < 0 ? -errno : ed_opened_init(&watch->opened, own, "a watch", free_watch);
     if (status < 0) {
         if (own >= 0) close(own);
         ed_free(watch);
@@ -67,34 +66,20 @@ struct wait {
 static int wait_here(void *arg, eddy_value *out) {
     const struct wait *wait = arg;
     (void)out;
-    return ed_poll_wait(wait->watch->poll, wait->direction, "watch");
+    if (wait->watch->opened.poll == NULL) return EDDY_ECLOSED;
+    return ed_poll_wait(wait->watch->opened.poll, wait->direction, "watch");
 }
 
-static int wait_for(eddy_watch *watch, enum ed_poll_direction direction) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    struct wait wait = {watch, direction};
-    eddy_value none;
-    ed_count_io();
-    if (ed_worker_current() == watch->worker) return wait_here(&wait, &none);
-    return ed_run_on(watch->worker, wait_here, &wait, "watch");
+int eddy_watch_readable(eddy_watch *watch) {
+    struct wait wait = {watch, ED_POLL_READ};
+    return ed_opened_call(&watch->opened, wait_here, &wait, "watch");
 }
 
-int eddy_watch_readable(eddy_watch *watch) { return wait_for(watch, ED_POLL_READ); }
-
-int eddy_watch_writable(eddy_watch *watch) { return wait_for(watch, ED_POLL_WRITE); }
-
-static void arrive_close(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    eddy_watch *watch = ED_CONTAINER(message, eddy_watch, close);
-    ed_poll_close(watch->poll);
-    ed_free(watch);
+int eddy_watch_writable(eddy_watch *watch) {
+    struct wait wait = {watch, ED_POLL_WRITE};
+    return ed_opened_call(&watch->opened, wait_here, &wait, "watch");
 }
 
 void eddy_watch_close(eddy_watch *watch) {
-    if (watch == NULL) return;
-    watch->close.arrive = arrive_close;
-    if (ed_worker_current() == watch->worker)
-        arrive_close(&watch->close, watch->worker);
-    else if (ed_post(watch->worker, &watch->close) < 0)
-        ED_PANIC("eddy_watch_close: the run has ended on the watch's worker; close watches before main returns");
+    if (watch != NULL) ed_opened_close(&watch->opened);
 }

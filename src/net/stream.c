@@ -44,6 +44,7 @@ struct ed_net_worker *ed_net_of(struct ed_worker *worker) {
         if (net == NULL) return NULL;
         ed_list_init(&net->streams);
         ed_list_init(&net->listeners);
+        ed_list_init(&net->opened);
         worker->net_data = net;
     }
     return worker->net_data;

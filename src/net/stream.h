@@ -13,6 +13,7 @@ struct ed_worker;
 struct ed_net_worker {
     struct ed_list streams;   /* of eddy_stream: those with a descriptor */
     struct ed_list listeners; /* of servers' parts: those that listen */
+    struct ed_list opened;    /* of struct ed_opened: those with a descriptor */
     struct ed_buffer_store store;
 };
 struct ed_net_worker *ed_net_of(struct ed_worker *worker); /* makes it; NULL: no memory */

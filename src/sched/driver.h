@@ -35,11 +35,12 @@ struct ed_sockets {
     void (*close)(int fd);
     int (*connect)(int fd, const struct eddy_address *address); /* 0 or -EINPROGRESS: under way */
     int (*error)(int fd);                                       /* the pending error, taken: 0 or negative */
-    int (*bind)(int fd,
-                const struct eddy_address *address); /* with SO_REUSEADDR; a path that nobody serves is taken over */
-    void (*unbind)(int fd);                          /* a path goes; nothing for other addresses */
-    int (*share_port)(int fd);                       /* SO_REUSEPORT */
-    int (*both_families)(int fd);                    /* an IPv6 listener takes IPv4 too */
+    int (*bind)(
+        int fd,
+        const struct eddy_address *address); /* streams: with SO_REUSEADDR; a path that nobody serves is taken over */
+    void (*unbind)(int fd);                  /* a path goes; nothing for other addresses */
+    int (*share_port)(int fd);               /* SO_REUSEPORT */
+    int (*both_families)(int fd);            /* an IPv6 listener takes IPv4 too */
     int (*listen)(int fd, int backlog);
     int (*accept)(int fd, struct eddy_address *peer_out);
     /* Handshakes that begin from now on are not answered; those under way are completed. */
@@ -50,6 +51,11 @@ struct ed_sockets {
     /* Two pieces of memory in one call; either may be empty. */
     int (*send)(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes);
     int (*shutdown_write)(int fd);
+    /* Datagrams: open_datagrams NULL: there are none here. `to` NULL: the connected peer. receive_from gives the
+     * datagram's whole length, of which at most `bytes` are written. */
+    int (*open_datagrams)(int family, bool broadcast);
+    int (*send_to)(int fd, const void *data, size_t bytes, const struct eddy_address *to);
+    int (*receive_from)(int fd, void *buffer, size_t bytes, struct eddy_address *from_out);
     void (*reset_on_close)(int fd);
     void (*local)(int fd, struct eddy_address *address_out); /* bytes 0: not to be had */
     /* Blocks, on a plain thread or in an ed_later: gives each address of a name to add(). 0 or an EAI_ code, with

@@ -140,6 +140,7 @@ static EDDY_CORO(app) {
     CHECK(eddy_process_pool_close(processes) == 0);
 
     eddy_child *child;
+    eddy_udp *udp;
     int code = -1;
 #ifdef PROGRAM_TLS /* linked with what pkg-config says for eddy-tls */
     eddy_tls *tls;
@@ -156,8 +157,11 @@ static EDDY_CORO(app) {
     CHECK(!tls_options.no_verify);
     eddy_child_options child_options = eddy_child_options_init();
     CHECK(eddy_child_shell(&child, "exit 3", &child_options) == 0);
+    eddy_udp_options udp_options = eddy_udp_options_init();
+    CHECK(eddy_udp_open(&udp, "127.0.0.1", 0, &udp_options) == 0);
 #else
     CHECK(eddy_child_shell(&child, "exit 3", EDDY_CHILD(.in = EDDY_CHILD_NULL)) == 0);
+    CHECK(eddy_udp_open(&udp, "127.0.0.1", 0, EDDY_UDP(.broadcast = true)) == 0);
 #ifdef PROGRAM_TLS
     CHECK(eddy_tls_server_create(&tls, EDDY_TLS(.alpn = "h2")) == EDDY_EINVAL);
 #endif
@@ -172,6 +176,7 @@ static EDDY_CORO(app) {
     eddy_server_release(server);
     CHECK(eddy_child_wait(child, &code) == 0 && code == 3);
     eddy_child_release(child);
+    eddy_udp_close(udp);
 
     *out = EDDY_BYTES(arg, 1);
     return 0;
