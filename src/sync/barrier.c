@@ -4,6 +4,7 @@
  *            any -> RESETTING (reset with tasks inside) -> FILLING (all have left); any -> BROKEN (abort), until reset
  *            Who comes while it drains or resets waits outside. Who is inside reads the state when it runs, not when it
  *            was woken: a reset or an abort in between still reaches it, as in asyncio.
+ *            Who is cancelled wakes one other, as asyncio's condition does, which goes back to the end of the line.
  * Invariants (B1) inside == those that arrived and did not leave. (B2) DRAINING or RESETTING => inside > 0.
  *            (B3) somebody waits outside => DRAINING or RESETTING.
  * Threads    As in eddy/sync.h. Hand-over: waitlist.c.
@@ -23,6 +24,7 @@ struct eddy_barrier {
 struct arrival {
     struct ed_list taken; /* whom it releases               */
     int index;            /* < 0: the state did not let it in */
+    bool inside;          /* it has been counted              */
 };
 
 static void destroy(struct ed_sync *sync) { ed_free(sync); }
@@ -53,9 +55,11 @@ static bool enter_outside(struct ed_sync *sync, void *item) {
 static bool enter(struct ed_sync *sync, void *item) {
     eddy_barrier *barrier = (eddy_barrier *)sync;
     struct arrival *arrival = item;
+    if (arrival->inside) return barrier->state != FILLING;
     arrival->index = -1;
     if (barrier->state != FILLING) return true;
     arrival->index = (int)barrier->inside++;
+    arrival->inside = true;
     if (barrier->inside < barrier->parties) return false;
     barrier->state = DRAINING;
     ed_waitlist_take_all(&barrier->waiters, 0, &arrival->taken);
@@ -63,40 +67,55 @@ static bool enter(struct ed_sync *sync, void *item) {
 }
 
 /* Under the lock: one that was inside goes. The last one opens a barrier that drained or was reset. */
-static void leave(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken) {
-    eddy_barrier *barrier = (eddy_barrier *)sync;
-    (void)item, (void)handed;
+static void leave(eddy_barrier *barrier, struct ed_list *taken) {
     ED_ASSERT(barrier->inside > 0);
     if (--barrier->inside > 0 || !blocked(barrier)) return;
     barrier->state = FILLING;
     ed_waitlist_take_all(&barrier->outside, 0, taken);
 }
 
+/* Cancelled: outside, and inside. */
+static void leave_outside(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken) {
+    eddy_barrier *barrier = (eddy_barrier *)sync;
+    (void)item, (void)handed;
+    if (!ed_waitlist_hand(&barrier->waiters, taken)) (void)ed_waitlist_hand(&barrier->outside, taken);
+}
+static void leave_inside(struct ed_sync *sync, void *item, bool handed, struct ed_list *taken) {
+    leave_outside(sync, item, handed, taken);
+    ((struct arrival *)item)->inside = false;
+    leave((eddy_barrier *)sync, taken);
+}
+
 /* 0 or EDDY_EBROKEN, by the state now. */
 static int go(eddy_barrier *barrier, struct ed_list *taken) {
     ed_spinlock_lock(&barrier->sync.lock);
     int status = barrier->state == DRAINING ? 0 : EDDY_EBROKEN;
-    leave(&barrier->sync, NULL, true, taken);
+    leave(barrier, taken);
     ed_spinlock_unlock(&barrier->sync.lock);
     ed_waitlist_send(taken);
     return status;
 }
 
 int eddy_barrier_wait(eddy_barrier *barrier) {
-    static const struct ed_line line = {.reason = "barrier", .enter = enter, .leave = leave};
-    static const struct ed_line outside = {.reason = "barrier, draining", .enter = enter_outside};
+    static const struct ed_line line = {.reason = "barrier", .enter = enter, .leave = leave_inside};
+    static const struct ed_line outside = {
+        .reason = "barrier, draining", .enter = enter_outside, .leave = leave_outside};
     if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    struct arrival arrival;
+    struct arrival arrival = {.index = -1};
     ed_list_init(&arrival.taken);
     ed_sync_ref(&barrier->sync);
     int status;
     do {
         status = ed_waitlist_wait(&barrier->sync, &barrier->outside, &outside, NULL);
-        if (status >= 0) status = ed_waitlist_wait(&barrier->sync, &barrier->waiters, &line, &arrival);
+        while (status >= 0 && (status = ed_waitlist_wait(&barrier->sync, &barrier->waiters, &line, &arrival)) == 0)
+            continue; /* woken: it looks again */
         if (status < 0 || arrival.index >= 0) break;
         if (eddy_barrier_is_broken(barrier)) status = EDDY_EBROKEN;
     } while (status >= 0);
-    if (status >= 0) status = go(barrier, &arrival.taken);
+    if (arrival.inside) { /* also a thread that found no memory to wait again */
+        int went = go(barrier, &arrival.taken);
+        if (status >= 0) status = went;
+    }
     ed_sync_unref(&barrier->sync);
     return status < 0 ? status : arrival.index;
 }

@@ -372,3 +372,36 @@ CORE_TEST(fuzz_found, as_completed_without_time_gives_what_is_done) {
     in_domain(collect_without_time);
     EXPECT_STR("01dT23", trace);
 }
+
+/* ---- S5: who leaves a barrier by a cancel wakes one other, which goes to the end of the line ---------- */
+
+static eddy_barrier *barrier;
+
+static int come(void *arg, eddy_value *out) {
+    (void)out;
+    int status = eddy_barrier_wait(barrier);
+    note(*(char *)arg);
+    return status < 0 ? status : 0;
+}
+
+static int cancel_one_at_the_barrier(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    static char names[] = "abcd";
+    eddy_task *tasks[4];
+    barrier = eddy_barrier_create(4);
+    for (int i = 0; i < 3; i++) tasks[i] = spawn(come, &names[i]);
+    EXPECT_OK(eddy_yield());
+    EXPECT(eddy_cancel(EDDY_FUTURE(tasks[0])));
+    tasks[3] = spawn(come, &names[3]);
+    for (int i = 0; i < 3; i++) EXPECT_OK(eddy_yield());
+    EXPECT_EQ(3, eddy_barrier_wait(barrier));
+    EXPECT_EQ(EDDY_ECANCELED, end_of(tasks[0]));
+    for (int i = 1; i < 4; i++) EXPECT_OK(end_of(tasks[i]));
+    eddy_barrier_release(barrier);
+    return 0;
+}
+
+CORE_TEST(fuzz_found, a_cancel_at_a_barrier_sends_another_to_the_end_of_the_line) {
+    in_domain(cancel_one_at_the_barrier);
+    EXPECT_STR("acdb", trace);
+}
