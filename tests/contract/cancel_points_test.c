@@ -1,0 +1,662 @@
+/* cancel_points_test.c: cancelled means not done, wherever the cancel lands.
+ *
+ * Claim      A call that ends EDDY_ECANCELED has consumed nothing, sent nothing twice, kept no lock or slot; one that ends
+ *            well is done. Every value that nobody took reaches its drop function once.
+ * Method     Each operation is one call in a task of its own, on the simulator. It runs once undisturbed, and its
+ *            suspensions are counted. Then it runs again with the same seed once for each of them, and the task is cancelled
+ *            in that suspension; the trace's events say that the request arrived there and nowhere else. A scenario then
+ *            does what is left to do and closes the books. In a serial domain, and on three workers.
+ * Not here   Threads and processes (executor_test.c): what a cancel means for them is another rule (E1, E3). A yield: who
+ *            yields is ready again at once (T10 in task_test.c). */
+#include "../net/net_testing.h"
+#include "base/base.h"
+#include "eddy/eddy.h"
+#include "runtime/simulate.h"
+#include "sched/sched.h"
+
+/* ---- one operation under one cancel ----------------------------------------------------------------------- */
+
+static struct {
+    eddy_task *task;  /* whose body is the operation */
+    int cancel_at;    /* the suspension to cancel it in, from 1 on; 0: none */
+    int parks;        /* of the task */
+    int delivered_at; /* parks when a request reached it; 0: none did */
+    int status;       /* what the operation ended with */
+    int dropped;      /* values that reached a drop function */
+    void *objects[3]; /* the scenario's */
+    eddy_future *futures[3];
+    eddy_server *server;
+    eddy_stream *stream;
+    char got[64];
+    size_t got_bytes;
+} w;
+
+static int cancel_it(void *arg) {
+    (void)arg;
+    EXPECT(eddy_cancel(EDDY_FUTURE(w.task)));
+    return 0;
+}
+
+/* A callback cancels it before anything else happens: it is queued as the task goes to sleep. */
+static void hear(struct ed_listener *listener, struct ed_worker *worker, enum ed_event event, const void *what,
+                 int64_t number, const char *text) {
+    (void)listener, (void)worker, (void)number, (void)text;
+    if (w.task == NULL || what != w.task) return;
+    if (event == ED_EVENT_PARK && ++w.parks == w.cancel_at) EXPECT_OK(eddy_call_soon(NULL, cancel_it, NULL, NULL));
+    if (event == ED_EVENT_DELIVER && w.delivered_at == 0) w.delivered_at = w.parks;
+}
+static struct ed_listener listener = {hear};
+
+/* Runs `body` as the operation's task, beside `partner`, which may be NULL; both have ended when it returns. */
+static void operate(eddy_coro_fn body, eddy_coro_fn partner) {
+    eddy_task *other = NULL;
+    w.task = NULL;
+    EXPECT_OK(eddy_spawn(&w.task, body, NULL, NULL));
+    if (partner != NULL) EXPECT_OK(eddy_spawn(&other, partner, NULL, NULL));
+    w.status = eddy_await(EDDY_FUTURE(w.task), NULL);
+    if (other != NULL) EXPECT_OK(end_of(other));
+    EXPECT(w.status >= 0 || w.status == EDDY_ECANCELED);
+}
+
+static int in_a_run(void *arg, eddy_value *out) {
+    (void)out;
+    ed_worker_current()->sched->listener = &listener;
+    (*(void (**)(void))arg)();
+    ed_worker_current()->sched->listener = NULL;
+    if (w.task != NULL) eddy_task_release(w.task);
+    return 0;
+}
+
+static void run_once(void (*scenario)(void), uint64_t seed, bool serial, int cancel_at) {
+    memset(&w, 0, sizeof w);
+    w.cancel_at = cancel_at;
+    eddy_sim_options network = eddy_sim_options_init();
+    network.short_reads = -1;
+    EXPECT_OK(ed_sim_run(in_a_run, &scenario,
+                         &(struct ed_sim_options){.seed = seed,
+                                                  .workers = serial ? 1 : 3,
+                                                  .serial = serial,
+                                                  .no_direct_await = true,
+                                                  .clock_step_ns = 100,
+                                                  .outside = &network}));
+    EXPECT_EQ(0, ed_alloc_live_bytes());
+}
+
+static void at_every_point(void (*scenario)(void), int points_min) {
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        bool serial = seed <= 2;
+        run_once(scenario, seed, serial, 0);
+        EXPECT_EQ(0, w.status < 0);
+        int points = w.parks;
+        EXPECT(points >= points_min);
+        for (int at = 1; at <= points; at++) {
+            run_once(scenario, seed, serial, at);
+            EXPECT_EQ(at, w.delivered_at);
+            EXPECT_EQ(EDDY_ECANCELED, w.status);
+        }
+    }
+}
+
+/* The test is called contract.not_done_SCENARIO. `points`: suspensions that it has at least. */
+#define AT_EVERY_POINT(name_, points_)                                                   \
+    static void name_(void);                                                             \
+    UNIT(contract, not_done_##name_, TEST_LIMIT(60)) { at_every_point(name_, points_); } \
+    static void name_(void)
+
+static void count_drop(eddy_value value) {
+    (void)value;
+    w.dropped++;
+}
+
+/* ---- sleeping and awaiting --------------------------------------------------------------------------------- */
+
+static int sleep_a_while(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_sleep(EDDY_MS(1));
+}
+static int do_sleep(void *arg, eddy_value *out) {
+    int status = sleep_a_while(arg, out);
+    return status == 0 ? eddy_sleep_until(eddy_time_ns() + EDDY_MS(1)) : status;
+}
+AT_EVERY_POINT(sleep_leaves_no_timer, 2) { operate(do_sleep, NULL); }
+
+static int do_tick(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int64_t status = eddy_interval_wait(w.objects[0]);
+    return status < 0 ? (int)status : 0;
+}
+AT_EVERY_POINT(interval_keeps_its_tick, 1) {
+    eddy_interval interval = eddy_interval_start(EDDY_MS(1), EDDY_TICKS_BURST);
+    int64_t first_ns = interval.next_ns;
+    w.objects[0] = &interval;
+    operate(do_tick, NULL);
+    EXPECT_EQ(w.status < 0 ? first_ns : first_ns + EDDY_MS(1), interval.next_ns);
+}
+
+/* Children: they give a value that is to be dropped once. */
+static int give_late(void *arg, eddy_value *out) {
+    (void)arg;
+    *out = EDDY_I64(1);
+    return eddy_sleep(EDDY_MS(1));
+}
+static void spawn_children(void) {
+    for (int i = 0; i < 3; i++) {
+        eddy_task *child;
+        EXPECT_OK(eddy_spawn(&child, give_late, NULL, EDDY_TASK(.drop = count_drop)));
+        w.futures[i] = EDDY_FUTURE(child);
+    }
+}
+/* `cancelled`: they went with the operation. Else they go on, and each value is dropped once. */
+static void children_end(bool cancelled) {
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(cancelled ? EDDY_ECANCELED : 0, eddy_await(w.futures[i], NULL));
+        eddy_future_release(w.futures[i]);
+    }
+    EXPECT_OK(eddy_sleep(EDDY_MS(1))); /* the last references are given back */
+    EXPECT_EQ(cancelled ? 0 : 3, w.dropped);
+}
+
+static int do_await(void *arg, eddy_value *out) {
+    (void)arg;
+    return eddy_await(w.futures[0], out);
+}
+static int do_wait_for(void *arg, eddy_value *out) {
+    (void)arg;
+    return eddy_wait_for(w.futures[0], EDDY_SECONDS(1), out);
+}
+static int do_gather(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_gather(w.futures, 3, NULL);
+}
+static int do_gather_all(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_gather_all(w.futures, 3, NULL);
+}
+static int do_wait(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_wait(w.futures, 3, EDDY_SECONDS(1), EDDY_ALL_COMPLETED, NULL);
+}
+static int do_shield(void *arg, eddy_value *out) {
+    (void)arg;
+    eddy_future *outer;
+    EXPECT_OK(eddy_shield(&outer, w.futures[0]));
+    int status = eddy_await(outer, out);
+    eddy_future_release(outer);
+    return status;
+}
+static void with_one_child(eddy_coro_fn body) {
+    spawn_children();
+    operate(body, NULL);
+    EXPECT_EQ(w.status, eddy_await(w.futures[0], NULL));
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(i == 0 ? w.status : 0, eddy_await(w.futures[i], NULL));
+        eddy_future_release(w.futures[i]);
+    }
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    EXPECT_EQ(w.status < 0 ? 2 : 3, w.dropped);
+}
+AT_EVERY_POINT(await_takes_what_it_awaits_along, 1) { with_one_child(do_await); }
+AT_EVERY_POINT(wait_for_takes_what_it_awaits_along, 1) { with_one_child(do_wait_for); }
+static void with_children(eddy_coro_fn body, bool takes_them_along) {
+    spawn_children();
+    operate(body, NULL);
+    children_end(takes_them_along && w.status < 0);
+}
+AT_EVERY_POINT(gather_takes_its_children_along, 1) { with_children(do_gather, true); }
+AT_EVERY_POINT(gather_all_takes_its_children_along, 1) { with_children(do_gather_all, true); }
+AT_EVERY_POINT(wait_leaves_its_set_alone, 1) { with_children(do_wait, false); }
+AT_EVERY_POINT(shield_leaves_its_work_alone, 1) { with_children(do_shield, false); }
+
+static int do_next(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    size_t index;
+    for (; w.got_bytes < 3; w.got_bytes++) {
+        int status = eddy_completions_next(w.objects[0], &index);
+        if (status < 0) return status;
+    }
+    return 0;
+}
+AT_EVERY_POINT(completions_next_takes_nothing, 1) {
+    size_t index;
+    eddy_completions *completions;
+    spawn_children();
+    EXPECT_OK(eddy_as_completed(&completions, w.futures, 3, EDDY_SECONDS(1)));
+    w.objects[0] = completions;
+    operate(do_next, NULL);
+    for (; w.got_bytes < 3; w.got_bytes++) EXPECT_OK(eddy_completions_next(completions, &index)); /* none is lost */
+    EXPECT_EQ(EDDY_EOF, eddy_completions_next(completions, &index));
+    eddy_completions_release(completions);
+    children_end(false);
+}
+
+static int do_group(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_group group;
+    EXPECT_OK(eddy_group_enter(&group));
+    for (int i = 0; i < 3; i++)
+        EXPECT_OK(eddy_group_spawn(&group, NULL, give_late, NULL, EDDY_TASK(.drop = count_drop)));
+    return eddy_group_exit(&group, eddy_sleep(EDDY_US(10)));
+}
+AT_EVERY_POINT(group_exit_waits_for_its_children_all_the_same, 2) {
+    operate(do_group, NULL);
+    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
+    EXPECT_EQ(w.status < 0 ? 0 : 3, w.dropped);
+    EXPECT_EQ(1, eddy_all_tasks(NULL, 0)); /* this one */
+}
+
+static int do_timeout(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = EDDY_TIMEOUT(EDDY_SECONDS(1), sleep_a_while(NULL, NULL));
+    return status == 0 ? EDDY_TIMEOUT(EDDY_US(100), sleep_a_while(NULL, NULL)) == EDDY_ETIMEDOUT ? 0 : EDDY_ECANCELED
+                       : status;
+}
+AT_EVERY_POINT(timeout_is_no_timeout_when_it_is_cancelled, 2) { operate(do_timeout, NULL); }
+
+/* ---- locks --------------------------------------------------------------------------------------------------- */
+
+static int do_lock(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = eddy_lock_acquire(w.objects[0]);
+    if (status == 0) EXPECT_OK(eddy_lock_unlock(w.objects[0]));
+    return status;
+}
+static int unlock_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return eddy_lock_unlock(w.objects[0]);
+}
+AT_EVERY_POINT(lock_is_not_held, 1) {
+    w.objects[0] = eddy_lock_create();
+    EXPECT_OK(eddy_lock_acquire(w.objects[0]));
+    operate(do_lock, unlock_later);
+    EXPECT(!eddy_lock_is_held(w.objects[0]));
+    eddy_lock_release(w.objects[0]);
+}
+
+static int do_semaphore(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_semaphore_acquire(w.objects[0]);
+}
+static int post_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return eddy_semaphore_post(w.objects[0]);
+}
+AT_EVERY_POINT(semaphore_keeps_its_slot, 1) {
+    w.objects[0] = eddy_semaphore_create(0);
+    operate(do_semaphore, post_later);
+    EXPECT_EQ(w.status < 0, eddy_semaphore_try_acquire(w.objects[0]));
+    EXPECT(!eddy_semaphore_try_acquire(w.objects[0]));
+    eddy_semaphore_release(w.objects[0]);
+}
+
+static int do_event(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_event_wait(w.objects[0]);
+}
+static int set_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    eddy_event_set(w.objects[0]);
+    return 0;
+}
+AT_EVERY_POINT(event_forgets_who_left, 1) {
+    w.objects[0] = eddy_event_create();
+    operate(do_event, set_later);
+    eddy_event_release(w.objects[0]); /* a panic if somebody still waited */
+}
+
+static int do_condition(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_lock_acquire(w.objects[0]));
+    int status = eddy_condition_wait(w.objects[1]);
+    EXPECT(eddy_lock_is_held(w.objects[0])); /* whatever it ended with */
+    EXPECT_OK(eddy_lock_unlock(w.objects[0]));
+    return status;
+}
+static int notify_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    EXPECT_OK(eddy_lock_acquire(w.objects[0]));
+    EXPECT_OK(eddy_condition_notify(w.objects[1], 1));
+    EXPECT_OK(eddy_sleep(EDDY_MS(1))); /* so that it has to wait for the lock as well */
+    return eddy_lock_unlock(w.objects[0]);
+}
+AT_EVERY_POINT(condition_takes_its_lock_back, 2) {
+    w.objects[0] = eddy_lock_create();
+    w.objects[1] = eddy_condition_create(w.objects[0]);
+    operate(do_condition, notify_later);
+    EXPECT(!eddy_lock_is_held(w.objects[0]));
+    eddy_condition_release(w.objects[1]);
+    eddy_lock_release(w.objects[0]);
+}
+
+static int do_barrier(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_barrier_wait(w.objects[0]);
+}
+static int come_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    if (w.delivered_at != 0) return 0; /* nobody will come */
+    int status = eddy_barrier_wait(w.objects[0]);
+    return status < 0 ? status : 0;
+}
+AT_EVERY_POINT(barrier_does_not_count_who_left, 1) {
+    w.objects[0] = eddy_barrier_create(2);
+    operate(do_barrier, come_later);
+    EXPECT_EQ(0, eddy_barrier_waiting(w.objects[0]));
+    EXPECT(!eddy_barrier_is_broken(w.objects[0]));
+    eddy_barrier_release(w.objects[0]);
+}
+
+static int do_read_lock(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = eddy_rwlock_read(w.objects[0]);
+    if (status == 0) EXPECT_OK(eddy_rwlock_unlock(w.objects[0]));
+    return status;
+}
+static int do_write_lock(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = eddy_rwlock_write(w.objects[0]);
+    if (status == 0) EXPECT_OK(eddy_rwlock_unlock(w.objects[0]));
+    return status;
+}
+static int unlock_rw_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return eddy_rwlock_unlock(w.objects[0]);
+}
+static void with_rwlock(eddy_coro_fn body) {
+    w.objects[0] = eddy_rwlock_create();
+    EXPECT_OK(eddy_rwlock_write(w.objects[0]));
+    operate(body, unlock_rw_later);
+    EXPECT(eddy_rwlock_try_write(w.objects[0])); /* nobody else holds it */
+    EXPECT_OK(eddy_rwlock_unlock(w.objects[0]));
+    eddy_rwlock_release(w.objects[0]);
+}
+AT_EVERY_POINT(rwlock_is_not_held_by_a_reader, 1) { with_rwlock(do_read_lock); }
+AT_EVERY_POINT(rwlock_is_not_held_by_a_writer, 1) { with_rwlock(do_write_lock); }
+
+static int run_slowly(void *arg) {
+    (void)arg;
+    w.got_bytes++;
+    return eddy_sleep(EDDY_MS(1));
+}
+static int do_once(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_once_run(w.objects[0], run_slowly, NULL);
+}
+AT_EVERY_POINT(once_lets_the_next_one_try, 1) {
+    w.objects[0] = eddy_once_create();
+    operate(do_once, NULL);
+    EXPECT_EQ(w.status == 0, eddy_once_is_done(w.objects[0]));
+    EXPECT_OK(eddy_once_run(w.objects[0], run_slowly, NULL));
+    EXPECT_EQ(w.status == 0 ? 1 : 2, w.got_bytes);
+    eddy_once_release(w.objects[0]);
+}
+
+/* ---- queues and channels --------------------------------------------------------------------------------------- */
+
+static int do_get(void *arg, eddy_value *out) {
+    (void)arg;
+    return eddy_queue_get(w.objects[0], out);
+}
+static int put_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return eddy_queue_put(w.objects[0], EDDY_I64(5));
+}
+AT_EVERY_POINT(queue_get_takes_no_item, 1) {
+    w.objects[0] = eddy_queue_create(0, count_drop);
+    operate(do_get, put_later);
+    EXPECT_EQ(w.status < 0 ? 1 : 0, eddy_queue_size(w.objects[0]));
+    eddy_queue_release(w.objects[0]);
+    EXPECT_EQ(w.status < 0 ? 1 : 0, w.dropped); /* what nobody took */
+}
+
+static int do_put(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_queue_put(w.objects[0], EDDY_I64(6));
+}
+static int get_later(void *arg, eddy_value *out) {
+    (void)arg;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return eddy_queue_get(w.objects[0], out);
+}
+AT_EVERY_POINT(queue_put_puts_no_item, 1) {
+    w.objects[0] = eddy_queue_create(1, count_drop);
+    EXPECT_OK(eddy_queue_put(w.objects[0], EDDY_I64(5)));
+    operate(do_put, get_later);
+    EXPECT_EQ(w.status < 0 ? 0 : 1, eddy_queue_size(w.objects[0]));
+    eddy_queue_release(w.objects[0]);
+    EXPECT_EQ(w.status < 0 ? 0 : 1, w.dropped); /* a cancelled put's item is still its caller's */
+}
+
+static int do_join(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_queue_join(w.objects[0]);
+}
+static int done_later(void *arg, eddy_value *out) {
+    int status = get_later(arg, out);
+    return status == 0 ? eddy_queue_task_done(w.objects[0]) : status;
+}
+AT_EVERY_POINT(queue_join_changes_no_count, 1) {
+    w.objects[0] = eddy_queue_create(0, count_drop);
+    EXPECT_OK(eddy_queue_put(w.objects[0], EDDY_I64(5)));
+    operate(do_join, done_later);
+    EXPECT_EQ(EDDY_ESTATE, eddy_queue_task_done(w.objects[0]));
+    eddy_queue_release(w.objects[0]);
+    EXPECT_EQ(0, w.dropped);
+}
+
+static int do_receive(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int element = 0;
+    int status = eddy_channel_receive(w.objects[0], &element);
+    if (status == 0) EXPECT_EQ(7, element);
+    return status;
+}
+static int do_send(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int element = 7;
+    return eddy_channel_send(w.objects[0], &element);
+}
+static int send_later(void *arg, eddy_value *out) {
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return do_send(arg, out);
+}
+static int receive_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    int element;
+    for (w.got_bytes = 0; eddy_channel_try_receive(w.objects[0], &element) == 0; w.got_bytes++) continue;
+    return 0;
+}
+AT_EVERY_POINT(channel_receive_takes_no_element, 1) {
+    w.objects[0] = eddy_channel_create(sizeof(int), 1, NULL);
+    operate(do_receive, send_later);
+    EXPECT_EQ(w.status < 0 ? 1 : 0, eddy_channel_size(w.objects[0]));
+    eddy_channel_release(w.objects[0]);
+}
+static void with_receiver(size_t capacity) {
+    int element = 7;
+    w.objects[0] = eddy_channel_create(sizeof(int), capacity, NULL);
+    for (size_t i = 0; i < capacity; i++) EXPECT_OK(eddy_channel_send(w.objects[0], &element));
+    operate(do_send, receive_later);
+    EXPECT_EQ(capacity + (w.status < 0 ? 0 : 1), w.got_bytes + eddy_channel_size(w.objects[0]));
+    eddy_channel_release(w.objects[0]);
+}
+AT_EVERY_POINT(channel_send_sends_no_element, 1) { with_receiver(1); }
+AT_EVERY_POINT(rendezvous_send_sends_no_element, 1) { with_receiver(0); }
+
+static int do_select(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int sent = 8, received;
+    eddy_select_case cases[2] = {eddy_case_receive(w.objects[0], &received), eddy_case_send(w.objects[1], &sent)};
+    int which = eddy_select(cases, 2);
+    return which < 0 ? which : 0;
+}
+AT_EVERY_POINT(select_does_none_of_its_cases, 1) {
+    int element = 7;
+    w.objects[0] = eddy_channel_create(sizeof(int), 1, NULL);
+    w.objects[1] = eddy_channel_create(sizeof(int), 1, NULL);
+    EXPECT_OK(eddy_channel_send(w.objects[1], &element)); /* full */
+    operate(do_select, send_later);
+    EXPECT_EQ(w.status < 0 ? 1 : 0, eddy_channel_size(w.objects[0]));
+    EXPECT_EQ(1, eddy_channel_size(w.objects[1]));
+    for (int i = 0; i < 2; i++) eddy_channel_release(w.objects[i]);
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------------- */
+
+enum { BIG = 400000 };
+
+static int write_slowly(eddy_stream *stream, void *arg) {
+    (void)arg;
+    static const char *const pieces[] = {"one", " line\n", "rest"};
+    for (int i = 0; i < 3; i++) {
+        EXPECT_OK(eddy_sleep(EDDY_MS(20)));
+        int status = eddy_stream_write(stream, pieces[i], strlen(pieces[i]));
+        if (status == 0) status = eddy_stream_drain(stream);
+        if (status < 0) return status;
+    }
+    return 0;
+}
+static void gather_bytes(const void *bytes, size_t count) {
+    memcpy(w.got + w.got_bytes, bytes, count);
+    w.got_bytes += count;
+}
+static int do_read(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    char buffer[16];
+    int got = eddy_stream_read(w.stream, buffer, sizeof buffer);
+    if (got > 0) gather_bytes(buffer, (size_t)got);
+    return got < 0 ? got : 0;
+}
+static int do_read_exactly(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    char buffer[10];
+    int status = eddy_stream_read_exactly(w.stream, buffer, sizeof buffer, NULL);
+    if (status == 0) gather_bytes(buffer, sizeof buffer);
+    return status;
+}
+static int do_read_until(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    const char *line;
+    size_t bytes;
+    int status = eddy_stream_read_until(w.stream, "\n", 1, 0, &line, &bytes);
+    if (status == 0) gather_bytes(line, bytes);
+    return status;
+}
+/* What the operation did not take is still there, in order, to the last byte. */
+static void with_writer(eddy_coro_fn body) {
+    char buffer[64];
+    int got;
+    w.server = serve(write_slowly, NULL);
+    w.stream = dial(w.server);
+    operate(body, NULL);
+    if (w.status < 0) EXPECT_EQ(0, w.got_bytes);
+    while ((got = eddy_stream_read(w.stream, buffer, sizeof buffer)) > 0) gather_bytes(buffer, (size_t)got);
+    EXPECT_EQ(EDDY_EOF, got);
+    EXPECT_STR("one line\nrest", w.got);
+    hang_up(w.stream);
+    stop_serving(w.server);
+}
+AT_EVERY_POINT(stream_read_consumes_nothing, 1) { with_writer(do_read); }
+AT_EVERY_POINT(stream_read_exactly_consumes_nothing, 3) { with_writer(do_read_exactly); }
+AT_EVERY_POINT(stream_read_until_consumes_nothing, 2) { with_writer(do_read_until); }
+
+static int read_the_pattern(eddy_stream *stream, void *arg) {
+    (void)arg;
+    EXPECT_OK(eddy_sleep(EDDY_MS(20)));
+    EXPECT_EQ(BIG, pattern_receive(stream, 0));
+    w.got_bytes = 1;
+    return 0;
+}
+static int do_drain(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_stream_drain(w.stream);
+}
+AT_EVERY_POINT(stream_drain_sends_every_byte_once, 1) {
+    unsigned char *bytes = malloc(BIG);
+    pattern_fill(bytes, BIG, 0);
+    w.server = serve(read_the_pattern, NULL);
+    w.stream = dial(w.server);
+    EXPECT_OK(eddy_stream_write(w.stream, bytes, BIG));
+    free(bytes);
+    operate(do_drain, NULL);
+    hang_up(w.stream);
+    stop_serving(w.server);
+    EXPECT_EQ(1, w.got_bytes);
+}
+
+static int do_connect(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_connect(&w.stream, "127.0.0.1", eddy_server_port(w.server), NULL);
+}
+AT_EVERY_POINT(connect_leaves_no_connection, 1) {
+    w.server = serve(echo, NULL);
+    operate(do_connect, NULL);
+    if (w.status == 0) hang_up(w.stream);
+    stop_serving(w.server); /* which waits for each that has come */
+}
+
+static int do_wait_closed(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_server_wait_closed(w.server);
+}
+static int hang_up_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(50)));
+    hang_up(w.stream);
+    return 0;
+}
+AT_EVERY_POINT(wait_closed_leaves_the_connections_alone, 1) {
+    w.server = serve(echo, NULL);
+    w.stream = dial(w.server);
+    write_text(w.stream, "x");
+    expect_text(w.stream, "x");
+    eddy_server_close(w.server);
+    operate(do_wait_closed, hang_up_later);
+    EXPECT_OK(eddy_server_wait_closed(w.server));
+    eddy_server_release(w.server);
+}
+
+/* ---- cleaning up ------------------------------------------------------------------------------------------------- */
+
+/* Cleanup under a shield, with a deadline of its own: as far as the next one of it, whatever comes. */
+static int clean_up(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = EDDY_TIMEOUT(EDDY_MS(3), eddy_sleep(w.got_bytes > 0 ? EDDY_SECONDS(100) : EDDY_MS(1)));
+    w.dropped++;
+    return status;
+}
+static int do_work_and_clean_up(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = eddy_sleep(EDDY_MS(1));
+    eddy_task *cleaner;
+    eddy_future *outer;
+    EXPECT_OK(eddy_spawn(&cleaner, clean_up, NULL, NULL));
+    EXPECT_OK(eddy_shield(&outer, EDDY_FUTURE(cleaner)));
+    int cleaned = eddy_await(outer, NULL);
+    eddy_future_release(outer);
+    if (cleaned == EDDY_ECANCELED) { /* cancelled in its cleanup: that goes on; once more for its end */
+        cleaned = eddy_await(EDDY_FUTURE(cleaner), NULL);
+        status = EDDY_ECANCELED;
+    }
+    EXPECT_EQ(w.got_bytes > 0 ? EDDY_ETIMEDOUT : 0, cleaned);
+    eddy_task_release(cleaner);
+    return status;
+}
+AT_EVERY_POINT(cleanup_under_a_shield_is_done, 2) {
+    operate(do_work_and_clean_up, NULL);
+    EXPECT_EQ(1, w.dropped);
+}
+AT_EVERY_POINT(cleanup_under_a_shield_ends_at_its_own_deadline, 2) {
+    w.got_bytes = 1;
+    int64_t start_ns = eddy_time_ns();
+    operate(do_work_and_clean_up, NULL);
+    EXPECT_EQ(1, w.dropped);
+    EXPECT(eddy_time_ns() - start_ns < EDDY_MS(6));
+}
