@@ -68,13 +68,14 @@ EDDY_API void eddy_process_worker(void) EDDY_ANY_THREAD;
  *  @param in   Borrowed until the call returns; at most 1 GiB, else EDDY_ELIMIT.
  *  @param out  May be NULL. Written if the status is 0 or more, then the caller's: eddy_bytes_free(); else empty.
  *  @return     fn's status, with its text. EDDY_ECANCELED after a cancel: the work is dead when the call returns (a
- *              call that was not yet handed to a process is taken back at once). EDDY_EBROKENPOOL, with a text:
+ *              call that no process has begun is taken back at once). EDDY_EBROKENPOOL, with a text:
  *              the process died during the call, or none can be started. EDDY_ENOTSUP, with a text: set-user-id
  *              programs, no /proc, or a program that cannot be started as a worker. EDDY_EWRONGTHREAD outside
  *              a task.
  *
  *  Suspends: always.  Cancellation point: yes, as said.  Threads: any task.
- *  Cost: two copies of the bytes each way through a socket, four wake-ups.
+ *  Cost: two copies of the bytes each way through a socket, two wake-ups; two more from a worker that did not open the
+ *  pool (that one must not be held by computing tasks: the pool's calls wait for it).
  *  Source: loop.run_in_executor(ProcessPoolExecutor, fn). */
 EDDY_API int eddy_to_process(eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) EDDY_SUSPENDS;
 
@@ -107,11 +108,29 @@ typedef struct eddy_process_pool_options {
                                     *   end; 0: 32 */
     int64_t hello_ns;              /**< a process that is not ready for its first call by then breaks the pool
                                     *   (its initializer not counted); 0: 5 s */
+    int64_t cpu_ns;                /**< CPU time that a call may use, all threads of its process counted; more ends the
+                                    *   process, and the call fails with EDDY_ELIMIT and a text; 0: any. Uses
+                                    *   SIGXCPU there */
+    size_t memory_bytes;           /**< data of a process, as RLIMIT_DATA: beyond it malloc gives NULL; 0: any */
+    int nice;                      /**< 0 to 19: added to the processes' nice value */
 } eddy_process_pool_options;
 
 static inline eddy_process_pool_options eddy_process_pool_options_init(void) {
-    eddy_process_pool_options options = {
-        sizeof(eddy_process_pool_options), 0, NULL, 0, NULL, EDDY_KILL, EDDY_RESPAWN, NULL, {NULL, 0}, 0, 0, 0};
+    eddy_process_pool_options options = {sizeof(eddy_process_pool_options),
+                                         0,
+                                         NULL,
+                                         0,
+                                         NULL,
+                                         EDDY_KILL,
+                                         EDDY_RESPAWN,
+                                         NULL,
+                                         {NULL, 0},
+                                         0,
+                                         0,
+                                         0,
+                                         0,
+                                         0,
+                                         0};
     return options;
 }
 #ifndef __cplusplus
@@ -152,7 +171,7 @@ typedef struct eddy_process_pool_stats {
     size_t running;     /**< calls that a process has begun */
     unsigned processes; /**< alive: starting, ready or busy */
     uint64_t done;      /**< calls that ended with their function's own result */
-    uint64_t kills;     /**< processes killed because their call was cancelled */
+    uint64_t kills;     /**< processes ended because their call was cancelled, or used up its CPU time */
     uint64_t deaths;    /**< processes that died by themselves or by somebody else's hand */
     uint64_t respawns;  /**< processes started in place of one that died or was killed */
 } eddy_process_pool_stats;

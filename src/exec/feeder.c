@@ -67,13 +67,24 @@ static void drop_unsent(struct ed_process *process) {
     process->unsent = 0;
 }
 
-__attribute__((noinline)) static void send_some(struct ed_process *process) {
+/* The result or -errno: whoever calls pointers must not touch errno itself (tests/checks/thread_locals.sh). */
+__attribute__((noinline)) static ssize_t socket_send(int socket, struct iovec *parts, size_t count) {
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    const ssize_t put = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return put < 0 ? -errno : put;
+}
+
+__attribute__((noinline)) static ssize_t socket_receive(int socket, void *to, size_t bytes) {
+    const ssize_t got = recv(socket, to, bytes, MSG_DONTWAIT);
+    return got < 0 ? -errno : got;
+}
+
+static void send_some(struct ed_process *process) {
     while (has_unsent(process)) {
         struct iovec parts[PARTS_MAX];
-        const struct msghdr message = {.msg_iov = parts, .msg_iovlen = parts_of(process, parts)};
-        const ssize_t put = sendmsg(process->os.socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (put < 0 && errno == EINTR) continue;
-        if (put < 0 && errno == EAGAIN) {
+        const ssize_t put = socket_send(process->os.socket, parts, parts_of(process, parts));
+        if (put == -EINTR) continue;
+        if (put == -EAGAIN) {
             watch(process);
             return;
         }
@@ -322,16 +333,15 @@ static bool consume(struct eddy_process_pool *pool, struct ed_process *process, 
 enum received { DRY, MORE, ENDED };
 
 /* Reads what is there, or a part of much. */
-__attribute__((noinline)) static enum received receive(struct eddy_process_pool *pool, struct ed_process *process) {
+static enum received receive(struct eddy_process_pool *pool, struct ed_process *process) {
     char scratch[SCRATCH_BYTES];
     for (size_t taken = 0; !process->is_deaf;) {
         char *to = NULL;
         const size_t wanted = process->got > sizeof process->head ? next_part(process, &to) : 0;
         const bool direct = to != NULL && wanted >= sizeof scratch; /* much of one payload: into its place */
-        const ssize_t got =
-            recv(process->os.socket, direct ? to : scratch, direct ? wanted : sizeof scratch, MSG_DONTWAIT);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0 && errno == EAGAIN) return DRY;
+        const ssize_t got = socket_receive(process->os.socket, direct ? to : scratch, direct ? wanted : sizeof scratch);
+        if (got == -EINTR) continue;
+        if (got == -EAGAIN) return DRY;
         if (got <= 0) return ENDED;
         taken += (size_t)got;
         if (direct) process->got += (size_t)got;

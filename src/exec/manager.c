@@ -70,8 +70,8 @@ void ed_process_kill(struct ed_process *process, bool expected) {
     ed_pidfd_kill(process->os.pidfd); /* fails only if it has ended already */
 }
 
-/* What became of it, for people. */
-static void describe_end(const struct ed_process *process, char *text, size_t bytes) {
+/* What became of it, for people. True: the call that it had begun used up its CPU time. */
+static bool describe_end(const struct ed_process *process, char *text, size_t bytes) {
     const int pid = process->os.pid;
     siginfo_t info;
     memset(&info, 0, sizeof info);
@@ -82,6 +82,11 @@ static void describe_end(const struct ed_process *process, char *text, size_t by
         snprintf(text, bytes, "process %d ended, and somebody else took its exit status", pid);
     } else if (info.si_code == CLD_EXITED && info.si_status == ED_WORKER_NOT_SERVING) {
         snprintf(text, bytes, "process %d did not serve: see its message on standard error", pid);
+    } else if (info.si_code == CLD_EXITED && info.si_status == ED_WORKER_CPU_USED_UP &&
+               process->pool->limits.cpu_ns > 0) {
+        snprintf(text, bytes, "process %d used %lld ms of CPU time", pid,
+                 (long long)(process->pool->limits.cpu_ns / 1000000));
+        return true;
     } else if (info.si_code == CLD_EXITED) {
         snprintf(text, bytes, "process %d exited with code %d", pid, info.si_status);
     } else {
@@ -89,6 +94,7 @@ static void describe_end(const struct ed_process *process, char *text, size_t by
         snprintf(text, bytes, "process %d was ended by signal %d (%s)", pid, info.si_status,
                  name != NULL ? name : "unknown");
     }
+    return false;
 }
 
 /* The lock is held. What becomes of a call of a process that has died. True: it is in the queue again. */
@@ -99,6 +105,10 @@ static bool settle_call(struct ed_process *process, struct ed_remote_call *call,
         ed_remote_call_end(call, EDDY_ECANCELED, NULL);
     } else if (pool->is_broken && pool->on_death == EDDY_FAIL_ALL && process->expected) {
         ed_remote_call_end(call, EDDY_EBROKENPOOL, pool->broken != NULL ? eddy_error_share(pool->broken) : NULL);
+    } else if (begun && process->cpu_used_up) {
+        ed_remote_call_end(call, EDDY_ELIMIT,
+                           ed_process_error(EDDY_ELIMIT, "process pool '%s': '%s' used more than %lld ms of CPU time",
+                                            pool->pool.name, call->name, (long long)(pool->limits.cpu_ns / 1000000)));
     } else if (begun || pool->killing || pool->is_broken || (!another_had_begun && ++call->moves > MOVES_MAX)) {
         ed_remote_call_end(call, EDDY_EBROKENPOOL,
                            ed_process_error(EDDY_EBROKENPOOL, "process pool '%s': %s while it had '%s'",
@@ -160,11 +170,16 @@ void ed_process_settle(struct ed_process *process) {
 /* The process has ended: the home lets go of it. */
 static void reap(struct eddy_process_pool *pool, struct ed_process *process) {
     char end[sizeof process->end];
-    describe_end(process, end, sizeof end);
+    const bool cpu_used_up = describe_end(process, end, sizeof end);
     close(process->os.pidfd);
     pthread_mutex_lock(&pool->pool.lock);
     memcpy(process->end, end, sizeof end);
     process->reaped = true;
+    if (cpu_used_up && !process->expected) { /* a limit of ours: no death */
+        process->cpu_used_up = process->expected = true;
+        pool->kills++;
+        pool->owed++;
+    }
     pthread_mutex_unlock(&pool->pool.lock);
     const int status = ed_post(pool->home, &process->detach);
     ED_ASSERT(status == 0); /* workers take messages until all executors have ended */
@@ -285,7 +300,7 @@ static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts,
         const int64_t now_ns = eddy_time_ns();
         if (now_ns < pool->spawn_pause_until_ns) break;
         struct ed_spawned os;
-        const int status = ed_spawn(pool->worker_path, pool->environment, &os);
+        const int status = ed_spawn(pool->worker_path, pool->environment, &pool->limits, &os);
 
         pthread_mutex_lock(&pool->pool.lock);
         if (status == 0) {

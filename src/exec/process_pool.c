@@ -162,6 +162,9 @@ static const struct ed_pool_kind process_pool = {
 
 static int check_options(const eddy_process_pool_options *options) {
     if (options->size != sizeof *options || options->processes > ED_PROCESSES_MAX) return EDDY_EINVAL;
+    if (options->nice < 0 || options->nice > 19)
+        return eddy_fail(EDDY_EINVAL, "a nice value of %d: it is 0 to 19", options->nice);
+    if (options->cpu_ns < 0) return eddy_fail(EDDY_EINVAL, "a negative limit of CPU time");
     const char *duplicate = ed_remote_duplicate();
     if (duplicate != NULL)
         return eddy_fail(EDDY_EINVAL, "two functions are registered as '%s' with EDDY_REMOTE", duplicate);
@@ -183,6 +186,7 @@ static int pool_init(struct eddy_process_pool *pool, const eddy_process_pool_opt
     pool->kills_per_second = options->kills_per_second != 0 ? options->kills_per_second : KILLS_DEFAULT;
     pool->kill_tokens = pool->kills_per_second;
     pool->kill_tokens_ns = eddy_time_ns();
+    pool->limits = (struct ed_wire_limits){options->cpu_ns, options->memory_bytes, options->nice};
     pool->hello_ns = options->hello_ns > 0 ? options->hello_ns : HELLO_DEFAULT_NS;
     pool->identity = options->worker_path == NULL ? ed_remote_identity() : 0;
 

@@ -94,6 +94,7 @@ struct ed_process {
     unsigned served;                  /* (l) calls, for max_tasks                                 */
     int64_t deadline_ns;              /* (m) STARTING: for HELLO; ENDING: for the end             */
     char end[160];                    /* once reaped: what became of it                           */
+    bool cpu_used_up;                 /* once reaped: the call that it had begun went over its limit */
     struct ed_message attach, detach; /* from the manager to the home, in this order            */
 
     struct ed_entry_of_call entries[ED_WIRE_IN_FLIGHT]; /* a ring                               */
@@ -125,6 +126,7 @@ struct eddy_process_pool {
     enum eddy_on_death on_death;          /* (c)                                           */
     struct ed_remote_call *initializer;   /* (c) a frame to send first; never QUEUED; NULL */
     unsigned max_tasks, kills_per_second; /* (c)                                           */
+    struct ed_wire_limits limits;         /* (c)                                           */
     int64_t hello_ns;                     /* (c)                                           */
     uint64_t identity;                    /* (c) what HELLO must say; 0: anything          */
 

@@ -109,7 +109,8 @@ destroy_actions:
     return -error;
 }
 
-int ed_spawn(const char *path, char **environment, struct ed_spawned *spawned_out) {
+int ed_spawn(const char *path, char **environment, const struct ed_wire_limits *limits,
+             struct ed_spawned *spawned_out) {
     struct ed_spawned made = {.pidfd = -1};
     int sockets[2];
     if (getrandom(&made.nonce, sizeof made.nonce, 0) != sizeof made.nonce) return -EAGAIN;
@@ -131,6 +132,7 @@ int ed_spawn(const char *path, char **environment, struct ed_spawned *spawned_ou
         status = -errno;
         goto close_page;
     }
+    made.page->limits = *limits;
     status = lift(&sockets[1]);
     if (status == 0) status = lift(&page);
     if (status < 0) goto unmap_page;

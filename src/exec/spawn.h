@@ -20,7 +20,7 @@ char **ed_environment_copy(void);
 
 /* Starts `path` (NULL: this program) as a worker with the `environment` of ed_environment_copy. 0 or a status; then
  * nothing is left. */
-int ed_spawn(const char *path, char **environment, struct ed_spawned *spawned_out);
+int ed_spawn(const char *path, char **environment, const struct ed_wire_limits *limits, struct ed_spawned *spawned_out);
 
 /* EDDY_ENOTSUP if this system has no pidfd; *why_out says it. */
 int ed_spawn_supported(bool of_self, const char **why_out);

@@ -37,7 +37,15 @@ _Static_assert(sizeof(struct ed_wire_head) == 32, "sent as it lies in memory");
 enum { ED_WIRE_IN_FLIGHT = 16 }; /* with small frames, system calls and wake-ups are shared by as many calls */
 enum ed_wire_slot { ED_WIRE_SENT = 1, ED_WIRE_BEGUN, ED_WIRE_TAKEN };
 
+/* What each call may use; 0: no limit. */
+struct ed_wire_limits {
+    int64_t cpu_ns;        /* of CPU time; more ends the process with ED_WORKER_CPU_USED_UP */
+    uint64_t memory_bytes; /* of data of the process, as RLIMIT_DATA                       */
+    int nice;              /* added to the process's                                       */
+};
+
 struct ed_wire_page {
+    struct ed_wire_limits limits;              /* (c) written before the process starts */
     _Atomic uint64_t slots[ED_WIRE_IN_FLIGHT]; /* {number, enum ed_wire_slot : 2} */
 };
 
@@ -56,6 +64,9 @@ static inline bool ed_wire_slot_begun(_Atomic uint64_t *slot, uint64_t number) {
 /* Where a worker process finds its things, and how it knows that it is one. */
 #define ED_WORKER_MARKER "EDDY_WORKER_PROCESS" /* "<parent's pid>:<nonce>", decimal and hexadecimal */
 enum { ED_WORKER_SOCKET = 3, ED_WORKER_PAGE = 4, ED_WORKER_FIRST_CLOSED = 5 };
-enum { ED_WORKER_NOT_SERVING = 121 }; /* exit code: came to eddy_run instead of serving */
+enum {                              /* exit codes */
+       ED_WORKER_NOT_SERVING = 121, /* came to eddy_run instead of serving */
+       ED_WORKER_CPU_USED_UP = 122
+};
 
 #endif

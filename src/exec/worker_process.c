@@ -18,8 +18,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { INITIALIZER = 0 }; /* the number of a call that is never taken back */
@@ -90,6 +92,41 @@ static void skip(uint64_t bytes) {
     }
 }
 
+/* ---- limits ------------------------------------------------------------------------------------- */
+
+static timer_t cpu_timer; /* if there is a limit */
+
+static void cpu_used_up(int signal) {
+    (void)signal;
+    _exit(ED_WORKER_CPU_USED_UP);
+}
+
+/* Before the first call. A limit that cannot be set ends the process: it must not run without. */
+static void set_limits(const struct ed_wire_limits *limits) {
+    if (limits->nice > 0) {
+        errno = 0;
+        const int before = getpriority(PRIO_PROCESS, 0);
+        if (errno != 0 || setpriority(PRIO_PROCESS, 0, before + limits->nice) < 0) leave(1);
+    }
+    if (limits->memory_bytes > 0) {
+        const struct rlimit memory = {limits->memory_bytes, limits->memory_bytes};
+        if (setrlimit(RLIMIT_DATA, &memory) < 0) leave(1);
+    }
+    if (limits->cpu_ns > 0) {
+        struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGXCPU};
+        if (signal(SIGXCPU, cpu_used_up) == SIG_ERR) leave(1);
+        if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &cpu_timer) < 0) leave(1);
+    }
+}
+
+/* From now on the process may use as much CPU time; 0: any. */
+static void allow_cpu(int64_t cpu_ns) {
+    const struct itimerspec limit = {.it_value = {cpu_ns / 1000000000, cpu_ns % 1000000000}};
+    timer_settime(cpu_timer, 0, &limit, NULL);
+}
+
+/* ---- serving ------------------------------------------------------------------------------------ */
+
 /* Runs one call: the status, and its text or result. *skipped_out: it was taken back. */
 static int answer_of(const struct ed_wire_head *head, const char *name, struct ed_wire_page *page, char *text,
                      eddy_bytes *out, bool *skipped_out) {
@@ -111,7 +148,9 @@ static int answer_of(const struct ed_wire_head *head, const char *name, struct e
 
     eddy_error *error = NULL;
     ed_error_thread_slot(&error);
+    if (page->limits.cpu_ns > 0) allow_cpu(page->limits.cpu_ns);
     int status = remote->fn(in, out);
+    if (page->limits.cpu_ns > 0) allow_cpu(0);
     ed_error_thread_slot(NULL);
     if (status < 0 && eddy_error_status(error) == status)
         snprintf(text, ED_WIRE_TEXT_MAX, "%s", eddy_error_text(error));
@@ -180,6 +219,7 @@ void ed_worker_process_serve(const char *marker) {
     struct ed_wire_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, ED_WORKER_PAGE, 0);
     close(ED_WORKER_PAGE);
     if (page == MAP_FAILED) leave(1);
+    set_limits(&page->limits);
 
     struct ed_wire_head hello = {
         .magic = ED_WIRE_MAGIC, .kind = ED_WIRE_HELLO, .number = nonce, .bytes = ed_remote_identity()};

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* ---- bytes ---------------------------------------------------------------------------------------------- */
@@ -408,6 +409,87 @@ TEST(process, initializer_comes_first_and_its_failure_breaks_the_pool, NEEDS_PRO
                    eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)));
         eddy_handled();
     }
+    EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+static int sleep_a_while(eddy_bytes in, eddy_bytes *out) {
+    (void)in, (void)out;
+    return usleep(60000);
+}
+EDDY_REMOTE(sleep_a_while);
+
+static int run_sleep(void *pool, eddy_value *out) {
+    (void)out;
+    return eddy_process_pool_run(pool, sleep_a_while, eddy_bytes_view("", 0), NULL);
+}
+
+/* ThreadSanitizer keeps signals from a function that makes no call.
+ * The call that uses too much ends, and its process; those behind it, and those that only take long, do not notice. */
+TEST(process, cpu_time_is_limited, TEST_LIMIT(60), TEST_WITHOUT("valgrind qemu thread")) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(
+        &pool, EDDY_PROCESS_POOL(.processes = 1, .name = "hash", .cpu_ns = EDDY_MS(30), .on_death = EDDY_FAIL_ALL)));
+    for (int round = 0; round < 3; round++) {
+        eddy_task *victim, *others[3];
+        EXPECT_OK(eddy_spawn(&victim, help_spin_task, pool, NULL));
+        help_until(pool, 1, 0);
+        for (int i = 0; i < 3; i++) EXPECT_OK(eddy_spawn(&others[i], run_sleep, pool, NULL));
+        EXPECT_EQ(EDDY_ELIMIT, eddy_await(EDDY_FUTURE(victim), NULL));
+        EXPECT_STR("process pool 'hash': 'help_spin' used more than 30 ms of CPU time",
+                   eddy_error_text(eddy_error_current(EDDY_ELIMIT)));
+        eddy_handled();
+        eddy_task_release(victim);
+        for (int i = 0; i < 3; i++) {
+            EXPECT_OK(eddy_await(EDDY_FUTURE(others[i]), NULL));
+            eddy_task_release(others[i]);
+        }
+    }
+    eddy_process_pool_stats stats;
+    eddy_process_pool_stats_read(pool, &stats);
+    EXPECT_EQ(3, stats.kills);
+    EXPECT_EQ(0, stats.deaths);
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+static int take_much(eddy_bytes in, eddy_bytes *out) {
+    (void)in;
+    return eddy_bytes_alloc(out, (size_t)256 << 20);
+}
+EDDY_REMOTE(take_much);
+
+static int nice_value(eddy_bytes in, eddy_bytes *out) {
+    (void)in;
+    const int value = getpriority(PRIO_PROCESS, 0);
+    return eddy_bytes_copy(out, &value, sizeof value);
+}
+EDDY_REMOTE(nice_value);
+
+/* Sanitizers map far more than any limit for themselves. */
+TEST(process, memory_is_limited, TEST_LIMIT(60), TEST_WITHOUT("valgrind qemu thread address")) {
+    eddy_process_pool *pool;
+    eddy_bytes out;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1, .memory_bytes = (size_t)128 << 20)));
+    int first, last;
+    EXPECT_EQ(0, help_pid(pool, &first));
+    EXPECT_EQ(EDDY_ENOMEM, eddy_process_pool_run(pool, take_much, eddy_bytes_view("", 0), &out));
+    EXPECT_EQ(0, help_pid(pool, &last)); /* it lives on */
+    EXPECT_EQ(first, last);
+    EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+TEST(process, processes_are_nice, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    eddy_bytes out;
+    EXPECT_EQ(EDDY_EINVAL, eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.nice = 20)));
+    EXPECT_EQ(EDDY_EINVAL, eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.nice = -1)));
+    EXPECT_EQ(EDDY_EINVAL, eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.cpu_ns = -1)));
+    eddy_handled();
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1, .nice = 3)));
+    EXPECT_OK(eddy_process_pool_run(pool, nice_value, eddy_bytes_view("", 0), &out));
+    const int own = getpriority(PRIO_PROCESS, 0);
+    EXPECT_EQ(own + 3 > 19 ? 19 : own + 3, *(int *)out.data);
+    eddy_bytes_free(&out);
     EXPECT_OK(eddy_process_pool_close(pool));
 }
 
