@@ -124,9 +124,13 @@ def draw_growth(question, variable, lines, path):
                 axis.plot([line["value"] for line in row], [line["cpu_median"] for line in row], linestyle=":",
                           color=axis.lines[-1].get_color() if axis.lines else None, label=name + ", CPU time")
         axis.set_ylabel(f"{unit} for one" if unit == "ns" else unit)
-        axis.set_ylim(0, 1.15 * max(max(line["max"], line.get("cpu_median", 0)) for line in mine))
-        if unit == "ns" and max(line["max"] for line in mine) > 20 * min(line["median"] for line in mine) > 0:
+        most = max(max(line["max"], line.get("cpu_median", 0)) for line in mine)
+        least = min(min(line["min"], line.get("cpu_median", line["min"])) for line in mine)
+        if unit == "ns" and most > 20 * least > 0:
             axis.set_yscale("log")
+            axis.set_ylim(least / 2, 2 * most)
+        else:
+            axis.set_ylim(0, 1.15 * most)
         axis.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
