@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 
+#include <string.h>
+
 /* What one read asks for. 16 KiB: four pages, more than nearly all requests; 64 in store are 1 MiB a worker. */
 enum { ED_BUFFER_BYTES = 16 * 1024, ED_BUFFERS_STORED_MAX = 64 };
 
@@ -30,10 +32,38 @@ static inline void ed_buffer_consume(struct ed_buffer *buffer, size_t bytes) {
     buffer->begin += bytes;
 }
 
+/* Takes a block of the usual size; the store is not empty. */
+static inline char *ed_buffer_store_take(struct ed_buffer_store *store) {
+    char *block = store->first;
+    memcpy(&store->first, block, sizeof store->first);
+    store->count--;
+    return block;
+}
+
+/* ed_buffer_reserve where that needs another block, or a move. */
+int ed_buffer_grow(struct ed_buffer *buffer, struct ed_buffer_store *store, size_t bytes);
+
 /* Makes room for `bytes` more behind the end. 0 or EDDY_ENOMEM (unchanged). */
-int ed_buffer_reserve(struct ed_buffer *buffer, struct ed_buffer_store *store, size_t bytes);
+static inline int ed_buffer_reserve(struct ed_buffer *buffer, struct ed_buffer_store *store, size_t bytes) {
+    if (ed_buffer_room(buffer) >= bytes) return 0;
+    if (buffer->data != NULL || bytes > ED_BUFFER_BYTES || store->first == NULL)
+        return ed_buffer_grow(buffer, store, bytes);
+    *buffer = (struct ed_buffer){ed_buffer_store_take(store), 0, 0, ED_BUFFER_BYTES};
+    return 0;
+}
+
 /* Gives the block back; store NULL: to the heap. */
-void ed_buffer_release(struct ed_buffer *buffer, struct ed_buffer_store *store);
+static inline void ed_buffer_release(struct ed_buffer *buffer, struct ed_buffer_store *store) {
+    if (buffer->data == NULL) return;
+    if (buffer->capacity == ED_BUFFER_BYTES && store != NULL && store->count < ED_BUFFERS_STORED_MAX) {
+        memcpy(buffer->data, &store->first, sizeof store->first);
+        store->first = buffer->data;
+        store->count++;
+    } else {
+        ed_free(buffer->data);
+    }
+    *buffer = (struct ed_buffer){NULL, 0, 0, 0};
+}
 
 void ed_buffer_store_deinit(struct ed_buffer_store *store);
 
