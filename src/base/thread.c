@@ -1,6 +1,7 @@
 #include "base/base.h"
 
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,4 +24,20 @@ void ed_thread_wait(_Atomic uint32_t *flag) {
 void ed_thread_wake(_Atomic uint32_t *flag) {
     ED_STORE_RELEASE(flag, 1);
     syscall(SYS_futex, flag, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+bool ed_barrier_open(void) {
+    static _Atomic int state; /* 0: not asked yet; 1: there; -1: not */
+    int known = ED_LOAD_RELAXED(&state);
+    if (known == 0) {
+        known = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : -1;
+        ED_STORE_RELAXED(&state, known);
+    }
+    return known > 0;
+}
+
+void ed_barrier(void) {
+    /* Registered, it fails only where the kernel has no memory for a set of processors: the slow kind needs none. */
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0) ED_PANIC("membarrier fails");
 }

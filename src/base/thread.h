@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* 0 or a negative errno. */
@@ -15,5 +16,11 @@ void ed_thread_wait(_Atomic uint32_t *flag);
 /* Any thread, once. Whoever waits may free the flag as soon as it is set: this touches it no more, and a wake-up of an
  * address that is somebody else's by then is one for no reason, which ed_thread_wait and all users of futexes bear. */
 void ed_thread_wake(_Atomic uint32_t *flag);
+
+/* Whether this process can have ed_barrier. The first call asks the system; any thread. */
+bool ed_barrier_open(void);
+/* Each other thread of the process passes a full fence between this call and its return, wherever it is: what it stored
+ * before that is seen by the caller, what it loads after that is not older than what the caller stored. */
+void ed_barrier(void);
 
 #endif

@@ -14,6 +14,8 @@ enum { NONE = 255 }; /* beside enum ed_entry_kind */
 
 int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned index, uint64_t seed) {
     *worker = (struct ed_worker){.index = index, .sched = sched, .random = seed * 2 + 1, .budget = ED_BUDGET_CALLS};
+    static _Atomic uint64_t identities;
+    if (ed_barrier_open()) worker->identity = ED_ADD_RELAXED(&identities, 1) + 1;
     ed_ready_init(&worker->ready);
     ed_ready_init(&worker->movable);
     ed_list_init(&worker->flushes);

@@ -28,6 +28,7 @@ enum { ED_AWAKE, ED_SLEEPING };
 
 struct ed_worker {
     unsigned index;         /* (c) == position in sched->workers */
+    uint64_t identity;      /* (c) no other worker of the process has it, ever; 0: it owns nothing (sync/guard.h) */
     struct ed_sched *sched; /* (c) */
     void *driver_data;      /* (c) the driver's */
     void *net_data;         /* (o) net/ */
@@ -55,6 +56,8 @@ struct ed_worker {
     struct ed_list flushes;      /* (o) flush.h */
     struct ed_heap timers;       /* (o) */
     uint64_t timer_seq;          /* (o) */
+    uint64_t guards_made;        /* (o) sync/guard.c */
+    uint64_t guards_taken_before;
     uint64_t random;             /* (o) xorshift state, seeded */
     struct ed_context main;      /* (o) the worker's own stack */
     struct ed_stack_pool stacks; /* (o) */

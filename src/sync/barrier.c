@@ -88,10 +88,10 @@ static void leave_inside(struct ed_sync *sync, void *item, bool handed, struct e
 
 /* 0 or EDDY_EBROKEN, by the state now. */
 static int go(eddy_barrier *barrier, struct ed_list *taken) {
-    ed_spinlock_lock(&barrier->sync.lock);
+    ed_guard_lock(&barrier->sync.lock);
     int status = barrier->state == DRAINING ? 0 : EDDY_EBROKEN;
     leave(barrier, taken);
-    ed_spinlock_unlock(&barrier->sync.lock);
+    ed_guard_unlock(&barrier->sync.lock);
     ed_waitlist_send(taken);
     return status;
 }
@@ -123,11 +123,11 @@ int eddy_barrier_wait(eddy_barrier *barrier) {
 static void change(eddy_barrier *barrier, bool abort) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&barrier->sync.lock);
+    ed_guard_lock(&barrier->sync.lock);
     barrier->state = abort ? BROKEN : barrier->inside > 0 ? RESETTING : FILLING;
     ed_waitlist_take_all(&barrier->waiters, 0, &taken);
     if (!blocked(barrier)) ed_waitlist_take_all(&barrier->outside, 0, &taken);
-    ed_spinlock_unlock(&barrier->sync.lock);
+    ed_guard_unlock(&barrier->sync.lock);
     ed_waitlist_send(&taken);
 }
 
@@ -135,17 +135,17 @@ void eddy_barrier_reset(eddy_barrier *barrier) { change(barrier, false); }
 void eddy_barrier_abort(eddy_barrier *barrier) { change(barrier, true); }
 
 bool eddy_barrier_is_broken(const eddy_barrier *barrier) {
-    struct ed_spinlock *lock = (struct ed_spinlock *)&barrier->sync.lock;
-    ed_spinlock_lock(lock);
+    struct ed_guard *lock = (struct ed_guard *)&barrier->sync.lock;
+    ed_guard_lock(lock);
     bool broken = barrier->state == BROKEN;
-    ed_spinlock_unlock(lock);
+    ed_guard_unlock(lock);
     return broken;
 }
 
 unsigned eddy_barrier_waiting(const eddy_barrier *barrier) {
-    struct ed_spinlock *lock = (struct ed_spinlock *)&barrier->sync.lock;
-    ed_spinlock_lock(lock);
+    struct ed_guard *lock = (struct ed_guard *)&barrier->sync.lock;
+    ed_guard_lock(lock);
     unsigned waiting = barrier->state == FILLING ? barrier->inside : 0;
-    ed_spinlock_unlock(lock);
+    ed_guard_unlock(lock);
     return waiting;
 }

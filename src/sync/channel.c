@@ -21,6 +21,15 @@
 
 static _Atomic uint64_t ids;
 
+/* Most elements are a word. */
+static inline void copy(const eddy_channel *channel, void *to, const void *from) {
+    if (ED_LIKELY(channel->element_bytes == 8)) {
+        memcpy(to, from, 8);
+    } else {
+        memcpy(to, from, channel->element_bytes);
+    }
+}
+
 static unsigned char *place(eddy_channel *channel, size_t index) {
     size_t at = channel->head + index;
     return channel->ring + (at < channel->capacity ? at : at - channel->capacity) * channel->element_bytes;
@@ -42,9 +51,9 @@ int ed_channel_receive_status(eddy_channel *channel) {
 bool ed_channel_send_now(eddy_channel *channel, const void *element, struct ed_list *taken) {
     struct ed_waiter *receiver = ed_waitlist_take(&channel->receivers, 0, taken);
     if (receiver != NULL) {
-        memcpy(receiver->item, element, channel->element_bytes);
+        copy(channel, receiver->item, element);
     } else if (channel->count < channel->capacity) {
-        memcpy(place(channel, channel->count++), element, channel->element_bytes);
+        copy(channel, place(channel, channel->count++), element);
     } else {
         return false;
     }
@@ -53,15 +62,15 @@ bool ed_channel_send_now(eddy_channel *channel, const void *element, struct ed_l
 
 bool ed_channel_receive_now(eddy_channel *channel, void *element_out, struct ed_list *taken) {
     if (channel->count > 0) {
-        memcpy(element_out, place(channel, 0), channel->element_bytes);
+        copy(channel, element_out, place(channel, 0));
         channel->head = channel->head + 1 < channel->capacity ? channel->head + 1 : 0;
         channel->count--;
         struct ed_waiter *sender = ed_waitlist_take(&channel->senders, 0, taken);
-        if (sender != NULL) memcpy(place(channel, channel->count++), sender->item, channel->element_bytes);
+        if (sender != NULL) copy(channel, place(channel, channel->count++), sender->item);
         return true;
     }
     struct ed_waiter *sender = ed_waitlist_take(&channel->senders, 0, taken);
-    if (sender != NULL) memcpy(element_out, sender->item, channel->element_bytes);
+    if (sender != NULL) copy(channel, element_out, sender->item);
     return sender != NULL;
 }
 
@@ -97,44 +106,58 @@ void eddy_channel_release(eddy_channel *channel) {
 }
 
 size_t eddy_channel_size(const eddy_channel *channel) {
-    struct ed_spinlock *lock = (struct ed_spinlock *)&channel->sync.lock;
-    ed_spinlock_lock(lock);
+    struct ed_guard *lock = (struct ed_guard *)&channel->sync.lock;
+    ed_guard_lock(lock);
     size_t count = channel->count;
-    ed_spinlock_unlock(lock);
+    ed_guard_unlock(lock);
     return count;
 }
 
 void eddy_channel_close(eddy_channel *channel) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&channel->sync.lock);
+    ed_guard_lock(&channel->sync.lock);
     channel->closed = true;
     ed_waitlist_take_all(&channel->receivers, EDDY_ECLOSED, &taken);
     ed_waitlist_take_all(&channel->senders, EDDY_ECLOSED, &taken);
-    ed_spinlock_unlock(&channel->sync.lock);
+    ed_guard_unlock(&channel->sync.lock);
     ed_waitlist_send(&taken);
 }
 
 /* ---- one at a time --------------------------------------------------------------------------------- */
 
-int eddy_channel_try_send(eddy_channel *channel, const void *element) {
+/* A task that finds nothing to be done at once stands in line before it gives the lock back; the rest try, or come
+ * anew: `fiber` NULL. */
+static inline int send_as(eddy_channel *channel, const void *element, const struct ed_line *line,
+                          struct ed_fiber *fiber) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&channel->sync.lock);
+    ed_guard_lock(&channel->sync.lock);
     int status = channel->closed ? EDDY_ECLOSED : ed_channel_send_now(channel, element, &taken) ? 0 : EDDY_EBUSY;
-    ed_spinlock_unlock(&channel->sync.lock);
+    if (status == EDDY_EBUSY && fiber != NULL) /* the element is only read */
+        return ed_waitlist_stand(&channel->sync, &channel->senders, line, (void *)element, fiber);
+    ed_guard_unlock(&channel->sync.lock);
     ed_waitlist_send(&taken);
     return status;
 }
 
-int eddy_channel_try_receive(eddy_channel *channel, void *element_out) {
+static inline int receive_as(eddy_channel *channel, void *element_out, const struct ed_line *line,
+                             struct ed_fiber *fiber) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&channel->sync.lock);
+    ed_guard_lock(&channel->sync.lock);
     int status = ed_channel_receive_now(channel, element_out, &taken) ? 0 : channel->closed ? EDDY_ECLOSED : EDDY_EBUSY;
-    ed_spinlock_unlock(&channel->sync.lock);
+    if (status == EDDY_EBUSY && fiber != NULL)
+        return ed_waitlist_stand(&channel->sync, &channel->receivers, line, element_out, fiber);
+    ed_guard_unlock(&channel->sync.lock);
     ed_waitlist_send(&taken);
     return status;
+}
+
+int eddy_channel_try_send(eddy_channel *channel, const void *element) { return send_as(channel, element, NULL, NULL); }
+
+int eddy_channel_try_receive(eddy_channel *channel, void *element_out) {
+    return receive_as(channel, element_out, NULL, NULL);
 }
 
 static bool enter_send(struct ed_sync *sync, void *item) {
@@ -148,29 +171,26 @@ static bool enter_receive(struct ed_sync *sync, void *item) {
 }
 
 int eddy_channel_send(eddy_channel *channel, const void *element) {
-    static const struct ed_line line = {.reason = "channel send", .enter = enter_send, .keeps = true};
-    if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    int status = eddy_channel_try_send(channel, element);
-    if (status != EDDY_EBUSY) return status;
-    ed_sync_ref(&channel->sync);
-    do {
-        status = ed_waitlist_wait(&channel->sync, &channel->senders, &line, (void *)element); /* only read */
+    static const struct ed_line line = {.reason = "channel send", .enter = enter_send, .keeps = true, .parts = true};
+    struct ed_fiber *fiber;
+    if (!ed_sync_enter_as(&fiber)) return EDDY_EWRONGTHREAD;
+    int status = send_as(channel, element, &line, fiber);
+    while (ED_UNLIKELY(status == EDDY_EBUSY)) { /* a plain thread */
+        status = ed_waitlist_wait(&channel->sync, &channel->senders, &line, (void *)element);
         if (status == 1) status = eddy_channel_try_send(channel, element);
-    } while (status == EDDY_EBUSY);
-    ed_sync_unref(&channel->sync);
+    }
     return status;
 }
 
 int eddy_channel_receive(eddy_channel *channel, void *element_out) {
-    static const struct ed_line line = {.reason = "channel receive", .enter = enter_receive, .keeps = true};
-    if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    int status = eddy_channel_try_receive(channel, element_out);
-    if (status != EDDY_EBUSY) return status;
-    ed_sync_ref(&channel->sync);
-    do {
+    static const struct ed_line line = {
+        .reason = "channel receive", .enter = enter_receive, .keeps = true, .parts = true};
+    struct ed_fiber *fiber;
+    if (!ed_sync_enter_as(&fiber)) return EDDY_EWRONGTHREAD;
+    int status = receive_as(channel, element_out, &line, fiber);
+    while (ED_UNLIKELY(status == EDDY_EBUSY)) { /* a plain thread */
         status = ed_waitlist_wait(&channel->sync, &channel->receivers, &line, element_out);
         if (status == 1) status = eddy_channel_try_receive(channel, element_out);
-    } while (status == EDDY_EBUSY);
-    ed_sync_unref(&channel->sync);
+    }
     return status;
 }

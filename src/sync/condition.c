@@ -38,9 +38,9 @@ void eddy_condition_release(eddy_condition *condition) {
 static void notify(eddy_condition *condition, size_t count) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&condition->sync.lock);
+    ed_guard_lock(&condition->sync.lock);
     while (count-- > 0 && ed_waitlist_hand(&condition->waiters, &taken)) continue;
-    ed_spinlock_unlock(&condition->sync.lock);
+    ed_guard_unlock(&condition->sync.lock);
     ed_waitlist_send(&taken);
 }
 

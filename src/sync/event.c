@@ -33,24 +33,24 @@ void eddy_event_release(eddy_event *event) {
 void eddy_event_set(eddy_event *event) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&event->sync.lock);
+    ed_guard_lock(&event->sync.lock);
     event->set = true;
     ed_waitlist_take_all(&event->waiters, 0, &taken);
-    ed_spinlock_unlock(&event->sync.lock);
+    ed_guard_unlock(&event->sync.lock);
     ed_waitlist_send(&taken);
 }
 
 void eddy_event_clear(eddy_event *event) {
-    ed_spinlock_lock(&event->sync.lock);
+    ed_guard_lock(&event->sync.lock);
     event->set = false;
-    ed_spinlock_unlock(&event->sync.lock);
+    ed_guard_unlock(&event->sync.lock);
 }
 
 bool eddy_event_is_set(const eddy_event *event) {
-    struct ed_spinlock *lock = (struct ed_spinlock *)&event->sync.lock;
-    ed_spinlock_lock(lock);
+    struct ed_guard *lock = (struct ed_guard *)&event->sync.lock;
+    ed_guard_lock(lock);
     bool set = event->set;
-    ed_spinlock_unlock(lock);
+    ed_guard_unlock(lock);
     return set;
 }
 
@@ -60,11 +60,14 @@ static bool enter(struct ed_sync *sync, void *item) {
 }
 
 int eddy_event_wait(eddy_event *event) {
-    static const struct ed_line line = {.reason = "event", .enter = enter};
-    if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    if (eddy_event_is_set(event)) return 0;
-    ed_sync_ref(&event->sync);
+    static const struct ed_line line = {.reason = "event", .enter = enter, .parts = true};
+    struct ed_fiber *fiber;
+    if (!ed_sync_enter_as(&fiber)) return EDDY_EWRONGTHREAD;
+    ed_guard_lock(&event->sync.lock);
+    bool set = event->set;
+    if (!set && fiber != NULL) return ed_waitlist_stand(&event->sync, &event->waiters, &line, NULL, fiber);
+    ed_guard_unlock(&event->sync.lock);
+    if (set) return 0;
     int status = ed_waitlist_wait(&event->sync, &event->waiters, &line, NULL);
-    ed_sync_unref(&event->sync);
     return status < 0 ? status : 0;
 }

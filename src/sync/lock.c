@@ -53,42 +53,52 @@ static void leave(struct ed_sync *sync, void *item, bool handed, struct ed_list 
 }
 
 bool eddy_lock_try_acquire(eddy_lock *lock) {
-    ed_spinlock_lock(&lock->sync.lock);
+    ed_guard_lock(&lock->sync.lock);
     bool taken = enter(&lock->sync, NULL);
-    ed_spinlock_unlock(&lock->sync.lock);
+    ed_guard_unlock(&lock->sync.lock);
     return taken;
 }
 
 int eddy_lock_acquire(eddy_lock *lock) {
     static const struct ed_line line = {.reason = "lock", .enter = enter, .leave = leave};
-    if (!ed_sync_enter()) return EDDY_EWRONGTHREAD;
-    if (eddy_lock_try_acquire(lock)) return 0;
-    ed_sync_ref(&lock->sync);
-    int status = ed_waitlist_wait(&lock->sync, &lock->waiters, &line, NULL);
-    if (status == 0) {
-        ed_spinlock_lock(&lock->sync.lock);
-        lock->state = HELD;
-        ed_spinlock_unlock(&lock->sync.lock);
+    struct ed_fiber *fiber;
+    if (!ed_sync_enter_as(&fiber)) return EDDY_EWRONGTHREAD;
+    ed_guard_lock(&lock->sync.lock);
+    if (enter(&lock->sync, NULL)) {
+        ed_guard_unlock(&lock->sync.lock);
+        return 0;
     }
-    ed_sync_unref(&lock->sync);
+    lock->sync.references++;
+    int status;
+    if (fiber != NULL) {
+        status = ed_waitlist_stand(&lock->sync, &lock->waiters, &line, NULL, fiber);
+    } else {
+        ed_guard_unlock(&lock->sync.lock);
+        status = ed_waitlist_wait(&lock->sync, &lock->waiters, &line, NULL);
+    }
+    ed_guard_lock(&lock->sync.lock);
+    if (status == 0) lock->state = HELD;
+    bool last = --lock->sync.references == 0;
+    ed_guard_unlock(&lock->sync.lock);
+    if (last) destroy(&lock->sync);
     return status < 0 ? status : 0;
 }
 
 int eddy_lock_unlock(eddy_lock *lock) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&lock->sync.lock);
+    ed_guard_lock(&lock->sync.lock);
     bool held = lock->state == HELD;
     if (held) hand(lock, &taken);
-    ed_spinlock_unlock(&lock->sync.lock);
+    ed_guard_unlock(&lock->sync.lock);
     ed_waitlist_send(&taken);
     return held ? 0 : EDDY_ESTATE;
 }
 
 bool eddy_lock_is_held(const eddy_lock *lock) {
-    struct ed_spinlock *spinlock = (struct ed_spinlock *)&lock->sync.lock;
-    ed_spinlock_lock(spinlock);
+    struct ed_guard *guard = (struct ed_guard *)&lock->sync.lock;
+    ed_guard_lock(guard);
     bool held = lock->state == HELD;
-    ed_spinlock_unlock(spinlock);
+    ed_guard_unlock(guard);
     return held;
 }

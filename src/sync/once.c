@@ -53,14 +53,14 @@ static int run(eddy_once *once, int (*fn)(void *arg), void *arg) {
     int status = fn(arg);
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&once->sync.lock);
+    ed_guard_lock(&once->sync.lock);
     if (status >= 0) {
         ED_STORE_RELEASE(&once->state, DONE);
         ed_waitlist_take_all(&once->waiters, 0, &taken);
     } else {
         leave(&once->sync, NULL, true, &taken);
     }
-    ed_spinlock_unlock(&once->sync.lock);
+    ed_guard_unlock(&once->sync.lock);
     ed_waitlist_send(&taken);
     return status < 0 ? status : 0;
 }

@@ -68,18 +68,18 @@ eddy_queue *eddy_queue_create_priority(size_t capacity, int64_t (*priority)(eddy
 
 void eddy_queue_release(eddy_queue *queue) {
     if (queue == NULL) return;
-    ed_spinlock_lock(&queue->sync.lock);
+    ed_guard_lock(&queue->sync.lock);
     bool joined = !ed_list_empty(&queue->joiners);
-    ed_spinlock_unlock(&queue->sync.lock);
+    ed_guard_unlock(&queue->sync.lock);
     if (joined) ED_PANIC("eddy_queue_release while somebody waits in eddy_queue_join");
     ed_sync_release(&queue->sync, &queue->getters, &queue->putters, "eddy_queue_release");
 }
 
 size_t eddy_queue_size(const eddy_queue *queue) {
-    struct ed_spinlock *lock = (struct ed_spinlock *)&queue->sync.lock;
-    ed_spinlock_lock(lock);
+    struct ed_guard *lock = (struct ed_guard *)&queue->sync.lock;
+    ed_guard_lock(lock);
     size_t count = queue->store.count;
-    ed_spinlock_unlock(lock);
+    ed_guard_unlock(lock);
     return count;
 }
 
@@ -120,14 +120,14 @@ static void leave_get(struct ed_sync *sync, void *item, bool handed, struct ed_l
 static int put_with(eddy_queue *queue, eddy_value item, int64_t priority, struct ed_chunk **spare) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&queue->sync.lock);
+    ed_guard_lock(&queue->sync.lock);
     int status = put_status(queue);
     if (status == 0 && !ed_store_push(&queue->store, item, priority, spare)) status = EDDY_ENOMEM;
     if (status == 0) {
         queue->unfinished++;
         (void)ed_waitlist_hand(&queue->getters, &taken);
     }
-    ed_spinlock_unlock(&queue->sync.lock);
+    ed_guard_unlock(&queue->sync.lock);
     ed_waitlist_send(&taken);
     return status;
 }
@@ -147,9 +147,9 @@ int eddy_queue_try_put(eddy_queue *queue, eddy_value item) {
 static void give_place_up(eddy_queue *queue) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&queue->sync.lock);
+    ed_guard_lock(&queue->sync.lock);
     leave_put(&queue->sync, NULL, true, &taken);
-    ed_spinlock_unlock(&queue->sync.lock);
+    ed_guard_unlock(&queue->sync.lock);
     ed_waitlist_send(&taken);
 }
 
@@ -176,13 +176,13 @@ int eddy_queue_try_get(eddy_queue *queue, eddy_value *item_out) {
     struct ed_list taken;
     ed_list_init(&taken);
     struct ed_chunk *empty = NULL;
-    ed_spinlock_lock(&queue->sync.lock);
+    ed_guard_lock(&queue->sync.lock);
     int status = get_status(queue);
     if (status == 0) {
         empty = ed_store_pop(&queue->store, item_out);
         (void)ed_waitlist_hand(&queue->putters, &taken);
     }
-    ed_spinlock_unlock(&queue->sync.lock);
+    ed_guard_unlock(&queue->sync.lock);
     ed_free(empty);
     ed_waitlist_send(&taken);
     return status;
@@ -212,10 +212,10 @@ static void finish(eddy_queue *queue, size_t count, struct ed_list *taken) { /* 
 int eddy_queue_task_done(eddy_queue *queue) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&queue->sync.lock);
+    ed_guard_lock(&queue->sync.lock);
     int status = queue->unfinished > 0 ? 0 : EDDY_ESTATE;
     if (status == 0) finish(queue, 1, &taken);
-    ed_spinlock_unlock(&queue->sync.lock);
+    ed_guard_unlock(&queue->sync.lock);
     ed_waitlist_send(&taken);
     return status;
 }
@@ -241,7 +241,7 @@ static void close_queue(eddy_queue *queue, bool now) {
     ed_list_init(&taken);
     struct ed_store left;
     ed_store_init(&left, ED_FIFO);
-    ed_spinlock_lock(&queue->sync.lock);
+    ed_guard_lock(&queue->sync.lock);
     queue->closed = true;
     if (now) {
         left = queue->store;
@@ -250,7 +250,7 @@ static void close_queue(eddy_queue *queue, bool now) {
     }
     ed_waitlist_take_all(&queue->getters, 0, &taken);
     ed_waitlist_take_all(&queue->putters, 0, &taken);
-    ed_spinlock_unlock(&queue->sync.lock);
+    ed_guard_unlock(&queue->sync.lock);
     ed_waitlist_send(&taken);
     drop_all(&left, queue->drop);
 }

@@ -70,9 +70,9 @@ static void leave(struct ed_sync *sync, void *item, bool handed, struct ed_list 
 }
 
 static bool try_acquire(eddy_rwlock *lock, void *item) {
-    ed_spinlock_lock(&lock->sync.lock);
+    ed_guard_lock(&lock->sync.lock);
     bool taken = enter(&lock->sync, item);
-    ed_spinlock_unlock(&lock->sync.lock);
+    ed_guard_unlock(&lock->sync.lock);
     return taken;
 }
 
@@ -101,10 +101,10 @@ bool eddy_rwlock_try_write(eddy_rwlock *lock) { return try_acquire(lock, &wants_
 int eddy_rwlock_unlock(eddy_rwlock *lock) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&lock->sync.lock);
+    ed_guard_lock(&lock->sync.lock);
     bool held = lock->writing || lock->readers > 0;
     if (held) leave(&lock->sync, lock->writing ? &wants_write : NULL, true, &taken);
-    ed_spinlock_unlock(&lock->sync.lock);
+    ed_guard_unlock(&lock->sync.lock);
     ed_waitlist_send(&taken);
     return held ? 0 : EDDY_ESTATE;
 }

@@ -41,12 +41,12 @@ static bool first_of_its_channel(struct select *select, size_t i) {
 
 static void lock_all(struct select *select) {
     for (size_t i = 0; i < select->count; i++)
-        if (first_of_its_channel(select, i)) ed_spinlock_lock(&channel_at(select, i)->sync.lock);
+        if (first_of_its_channel(select, i)) ed_guard_lock(&channel_at(select, i)->sync.lock);
 }
 
 static void unlock_all(struct select *select) {
     for (size_t i = select->count; i-- > 0;)
-        if (first_of_its_channel(select, i)) ed_spinlock_unlock(&channel_at(select, i)->sync.lock);
+        if (first_of_its_channel(select, i)) ed_guard_unlock(&channel_at(select, i)->sync.lock);
 }
 
 static int status_of(const eddy_select_case *one) {
@@ -88,8 +88,9 @@ static void link_all(struct select *select, struct ed_standing *standing) {
         struct ed_waiter *node = &standing->nodes[select->order[i]];
         node->item = one->send != NULL ? (void *)one->send : one->receive;
         node->state = ED_WAITER_LINKED;
+        node->held = NULL; /* the select's */
         ed_list_push(one->send != NULL ? &one->channel->senders : &one->channel->receivers, &node->link);
-        ed_sync_ref(&one->channel->sync);
+        one->channel->sync.references++;
     }
 }
 
@@ -97,12 +98,11 @@ static void take_back_all(struct select *select, struct ed_standing *standing) {
     for (size_t i = 0; i < select->count; i++) {
         struct ed_waiter *node = &standing->nodes[select->order[i]];
         eddy_channel *channel = channel_at(select, i);
-        if (node != standing->winner) {
-            ed_spinlock_lock(&channel->sync.lock);
-            if (node->state == ED_WAITER_LINKED) ed_list_remove(&node->link);
-            ed_spinlock_unlock(&channel->sync.lock);
-        }
-        ed_sync_unref(&channel->sync);
+        ed_guard_lock(&channel->sync.lock);
+        if (node->state == ED_WAITER_LINKED) ed_list_remove(&node->link);
+        bool last = --channel->sync.references == 0;
+        ed_guard_unlock(&channel->sync.lock);
+        if (last) channel->sync.destroy(&channel->sync);
     }
 }
 

@@ -64,19 +64,19 @@ static void leave(struct ed_sync *sync, void *item, bool handed, struct ed_list 
 }
 
 bool eddy_semaphore_try_acquire(eddy_semaphore *semaphore) {
-    ed_spinlock_lock(&semaphore->sync.lock);
+    ed_guard_lock(&semaphore->sync.lock);
     bool taken = enter(&semaphore->sync, NULL);
-    ed_spinlock_unlock(&semaphore->sync.lock);
+    ed_guard_unlock(&semaphore->sync.lock);
     return taken;
 }
 
 static void slot_arrived(eddy_semaphore *semaphore) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&semaphore->sync.lock);
+    ed_guard_lock(&semaphore->sync.lock);
     semaphore->handed--;
     hand_free(semaphore, &taken);
-    ed_spinlock_unlock(&semaphore->sync.lock);
+    ed_guard_unlock(&semaphore->sync.lock);
     ed_waitlist_send(&taken);
 }
 
@@ -94,7 +94,7 @@ int eddy_semaphore_acquire(eddy_semaphore *semaphore) {
 int eddy_semaphore_post(eddy_semaphore *semaphore) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&semaphore->sync.lock);
+    ed_guard_lock(&semaphore->sync.lock);
     bool room = semaphore->free < semaphore->bound;
     if (room) {
         semaphore->free++;
@@ -104,7 +104,7 @@ int eddy_semaphore_post(eddy_semaphore *semaphore) {
             semaphore->handed++;
         }
     }
-    ed_spinlock_unlock(&semaphore->sync.lock);
+    ed_guard_unlock(&semaphore->sync.lock);
     ed_waitlist_send(&taken);
     return room ? 0 : EDDY_ESTATE;
 }

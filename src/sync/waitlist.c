@@ -21,6 +21,10 @@
  *            node whose record is decided is dead: takers drop it, its owner takes the rest back before it frees them.
  * Life       A call that waits holds a reference from before its node is linked until it has taken or handed on what it
  *            got. So an object that was released right after its last waiters were served lives until they are through.
+ *            Where what was handed over lies with the waiter, and is its for good (an event, a channel: ed_line.parts), the
+ *            node holds the reference, and who takes it on the waiter's own worker gives it back at once: nothing can come
+ *            between that and the arrival. Taken from another worker, a cancelled waiter may still look (take_back), so it
+ *            keeps the reference until it knows. A plain thread never looks.
  * Invariants (S1) a node is in at most one list, and LINKED exactly while it is in an object's.
  *            (S2) each TAKEN node arrives exactly once, and nothing else ends its wait for good.
  *            (S3) who has sent a node touches neither that nor the object: the woken task may end.
@@ -34,29 +38,31 @@
 #include "sync/waitlist.h"
 
 void ed_sync_init(struct ed_sync *sync, void (*destroy)(struct ed_sync *sync)) {
-    ed_spinlock_init(&sync->lock);
-    ED_STORE_RELAXED(&sync->references, 1);
+    ed_guard_init(&sync->lock);
+    sync->references = 1;
     sync->destroy = destroy;
 }
 
+void ed_sync_ref(struct ed_sync *sync) {
+    ed_guard_lock(&sync->lock);
+    sync->references++;
+    ed_guard_unlock(&sync->lock);
+}
+
 void ed_sync_unref(struct ed_sync *sync) {
-    if (ED_SUB(&sync->references, 1) == 1) sync->destroy(sync);
+    ed_guard_lock(&sync->lock);
+    bool last = --sync->references == 0;
+    ed_guard_unlock(&sync->lock);
+    if (last) sync->destroy(sync);
 }
 
 void ed_sync_release(struct ed_sync *sync, struct ed_list *waiters, struct ed_list *others, const char *call) {
-    ed_spinlock_lock(&sync->lock);
+    ed_guard_lock(&sync->lock);
     bool waited = ed_waitlist_first(waiters) != NULL || (others != NULL && ed_waitlist_first(others) != NULL);
-    ed_spinlock_unlock(&sync->lock);
+    bool last = !waited && --sync->references == 0;
+    ed_guard_unlock(&sync->lock);
     if (waited) ED_PANIC("%s while somebody waits: let all who wait end first", call);
-    ed_sync_unref(sync);
-}
-
-bool ed_sync_enter(void) {
-    if (ed_worker_current() == NULL) return true; /* a plain thread */
-    struct ed_fiber *fiber = ed_fiber_current();
-    if (fiber == NULL) return false;
-    ed_count_await(fiber);
-    return true;
+    if (last) sync->destroy(sync);
 }
 
 /* ---- who gives ----------------------------------------------------------------------------------- */
@@ -89,13 +95,17 @@ struct ed_waiter *ed_waitlist_first(struct ed_list *waiters) {
     return next_live(waiters, waiters);
 }
 
-struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken) {
+struct ed_waiter *ed_waitlist_take_live(struct ed_list *waiters, int status, struct ed_list *taken) {
     struct ed_waiter *node;
     while ((node = ed_waitlist_first(waiters)) != NULL) {
         ed_list_remove(&node->link);
         if (node->decided == NULL || ED_EXCHANGE(node->decided, 1) == 0) {
             node->state = ED_WAITER_TAKEN;
             node->status = status;
+            if (node->held != NULL && (node->worker == NULL || node->worker == ed_worker_current())) {
+                node->held->references--; /* it arrives before anything else can happen to it */
+                node->held = NULL;
+            }
             ed_list_push(taken, &node->link);
             return node;
         }
@@ -157,9 +167,16 @@ int ed_standing_wait(struct ed_standing *standing, const char *reason) {
     return 0;
 }
 
-static void link_last(struct ed_list *waiters, struct ed_waiter *node, void *item) {
+static void link_last(struct ed_sync *sync, struct ed_list *waiters, struct ed_waiter *node, const struct ed_line *line,
+                      void *item) {
     node->item = item;
     node->state = ED_WAITER_LINKED;
+    node->held = NULL;
+    if (line->parts) {
+        ED_ASSERT(line->keeps || line->leave == NULL); /* nothing to hand on */
+        sync->references++;
+        node->held = sync;
+    }
     ed_list_push(waiters, &node->link);
 }
 
@@ -167,15 +184,17 @@ static void link_last(struct ed_list *waiters, struct ed_waiter *node, void *ite
 static bool take_back(struct ed_sync *sync, struct ed_waiter *node, const struct ed_line *line) {
     struct ed_list taken;
     ed_list_init(&taken);
-    ed_spinlock_lock(&sync->lock);
-    bool linked = node->state == ED_WAITER_LINKED;
+    ed_guard_lock(&sync->lock);
+    bool linked = node->state == ED_WAITER_LINKED, last = false;
     if (linked) {
         ed_list_remove(&node->link);
         node->state = ED_WAITER_IDLE;
+        last = node->held != NULL && --sync->references == 0;
         if (line->leave != NULL) line->leave(sync, node->item, false, &taken);
     }
-    ed_spinlock_unlock(&sync->lock);
+    ed_guard_unlock(&sync->lock);
     ed_waitlist_send(&taken);
+    if (last) sync->destroy(sync);
     return linked;
 }
 
@@ -183,35 +202,32 @@ static void hand_on(struct ed_sync *sync, const struct ed_line *line, void *item
     struct ed_list taken;
     ed_list_init(&taken);
     if (line->leave == NULL) return;
-    ed_spinlock_lock(&sync->lock);
+    ed_guard_lock(&sync->lock);
     line->leave(sync, item, true, &taken);
-    ed_spinlock_unlock(&sync->lock);
+    ed_guard_unlock(&sync->lock);
     ed_waitlist_send(&taken);
 }
 
-static int task_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
-                     struct ed_fiber *fiber) {
-    struct ed_waiter *node = &ed_strand_of(fiber)->waiter;
+int ed_waitlist_stand(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
+                      struct ed_fiber *fiber) {
+    struct ed_strand *strand = ed_strand_of(fiber);
+    struct ed_waiter *node = &strand->waiter;
     ED_ASSERT(node->state == ED_WAITER_IDLE || node->state == ED_WAITER_ARRIVED);
-    ed_spinlock_lock(&sync->lock);
-    if (line->enter(sync, item)) {
-        ed_spinlock_unlock(&sync->lock);
-        return 1;
-    }
     node->worker = ed_fiber_worker(fiber);
     node->arrive = strand_arrives;
     node->standing = NULL;
     node->decided = NULL;
-    link_last(waiters, node, item);
-    ed_spinlock_unlock(&sync->lock);
+    link_last(sync, waiters, node, line, item);
+    ed_guard_unlock(&sync->lock);
     if (line->linked != NULL) line->linked(sync, item);
 
     const struct ed_park park = {.reason = line->reason, .deadline_ns = INT64_MAX, .move = true};
     int status = ed_park(&park);
-    while (!ed_park_woken()) {
+    while (!strand->last_woken) {
         if (take_back(sync, node, line)) return status;
         (void)ed_park(&park); /* on its way here; a further request meanwhile is delivered with the first */
     }
+    if (ED_UNLIKELY(node->held != NULL)) ed_sync_unref(sync); /* served from another worker */
     if (status == node->status || node->status != 0) return status;
     if (line->keeps) {
         ed_park_put_off(status);
@@ -221,14 +237,24 @@ static int task_wait(struct ed_sync *sync, struct ed_list *waiters, const struct
     return status;
 }
 
+static int task_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
+                     struct ed_fiber *fiber) {
+    ed_guard_lock(&sync->lock);
+    if (line->enter(sync, item)) {
+        ed_guard_unlock(&sync->lock);
+        return 1;
+    }
+    return ed_waitlist_stand(sync, waiters, line, item, fiber);
+}
+
 static int thread_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item) {
     struct ed_standing *standing = ed_standing_create(NULL, 1, false);
     if (standing == NULL) return EDDY_ENOMEM;
     struct ed_waiter *node = &standing->nodes[0];
-    ed_spinlock_lock(&sync->lock);
+    ed_guard_lock(&sync->lock);
     int status = line->enter(sync, item) ? 1 : 0;
-    if (status == 0) link_last(waiters, node, item);
-    ed_spinlock_unlock(&sync->lock);
+    if (status == 0) link_last(sync, waiters, node, line, item);
+    ed_guard_unlock(&sync->lock);
     if (status == 0) {
         if (line->linked != NULL) line->linked(sync, item);
         (void)ed_standing_wait(standing, line->reason);

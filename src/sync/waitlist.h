@@ -2,17 +2,18 @@
 #ifndef ED_SYNC_WAITLIST_H
 #define ED_SYNC_WAITLIST_H
 
+#include "sync/guard.h"
 #include "task/task.h"
 
 /* What every object begins with. */
 struct ed_sync {
-    struct ed_spinlock lock;               /* guards the object's fields and its lists; nothing is called under it */
-    _Atomic unsigned references;           /* the owner's, and one for each call that waits                        */
+    struct ed_guard lock;                  /* guards the object's fields and its lists; nothing is called under it */
+    unsigned references;                   /* under lock: the owner's, and one for each call that waits            */
     void (*destroy)(struct ed_sync *sync); /* (c) runs once, after the last reference                              */
 };
 
 void ed_sync_init(struct ed_sync *sync, void (*destroy)(struct ed_sync *sync));
-static inline void ed_sync_ref(struct ed_sync *sync) { ED_ADD_RELAXED(&sync->references, 1); }
+void ed_sync_ref(struct ed_sync *sync);
 void ed_sync_unref(struct ed_sync *sync);
 
 /* The owner's release: gives its reference back. Whoever still waits in one of the lists (the second may be NULL) would
@@ -20,7 +21,20 @@ void ed_sync_unref(struct ed_sync *sync);
 void ed_sync_release(struct ed_sync *sync, struct ed_list *waiters, struct ed_list *others, const char *call);
 
 /* A call that may wait begins: counts it, for fairness. False: on a worker, outside its tasks. */
-bool ed_sync_enter(void);
+static inline bool ed_sync_enter_as(struct ed_fiber **fiber_out) { /* the running stack; NULL: a plain thread's */
+    struct ed_worker *here = ed_worker_current();
+    *fiber_out = NULL;
+    if (here == NULL) return true;
+    struct ed_fiber *fiber = here->running;
+    if (fiber == NULL || fiber->task == NULL) return false; /* a callback; a drop function, after its task's end */
+    ed_count_await(fiber);
+    *fiber_out = fiber;
+    return true;
+}
+static inline bool ed_sync_enter(void) {
+    struct ed_fiber *fiber;
+    return ed_sync_enter_as(&fiber);
+}
 
 /* What a kind of waiting is about. `item` is the caller's. All but `linked` run under the object's lock. */
 struct ed_line {
@@ -32,19 +46,26 @@ struct ed_line {
     /* May be NULL. It stands in line now, and the lock is free. */
     void (*linked)(struct ed_sync *sync, void *item);
     bool keeps; /* what was handed over is kept, whatever came with it; a request is delivered by the next suspension */
+    bool parts; /* once served the call does not come back to the object: it needs no reference of its own */
 };
 
-/* Waits at the end of `waiters`, without the lock. The caller holds a reference across it.
+/* Waits at the end of `waiters`, without the lock. The caller holds a reference across it unless the line parts.
  * @return 0: handed; 1: no need to wait; what ed_waitlist_take said; EDDY_ECANCELED, EDDY_ENOMEM: nothing is held. */
 int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item);
+/* The same for a task that holds the lock, which this gives back, and has looked already. */
+int ed_waitlist_stand(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
+                      struct ed_fiber *fiber);
 
 /* ---- under the lock ------------------------------------------------------------------------------ */
 
 /* Takes the oldest waiter: its wait ends with `status`, 0 meaning that it has what the caller meant for it. NULL:
  * nobody waits. Later, without the lock: ed_waitlist_send. */
-struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken);
+struct ed_waiter *ed_waitlist_take_live(struct ed_list *waiters, int status, struct ed_list *taken);
+static inline struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int status, struct ed_list *taken) {
+    return ed_list_empty(waiters) ? NULL : ed_waitlist_take_live(waiters, status, taken);
+}
 static inline bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken) {
-    return !ed_list_empty(waiters) && ed_waitlist_take(waiters, 0, taken) != NULL;
+    return ed_waitlist_take(waiters, 0, taken) != NULL;
 }
 void ed_waitlist_take_all(struct ed_list *waiters, int status, struct ed_list *taken);
 /* The oldest, left where it is; NULL: nobody waits. */

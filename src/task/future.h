@@ -48,6 +48,8 @@
 static inline unsigned ed_count_of(uint64_t word) { return (unsigned)(word >> 16 & 0xffff); }
 static inline uint64_t ed_refs_of(uint64_t word) { return word >> 32; }
 
+struct ed_sync;
+
 struct ed_waiter {
     struct ed_list link;       /* in the future's list, or its completer's */
     struct ed_message message; /* when the completer sits on another worker */
@@ -59,6 +61,7 @@ struct ed_waiter {
     void *item;                   /* (c) while linked: the waiting call's */
     struct ed_standing *standing; /* (c) the record it lies in; NULL: a stack's */
     _Atomic uint32_t *decided;    /* (c) while linked: what decides among several nodes; NULL: there is only this one */
+    struct ed_sync *held;         /* the object that it holds a reference of; under its lock until TAKEN */
 };
 enum { ED_WAITER_IDLE, ED_WAITER_LINKED, ED_WAITER_TAKEN, ED_WAITER_ARRIVED };
 

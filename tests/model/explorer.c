@@ -694,6 +694,24 @@ static uint64_t compare_and_swap(uintptr_t address, unsigned bytes, uint64_t exp
     return old;
 }
 
+/* The system's membarrier: a full fence on each other thread, paired with one of the caller. Of two others neither learns
+ * what the other knows. It orders atomics; what plain accesses it may order goes by them. */
+void ed_barrier(void) {
+    static struct view before;
+    struct thread *caller = &threads[now.current];
+    point(true);
+    no_spin();
+    note(__builtin_return_address(0), "membarrier");
+    before = caller->view;
+    for (unsigned t = 0; t < MODEL_THREADS; t++) {
+        for (unsigned i = 0; i < now.locations_count; i++) {
+            uint16_t *other = &threads[t].view.oldest[i], own = before.oldest[i];
+            if (*other > caller->view.oldest[i]) caller->view.oldest[i] = *other;
+            if (own > *other) *other = own;
+        }
+    }
+}
+
 /* ---- what the compiler calls ----------------------------------------------------------------------- */
 
 #define PC __builtin_return_address(0)

@@ -39,6 +39,11 @@ static void sb1_modify(void) {
     ED_ADD(&shared->x, 1);
     seen[0] = ED_LOAD_SEQCST(&shared->y);
 }
+static void sb1_barrier(void) {
+    ED_STORE_RELAXED(&shared->x, 1);
+    ed_barrier();
+    seen[0] = ED_LOAD_RELAXED(&shared->y);
+}
 static void not_both_zero(void) { MODEL_CHECK(seen[0] != 0 || seen[1] != 0); }
 
 /* Message passing. */
@@ -145,6 +150,10 @@ static const struct model_scenario scenarios[] = {
      .check = not_both_zero,
      .must_find = "litmus_model.c"},
     {.name = "store_buffering_seq_cst", .setup = setup, .threads = {sb1_seqcst, sb2_seqcst}, .check = not_both_zero},
+    {.name = "store_buffering_membarrier",
+     .setup = setup,
+     .threads = {sb1_barrier, sb2_relaxed},
+     .check = not_both_zero},
     {.name = "store_buffering_modify", .setup = setup, .threads = {sb1_modify, sb2_seqcst}, .check = not_both_zero},
     {.name = "message_passing", .setup = setup, .threads = {mp_release, mp_acquire}, .check = nothing},
     {.name = "message_passing_relaxed_store",

@@ -2,7 +2,7 @@
  * is lost or had twice, nobody waits beside what it waits for, and memory is freed once, after every access. The real
  * files of sync/ run on the real inbox. Parking is a stand-in of the same contract (task/wait.h): a worker is a thread
  * with one stack that takes its messages while it is parked; a request to cancel is such a message.
- * Sources src/task/waiter.c src/sync/waitlist.c src/sync/lock.c src/sync/event.c src/sync/semaphore.c src/sync/store.c
+ * Sources src/task/waiter.c src/sync/guard.c src/sync/waitlist.c src/sync/lock.c src/sync/event.c src/sync/semaphore.c src/sync/store.c
  * Sources src/sync/queue.c src/sync/channel.c src/sync/select.c src/sync/condition.c src/sync/rwlock.c src/sync/once.c
  * Sources src/base/heap.c
  * Smaller src/sync/channel.c s/static _Atomic uint64_t ids/static uint64_t ids/; s/ED_ADD_RELAXED(&ids, 1)/ids++/ */
@@ -25,6 +25,7 @@ static eddy_loop domain;
 static eddy_task in_a_domain = {.future.loop = &domain}; /* of each: calls are not counted */
 static int64_t *shared;                                  /* plain: what an object guards or hands over */
 static int status_of[MODEL_THREADS];
+static int64_t got[MODEL_THREADS];
 static unsigned began, ended;
 
 static eddy_lock *lock;
@@ -132,7 +133,10 @@ static void setup(void) {
     }
     model_name(shared, "shared");
     began = ended = 0;
-    for (int i = 0; i < MODEL_THREADS; i++) status_of[i] = 1;
+    for (int i = 0; i < MODEL_THREADS; i++) {
+        status_of[i] = 1;
+        got[i] = 0;
+    }
     model_set_worker(NULL);
 }
 
@@ -244,6 +248,20 @@ static void set_clear_and_cancel(void) {
     eddy_event_clear(event);
     cancel(1);
 }
+/* Served, and the event given back, while the waiter is cancelled and may still look. */
+static bool first_has_stood(void *arg) {
+    (void)arg;
+    return actors[0].strand.waiter.state != ED_WAITER_IDLE || ended > 0;
+}
+static void set_and_release(void) {
+    model_wait(first_has_stood, NULL);
+    set_event();
+    eddy_event_release(event);
+}
+static void cancel_waiting(void) {
+    model_wait(first_has_stood, NULL);
+    cancel(1);
+}
 static void check_event_life(void) {
     expect_all_ended(1);
     MODEL_CHECK(model_live() == 0);
@@ -308,7 +326,6 @@ static void setup_queue_full(void) {
     model_name(queue, "queue");
     MODEL_CHECK(eddy_queue_try_put(queue, EDDY_I64(1)) == 0);
 }
-static int64_t got[MODEL_THREADS];
 static void get_item(void) {
     began++;
     eddy_value item = EDDY_NONE;
@@ -368,6 +385,7 @@ static void check_getters(int64_t put) {
     MODEL_CHECK(model_live() == 0);
 }
 static void check_two_items(void) { check_getters(3); }
+static void check_item_of_two(void) { check_getters(INT64_C(10) << 2); }
 static void check_one_item(void) { check_getters(1); }
 static void check_closed(void) {
     expect_all_ended(2);
@@ -394,7 +412,6 @@ static void setup_channels(size_t capacity) {
     b = eddy_channel_create(sizeof(int64_t), capacity, NULL);
     model_name(a, "a");
     model_name(b, "b");
-    for (int i = 1; i < MODEL_THREADS; i++) got[i] = 0;
 }
 static void setup_rendezvous(void) { setup_channels(0); }
 static void setup_rings(void) { setup_channels(1); }
@@ -464,6 +481,8 @@ static void expect_conserved(void) {
 }
 static void check_channel(void) { /* senders: all whose slot of got is 0 and that ended well */
     bool waits = began > ended;
+    MODEL_CHECK(ed_list_empty(&a->receivers) || eddy_channel_size(a) == 0); /* nobody waits beside what it waits for */
+    MODEL_CHECK(ed_list_empty(&a->senders) || eddy_channel_size(a) == a->capacity);
     MODEL_CHECK(!waits || ed_channel_receive_status(a) == EDDY_EBUSY || ed_channel_send_status(a) == EDDY_EBUSY);
     int64_t sent = 0, received = 0;
     for (int i = 1; i < MODEL_THREADS; i++) {
@@ -696,11 +715,13 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("lock_cancel", setup_lock_held, check_lock, use_lock_task, use_lock, unlock_and_cancel),
     SCENARIO("lock_leaving", setup_lock_held, check_lock, use_lock_and_serve, use_lock, cancel_and_unlock_there),
     SCENARIO("event_life_task", setup_event, check_event_life, wait_and_release_task, set_event),
+    SCENARIO("event_life_cancelled", setup_event, check_event_life, wait_event_task, set_and_release, cancel_waiting),
     SCENARIO("event_life_thread", setup_event, check_event_life, wait_and_release, set_event),
     SCENARIO("event_two", setup_event, check_event, wait_event_task, wait_event, set_event),
     SCENARIO("event_cleared", setup_event, check_event_cleared, wait_event_task, wait_event, set_clear_and_cancel),
     SCENARIO("semaphore_cancel", setup_semaphore, check_one_slot, take_slot_task, take_slot, post_and_cancel),
     SCENARIO("semaphore_two", setup_semaphore, check_two_slots, take_slot_task, take_slot_task, post_twice_and_cancel),
+    SCENARIO("queue_pair", setup_queue, check_item_of_two, get_item_task, put_item),
     SCENARIO("queue_getters", setup_queue, check_two_items, get_item_task, get_item, put_two_and_cancel),
     SCENARIO("queue_hands_on", setup_queue, check_one_item, get_item_task, get_item, put_and_cancel),
     SCENARIO("queue_putters", setup_queue_full, check_putters, put_item_task, put_item, get_two_and_cancel),
@@ -710,6 +731,7 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("channel_then_park", setup_rendezvous, check_channel_cancelled, receive_a_then_park_task, send_a,
              cancel_only),
     SCENARIO("channel_ring", setup_rings, check_channel, receive_two_task, send_a_task, send_and_cancel),
+    SCENARIO("channel_ring_pair", setup_rings, check_channel, receive_a_task, send_a_task),
     SCENARIO("channel_close", setup_rendezvous, check_channel, send_a_task, receive_a_task, cancel_and_close),
     SCENARIO("select_senders", setup_rendezvous, check_select_senders, receive_either_task, send_a_task, send_b_task),
     SCENARIO("select_tries", setup_rendezvous, check_select_tries, receive_either_task, try_send_a, try_send_b),

@@ -2,7 +2,7 @@
  * and memory is freed once, after every access. The real files of task/ and sync/ run; each worker is a thread with one
  * stack that takes its messages while it is parked, and goes on taking them when its task has ended.
  * Sources src/task/future.c src/task/waiter.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c
- * Sources src/task/error.c src/base/status.c src/sync/waitlist.c src/sync/store.c src/sync/queue.c
+ * Sources src/task/error.c src/base/status.c src/sync/guard.c src/sync/waitlist.c src/sync/store.c src/sync/queue.c
  * Sources src/base/heap.c */
 #include "eddy/queue.h"
 #include "explorer.h"
