@@ -104,6 +104,11 @@ void ed_deque_publish(struct ed_deque *deque);
 /* (o) Age of the oldest shared entry in *seq_out; false if the shared part is empty. */
 bool ed_deque_shared_oldest(struct ed_deque *deque, uint64_t *seq_out);
 
+/* (o) Nothing in either part; false in doubt: takers may have been there. */
+static inline bool ed_deque_is_empty(struct ed_deque *deque) {
+    return deque->own_head == deque->own_tail && ED_LOAD_RELAXED(&deque->head) == deque->tail_own;
+}
+
 /* (s) entries in the shared part: exact for nobody, 0 is seen by the owner only if it is empty. */
 uint64_t ed_deque_shared_count(struct ed_deque *deque);
 

@@ -35,9 +35,15 @@ void ed_fiber_ready(struct ed_fiber *fiber);
 /* The same for one that may go on on any worker: nothing of it is registered with this one (migrate.c). */
 void ed_fiber_ready_movable(struct ed_fiber *fiber);
 
+/* What is to run now that the running fiber does not: where it goes on; in `fiber` itself: its turn has come again. */
+struct ed_context *ed_fiber_next(struct ed_fiber *fiber);
+
 /* Leaves the running fiber for whatever is next; returns when it is resumed. It is queued, or somebody knows
- * how to queue it. */
-void ed_fiber_suspend(struct ed_fiber *fiber);
+ * how to queue it. Inline: who contains a switch saves all registers, and should do so once a suspension. */
+static inline __attribute__((always_inline)) void ed_fiber_suspend(struct ed_fiber *fiber) {
+    struct ed_context *next = ed_fiber_next(fiber);
+    if (next != &fiber->stack.context) ed_context_switch(&fiber->stack.context, next);
+}
 
 /* Queues the running fiber and lets others run: fairness. */
 void ed_fiber_preempt(struct ed_fiber *fiber, bool may_move);

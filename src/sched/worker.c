@@ -122,6 +122,23 @@ static void look_up(struct ed_worker *worker) {
     if (attention & ED_WANT) ed_publish(worker, ed_anybody_waits(worker) ? 0 : 1);
 }
 
+static struct ed_fiber *pop_fiber(struct ed_worker *worker, struct ed_ready *ready) {
+    struct ed_fiber *fiber = ED_CONTAINER(ed_ready_pop(ready), struct ed_fiber, entry);
+    fiber->queued = false;
+    if (ED_UNLIKELY(fiber->preempted)) {
+        fiber->preempted = false;
+        worker->preempted--;
+    }
+    return fiber;
+}
+
+/* Something was chosen. */
+static void visit(struct ed_worker *worker) {
+    worker->slices--;
+    worker->budget = ED_BUDGET_CALLS;
+    ed_count_add(&worker->counts.slices, 1);
+}
+
 /* What runs next: its kind, and the fiber, claimed start or call in *what_out. NONE: the pass is over. */
 static uint8_t choose(struct ed_worker *worker, void **what_out) {
     if (ED_UNLIKELY(ED_LOAD_RELAXED(&worker->attention) != 0)) look_up(worker);
@@ -145,26 +162,18 @@ static uint8_t choose(struct ed_worker *worker, void **what_out) {
 
         struct ed_start *start = NULL;
         if (least == ready_seq) {
-            struct ed_entry *entry = ed_ready_pop(ready);
-            if (entry->kind == ED_ENTRY_RESUME) {
-                struct ed_fiber *fiber = ED_CONTAINER(entry, struct ed_fiber, entry);
-                fiber->queued = false;
-                if (fiber->preempted) {
-                    fiber->preempted = false;
-                    worker->preempted--;
-                }
-                *what_out = fiber;
-            } else if (entry->kind == ED_ENTRY_START) {
-                start = ED_CONTAINER(entry, struct ed_start, entry);
+            uint8_t kind = ready->head->kind;
+            if (kind == ED_ENTRY_RESUME) {
+                *what_out = pop_fiber(worker, ready);
+            } else if (kind == ED_ENTRY_START) {
+                start = ED_CONTAINER(ed_ready_pop(ready), struct ed_start, entry);
                 ed_start_claim_pinned(start, worker->index);
                 *what_out = start;
             } else {
-                *what_out = ED_CONTAINER(entry, struct ed_call, entry);
+                *what_out = ED_CONTAINER(ed_ready_pop(ready), struct ed_call, entry);
             }
-            worker->slices--;
-            worker->budget = ED_BUDGET_CALLS;
-            ed_count_add(&worker->counts.slices, 1);
-            return entry->kind;
+            visit(worker);
+            return kind;
         }
         if (least == own_seq) {
             start = ed_deque_oldest(&worker->deque)->hint;
@@ -175,9 +184,7 @@ static uint8_t choose(struct ed_worker *worker, void **what_out) {
         }
         if (start == NULL || !ed_start_claim(start, worker->index)) continue; /* a thief or an awaiter was first */
         if (worker->preempted > ED_PREEMPTED_MAX) worker->may_start = false;
-        worker->slices--;
-        worker->budget = ED_BUDGET_CALLS;
-        ed_count_add(&worker->counts.slices, 1);
+        visit(worker);
         *what_out = start;
         return ED_ENTRY_START;
     }
@@ -226,18 +233,34 @@ static struct ed_context *context_of(struct ed_worker *worker, uint8_t kind, voi
     return &worker->main;
 }
 
-void ed_fiber_suspend(struct ed_fiber *fiber) {
-    struct ed_worker *worker = ed_fiber_worker(fiber); /* another one, perhaps, after the switch */
-    ED_ASSERT(worker->running == fiber);
+/* Another kind of thing than a parked task is next, or nobody knows yet. */
+static __attribute__((noinline)) struct ed_context *next_of_all(struct ed_worker *worker, struct ed_fiber *fiber) {
     void *what = NULL;
     uint8_t kind = choose(worker, &what);
-    if (kind == ED_ENTRY_RESUME && what == fiber) return;
+    if (kind == ED_ENTRY_RESUME && what == fiber) return &fiber->stack.context;
     if (kind == ED_ENTRY_START) {
         struct ed_fiber *started = fiber_for(worker, what);
         kind = started != NULL ? ED_ENTRY_RESUME : NONE;
         what = started;
     }
-    ed_context_switch(&fiber->stack.context, context_of(worker, kind, what));
+    return context_of(worker, kind, what);
+}
+
+struct ed_context *ed_fiber_next(struct ed_fiber *fiber) {
+    struct ed_worker *worker = ed_fiber_worker(fiber);
+    ED_ASSERT(worker->running == fiber);
+    struct ed_entry *entry = worker->ready.head;
+    /* Nearly always a parked task is next, and there is nothing that could be older: what choose() would find. */
+    if (ED_UNLIKELY(entry == NULL || entry->kind != ED_ENTRY_RESUME || worker->slices == 0 ||
+                    ED_LOAD_RELAXED(&worker->attention) != 0 || worker->movable.head != NULL ||
+                    !ed_deque_is_empty(&worker->deque) || (worker->domains > 0 && entry->seq >= worker->mark)))
+        return next_of_all(worker, fiber);
+    struct ed_fiber *next = pop_fiber(worker, &worker->ready);
+    visit(worker);
+    if (next == fiber) return &fiber->stack.context;
+    worker->running = next;
+    ed_count_add(&worker->counts.switches, 1);
+    return &next->stack.context;
 }
 
 void ed_fiber_preempt(struct ed_fiber *fiber, bool may_move) {

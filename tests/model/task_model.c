@@ -44,7 +44,11 @@ struct ed_sched *ed_sched_visited(void) {
     return NULL;
 }
 void ed_fiber_ready_movable(struct ed_fiber *fiber) { ed_fiber_ready(fiber); } /* nobody moves here: migrate_model.c */
-void ed_fiber_suspend(struct ed_fiber *fiber) {
+void __tsan_switch_to_fiber(void *fiber, unsigned flags) {
+    (void)fiber, (void)flags;
+    model_violation("there is one stack a worker: it is next itself");
+}
+struct ed_context *ed_fiber_next(struct ed_fiber *fiber) {
     struct ed_worker *worker = ed_fiber_worker(fiber);
     worker->running = NULL;
     while (!fiber->queued) {
@@ -54,6 +58,7 @@ void ed_fiber_suspend(struct ed_fiber *fiber) {
     receive(worker); /* perhaps more, before its turn comes */
     fiber->queued = false;
     worker->running = fiber;
+    return &fiber->stack.context;
 }
 int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
     ed_start_new(start, worker->index, pinned ? ED_START_NEW_PINNED : ED_START_NEW_SHARED);
