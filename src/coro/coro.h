@@ -154,6 +154,10 @@ struct ed_stack_counts ed_stack_arena_counts(struct ed_stack_arena *arena);
  * ten microseconds. False: there was none left to trim. */
 bool ed_stack_arena_trim(struct ed_stack_arena *arena);
 
+/* The same while the program runs, of a few that have lain unused for a second, and not of the page of their record. To be
+ * called at each tick. Any thread; a load where there is nothing to do, else some microseconds. */
+void ed_stack_arena_trim_old(struct ed_stack_arena *arena, int64_t now_ns);
+
 enum { ED_STACK_BATCH = 32 }; /* a pool keeps two of these per class, and spills one at a time */
 
 struct ed_stack_list {

@@ -8,6 +8,12 @@
  *            cold to the arena.
  *            What lies free in the arena when the program idles is trimmed: it gives back its record's
  *            page too, and is as one never used; an array then knows it.
+ * Trimming   What deep calls have touched goes back, but not when a stack is put back: that is a call of the system for
+ *            each, 0.5 us, a third of the life of a task that waits once, and mostly for nothing: the next task takes the
+ *            stack at once, or it was never deep. The arena keeps apart what came back since the period began (`recent`),
+ *            what came before and lies there still (`old`), and what is trimmed (`free`). The tick trims a few old ones.
+ *            So memory that is not needed for a period or two goes back also where the program never idles, and what
+ *            is used again and again is never touched.
  * Invariants (S1) A stack is in use, in one list of one pool, in the arena's list of its class, or bare:
  *            in its array, without any memory (or on its way there, in ed_stack_arena_trim).
  *            (S2) cold is empty or was put, whole, before everything in hot: gets are last in first
@@ -36,8 +42,10 @@
 
 enum {
     MPROTECT_CAP = 30000, /* two mappings each, of 65,530: 5,000 are left to the host */
+    TRIMMED_A_TICK = 8,   /* of each class, 0.5 us each: less than a hundredth of the tick */
     CARVE = 8,            /* new stacks at a time: the guards cost 1 to 2 us each, under the lock */
 };
+static const int64_t TRIM_PERIOD_NS = 1000000000;        /* longer than most gaps between two loads */
 static const size_t CHUNK_BYTES_MIN = (size_t)1 << 20;   /* where address space is limited        */
 static const size_t CHUNK_BYTES_FIRST = (size_t)1 << 26; /* 1,024 stacks of 64 KiB                */
 static const size_t CHUNK_BYTES_MAX = (size_t)1 << 30;   /* a million stacks in about 64 chunks   */
@@ -54,8 +62,8 @@ struct arena_chunk {
 struct arena_class {
     size_t stack_bytes;
     size_t next_chunk_bytes;
-    struct ed_stack_list free;
-    struct ed_stack **bare; /* trimmed ones */
+    struct ed_stack_list recent, old, free; /* see Trimming; taken in this order */
+    struct ed_stack **bare;                 /* trimmed ones */
     size_t bare_count, bare_capacity;
     struct arena_chunk *chunks; /* newest first: only that one has stacks to carve */
 };
@@ -70,9 +78,11 @@ struct ed_stack_arena {
     pthread_mutex_t lock;
     struct arena_class classes[ED_STACK_CLASSES];
     struct ed_stack_pool *pools;
-    size_t made;     /* stacks of all classes */
-    size_t trimming; /* on their way to being bare */
-    size_t chunks;   /* calls of mmap         */
+    int64_t period_end_ns;    /* when what is recent becomes old */
+    _Atomic size_t untrimmed; /* in recent and old of all classes: written under the lock, read by anyone */
+    size_t made;              /* stacks of all classes */
+    size_t trimming;          /* on their way to being bare */
+    size_t chunks;            /* calls of mmap         */
 };
 
 /* ---- Guards --------------------------------------------------------------------------------- */
@@ -230,7 +240,7 @@ struct ed_stack_counts ed_stack_arena_counts(struct ed_stack_arena *arena) {
     struct ed_stack_counts counts = {.guard = arena->guard};
     pthread_mutex_lock(&arena->lock);
     for (int i = 0; i < ED_STACK_CLASSES; i++) {
-        counts.pooled += arena->classes[i].free.count;
+        counts.pooled += arena->classes[i].recent.count + arena->classes[i].old.count + arena->classes[i].free.count;
         for (struct ed_stack_pool *pool = arena->pools; pool != NULL; pool = pool->next_pool)
             counts.pooled += ED_LOAD_RELAXED(&pool->hot[i].count) + ED_LOAD_RELAXED(&pool->cold[i].count);
     }
@@ -266,40 +276,55 @@ static void move(struct ed_stack_list *to, struct ed_stack_list *from) {
     ED_STORE_RELAXED(&from->count, 0);
 }
 
-/* Gives a list of stacks, none in use any more, to the arena: their deeper pages go back to the
- * system, the page of the record stays. */
+/* `from`, whose last is `last`, ahead of what is in `to`. */
+static void append(struct ed_stack_list *to, struct ed_stack_list *from, struct ed_stack *last) {
+    last->next = to->first;
+    to->first = from->first;
+    ED_STORE_RELAXED(&to->count, ED_LOAD_RELAXED(&to->count) + ED_LOAD_RELAXED(&from->count));
+}
+
+/* Gives a list of stacks, none in use any more, to the arena. */
 static void spill(struct ed_stack_arena *arena, enum ed_stack_class number, struct ed_stack_list *list) {
     if (list->first == NULL) return;
     struct ed_stack *last = NULL;
-    for (struct ed_stack *stack = list->first; stack != NULL; last = stack, stack = stack->next) {
-        uintptr_t low = (uintptr_t)stack->context.stack_low;
-        uintptr_t kept = (uintptr_t)stack / arena->page_bytes * arena->page_bytes;
-        madvise((void *)low, kept - low, MADV_DONTNEED);
+    for (struct ed_stack *stack = list->first; stack != NULL; last = stack, stack = stack->next)
         ed_context_forget(&stack->context);
-    }
-    struct ed_stack_list *spare = &arena->classes[number].free;
     pthread_mutex_lock(&arena->lock);
-    last->next = spare->first;
-    spare->first = list->first;
-    spare->count += ED_LOAD_RELAXED(&list->count);
+    if (ED_LOAD_RELAXED(&arena->untrimmed) == 0) arena->period_end_ns = 0; /* the next tick begins one */
+    append(&arena->classes[number].recent, list, last);
+    ED_STORE_RELAXED(&arena->untrimmed, ED_LOAD_RELAXED(&arena->untrimmed) + ED_LOAD_RELAXED(&list->count));
     list->first = NULL;
     ED_STORE_RELAXED(&list->count, 0);
     pthread_mutex_unlock(&arena->lock);
 }
 
+/* Under the lock: one of the arena's, trimmed ones last; NULL: there is none. */
+static struct ed_stack *take_spare(struct ed_stack_arena *arena, struct arena_class *class_) {
+    if (class_->recent.first == NULL && class_->old.first == NULL)
+        return class_->free.first != NULL ? pop(&class_->free) : NULL;
+    ED_STORE_RELAXED(&arena->untrimmed, ED_LOAD_RELAXED(&arena->untrimmed) - 1);
+    return pop(class_->recent.first != NULL ? &class_->recent : &class_->old);
+}
+
+static size_t spare_count(const struct arena_class *class_) {
+    return class_->recent.count + class_->old.count + class_->free.count;
+}
+
 /* Fills an empty hot with free stacks, or with a few new ones: 0 if there is at least one. */
 static int refill(struct ed_stack_pool *pool, enum ed_stack_class number) {
     struct ed_stack_arena *arena = pool->arena;
-    struct ed_stack_list *spare = &arena->classes[number].free;
+    struct arena_class *class_ = &arena->classes[number];
     int status = 0;
     pthread_mutex_lock(&arena->lock);
-    struct arena_class *class_ = &arena->classes[number];
-    for (int i = 0; i < ED_STACK_BATCH && spare->count < ED_STACK_BATCH && class_->bare_count > 0; i++)
+    for (int i = 0; i < ED_STACK_BATCH && spare_count(class_) < ED_STACK_BATCH && class_->bare_count > 0; i++)
         add_free(arena, number, class_->bare[--class_->bare_count]);
-    if (spare->count == 0)
+    if (spare_count(class_) == 0)
         for (int i = 0; i < CARVE && status == 0; i++) status = carve_one(arena, number);
-    if (spare->count > 0) status = 0;
-    for (int i = 0; i < ED_STACK_BATCH && spare->count > 0; i++) push(&pool->hot[number], pop(spare));
+    struct ed_stack *stack;
+    for (int i = 0; i < ED_STACK_BATCH && (stack = take_spare(arena, class_)) != NULL; i++) {
+        push(&pool->hot[number], stack);
+        status = 0;
+    }
     pthread_mutex_unlock(&arena->lock);
     return status;
 }
@@ -325,8 +350,8 @@ static size_t trim_some(struct ed_stack_arena *arena, enum ed_stack_class number
     struct ed_stack *taken[ED_STACK_BATCH];
     size_t count = 0;
     pthread_mutex_lock(&arena->lock);
-    if (class_->free.count > 0 && reserve_bare(class_))
-        while (count < ED_STACK_BATCH && class_->free.count > 0) taken[count++] = pop(&class_->free);
+    if (spare_count(class_) > 0 && reserve_bare(class_))
+        while (count < ED_STACK_BATCH && spare_count(class_) > 0) taken[count++] = take_spare(arena, class_);
     arena->trimming += count;
     pthread_mutex_unlock(&arena->lock);
     for (size_t i = 0; i < count; i++) {
@@ -345,6 +370,38 @@ bool ed_stack_arena_trim(struct ed_stack_arena *arena) {
     for (int i = 0; i < ED_STACK_CLASSES; i++)
         if (trim_some(arena, i) > 0) return true;
     return false;
+}
+
+/* Under the lock: at most `count` of what is old. */
+static struct ed_stack_list take_old(struct ed_stack_arena *arena, struct arena_class *class_, size_t count) {
+    struct ed_stack_list some = {0};
+    for (; count > 0 && class_->old.first != NULL; count--) push(&some, pop(&class_->old));
+    ED_STORE_RELAXED(&arena->untrimmed, ED_LOAD_RELAXED(&arena->untrimmed) - ED_LOAD_RELAXED(&some.count));
+    arena->trimming += ED_LOAD_RELAXED(&some.count);
+    return some;
+}
+
+void ed_stack_arena_trim_old(struct ed_stack_arena *arena, int64_t now_ns) {
+    if (ED_LIKELY(ED_LOAD_RELAXED(&arena->untrimmed) == 0)) return;
+    pthread_mutex_lock(&arena->lock);
+    bool over = arena->period_end_ns != 0 && now_ns >= arena->period_end_ns;
+    if (over || arena->period_end_ns == 0) arena->period_end_ns = now_ns + TRIM_PERIOD_NS;
+    for (int i = 0; i < ED_STACK_CLASSES; i++) {
+        struct arena_class *class_ = &arena->classes[i];
+        if (over && class_->old.first == NULL) move(&class_->old, &class_->recent);
+        struct ed_stack_list some = take_old(arena, class_, over ? 0 : TRIMMED_A_TICK);
+        if (some.first == NULL) continue;
+        pthread_mutex_unlock(&arena->lock);
+        struct ed_stack *last = NULL;
+        for (struct ed_stack *stack = some.first; stack != NULL; last = stack, stack = stack->next) {
+            uintptr_t low = (uintptr_t)stack->context.stack_low, kept = top_of(arena, stack) - arena->page_bytes;
+            madvise((void *)low, kept - low, MADV_DONTNEED);
+        }
+        pthread_mutex_lock(&arena->lock);
+        append(&class_->free, &some, last);
+        arena->trimming -= ED_LOAD_RELAXED(&some.count);
+    }
+    pthread_mutex_unlock(&arena->lock);
 }
 
 /* ---- Pools' ends ---------------------------------------------------------------------------- */

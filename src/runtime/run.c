@@ -77,6 +77,7 @@ static bool tick_workers(struct ed_runtime *runtime) {
             ED_STORE_RELAXED(&worker->counts.held_ns_max, held_ns);
         if (!(ED_LOAD_RELAXED(&worker->attention) & ED_TICK)) ED_OR(&worker->attention, ED_TICK);
     }
+    if (awake) ed_stack_arena_trim_old(runtime->sched.arena, now_ns);
     return awake;
 }
 

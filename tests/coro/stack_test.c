@@ -147,6 +147,12 @@ UNIT(coro_stack, pool_spills_whole_batches_and_their_memory, TEST_WITHOUT("valgr
     EXPECT(pool.hot[ED_STACK_64K].count + pool.cold[ED_STACK_64K].count <= 2 * ED_STACK_BATCH);
     EXPECT(pool.hot[ED_STACK_64K].first == stacks[STACKS - 1]); /* the last one is not spilled */
 
+    int64_t now_ns = 1;
+    for (int i = 0; i < STACKS; i++, now_ns++) ed_stack_arena_trim_old(arena, now_ns);
+    EXPECT(before - resident_pages() <= 16); /* not at once, and not before a period is over */
+    EXPECT_EQ(0, ed_stack_arena_counts(arena).alive);
+    now_ns = EDDY_SECONDS(3);
+    for (int i = 0; i < STACKS; i++, now_ns++) ed_stack_arena_trim_old(arena, now_ns);
     long given_back = (before - resident_pages()) * sysconf(_SC_PAGESIZE);
     EXPECT(given_back > 7 * ED_STACK_BATCH * (56l << 10));
 
