@@ -311,6 +311,39 @@ RULE(E6_shutdown_refuses_new_work_and_ends_queued_and_started, TEST_REAL) {
     EXPECT_EQ(3, gate.ended);
 }
 
+static int cancel_pool(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_thread_pool_cancel(arg);
+}
+
+RULE(E6_cancel_futures_takes_queued_work_back_and_ends_started, TEST_REAL) {
+    struct gate gate = {0};
+    eddy_thread_pool *pool;
+    eddy_task *tasks[3];
+    EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 1)));
+    struct call call = {pool, &gate};
+    for (int i = 0; i < 3; i++) {
+        tasks[i] = spawn_one(run_in_pool, &call);
+        if (i == 0) until_inside(&gate, 1);
+    }
+    eddy_thread_pool_stats stats;
+    do {
+        EXPECT_OK(eddy_yield());
+        eddy_thread_pool_stats_read(pool, &stats);
+    } while (stats.queued < 2);
+    eddy_task *closer = spawn_one(cancel_pool, pool);
+    test_until_all_parked();
+    EXPECT_EQ(EDDY_ECLOSED, eddy_thread_pool_run(pool, nothing, NULL, NULL));
+    EXPECT(eddy_future_done(EDDY_FUTURE(tasks[1])));
+    EXPECT(eddy_future_done(EDDY_FUTURE(tasks[2])));
+    EXPECT(!eddy_future_done(EDDY_FUTURE(tasks[0])));
+    gate.open = true;
+    EXPECT_OK(end_one(tasks[0]));
+    for (int i = 1; i < 3; i++) EXPECT_EQ(EDDY_ECANCELED, end_one(tasks[i]));
+    EXPECT_OK(end_one(closer));
+    EXPECT_EQ(1, gate.ended);
+}
+
 /* CPython 3.14: read, not run. */
 RULE(E6_kill_workers_fails_queued_and_started_work, TEST_REAL, NEEDS_PROCESSES) {
     eddy_process_pool *pool;
