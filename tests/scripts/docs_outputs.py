@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# limit: 60 s
+# without: thread address
+"""What the documents show as a program's output is what it prints, to the letter: each block under a line
+`<!-- output: PROGRAM ARGUMENTS -->`. A block that differs must be found."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(os.environ["EDDY_ROOT"])
+BLOCK = re.compile(r"^<!-- output: ([^\n]*) -->\n```text\n(.*?)^```$", re.M | re.S)
+
+
+def said(command):
+    """Both streams, with the place of a spawn by its file's name alone."""
+    program, *arguments = command.split()
+    done = subprocess.run([f"{os.environ['EDDY_BUILD_DIR']}/{program}", *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=30, check=False)
+    text = re.sub(r"[^ ]*/([a-z_]+\.c:\d+)", r"\1", done.stdout)
+    return text if done.returncode == 0 else f"{text}ended with {done.returncode}\n"
+
+
+def differ(text):
+    return [f"{command}: it prints\n{said(command)}" for command, shown in BLOCK.findall(text) if said(command) != shown]
+
+
+failed, count = [], 0
+for document in sorted(ROOT.glob("docs/*.md")):
+    text = document.read_text()
+    marked = text.count("<!-- output: ")
+    count += marked
+    if len(BLOCK.findall(text)) != marked:
+        failed.append(f"{document.name}: a marker without its block")
+    failed += [f"{document.name}: {what}" for what in differ(text)]
+if len(differ("<!-- output: pitfalls gather -->\n```text\nplanted\n```\n")) != 1:
+    failed.append("a block that differs was not found")
+print("\n".join(failed) if failed else f"{count} outputs are as shown")
+sys.exit(1 if failed or count == 0 else 0)
