@@ -8,9 +8,11 @@ set -eu
 root=$EDDY_ROOT work=$EDDY_TMP zig=$EDDY_ZIG
 cd "$root"
 . tests/harness/mutants.sh
-flags="-std=gnu11 -O2 -fno-sanitize=undefined -D_GNU_SOURCE -I$work/changed/src -Isrc -Iinclude"
+flags="-std=gnu11 -O2 -fno-sanitize=undefined -D_GNU_SOURCE -Isrc -Iinclude"
 build_library
+plain=$flags
 try_mutant() { # a changed header is found first
+    flags="-I$work/changed/$name/src $plain"
     compile_each "$work/stress" tests/stress/stress.c
     case $file in
     *.c) link_mutant "$work/mutant" "$work"/stress/*.o ;;

@@ -22,7 +22,7 @@ walk_mutants() {
     grep -F -e "$words" "$work/all.txt" > "$work/lines.txt"
     while IFS='|' read -r $fields; do
         for field in $fields; do [ "$field" = expression ] || eval "$field=\$(echo \$$field)"; done
-        mutated=$work/changed/$file why=
+        mutated=$work/changed/$name/$file why= # a folder of its own: zig caches by names
         mkdir -p "$(dirname "$mutated")"
         sed "$expression" "$(source_of)" > "$mutated"
         if cmp -s "$(source_of)" "$mutated"; then

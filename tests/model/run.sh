@@ -96,7 +96,7 @@ done
 . "$root/tests/harness/mutants.sh"
 source_of() { if [ -e "$work/smaller/$model/$file" ]; then echo "$work/smaller/$model/$file"; else echo "$root/$file"; fi; }
 try_mutant() {
-    if ! build "$model" "$work/mutant" "$work/changed/src" "$file" > "$work/output" 2>&1; then
+    if ! build "$model" "$work/mutant" "$work/changed/$name/src" "$file" > "$work/output" 2>&1; then
         cat "$work/output"
         why="does not build"
         return 1
