@@ -93,10 +93,8 @@ static inline __attribute__((always_inline, noreturn)) void ed_context_exit(stru
 /* Bytes between the caller's frame and the low end of the running `context`; 0 where that end is
  * not known, or where the caller does not run on it. */
 static inline size_t ed_stack_left(const struct ed_context *context) {
-    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t low = (uintptr_t)context->stack_low;
-    if (low == 0 || here < low || here - low > context->stack_bytes) return 0;
-    return here - low;
+    uintptr_t left = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)context->stack_low;
+    return left > context->stack_bytes ? 0 : left; /* below the low end, or none: it is more */
 }
 
 /* Places in the code of the calls under way on `context`, which does not run and will not meanwhile, innermost first: at

@@ -235,7 +235,7 @@ static void exit_wait(struct ed_group *group) {
         if (done) return;
         if (child != NULL) {
             ed_count_await(ed_task_fiber(parent));
-            ed_task_run_direct(child, "task group", exit_cancelled, group);
+            ed_task_run_direct(ed_task_fiber(parent), child, "task group", exit_cancelled, group);
             eddy_task_release(child);
             if (ed_cancel_pending(parent, true)) {
                 group->outside = true;

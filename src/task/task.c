@@ -14,15 +14,18 @@
 /* ---- the end ------------------------------------------------------------------------------------- */
 
 /* Its argument and its locals. */
-static void drop_inputs(eddy_task *task) {
-    if (ED_UNLIKELY(task->drop_arg != NULL)) {
+static ED_COLD void drop_arg(eddy_task *task) {
+    if (task->drop_arg != NULL) {
         task->drop_arg(eddy_value_ptr(task->arg));
         task->drop_arg = NULL;
     }
-    if (ED_UNLIKELY(task->arg_allocated)) {
+    if (task->arg_allocated) {
         ed_free(task->arg);
         task->arg_allocated = false;
     }
+}
+static inline ED_HOT void drop_inputs(eddy_task *task, bool special) {
+    if (special) drop_arg(task);
     if (ED_UNLIKELY(task->context != NULL)) {
         eddy_context_release(task->context);
         task->context = NULL;
@@ -35,10 +38,10 @@ static void tell_group(struct ed_call *call) {
     ed_future_release(&task->future);
 }
 
-/* On the host, `worker`. The value is where the body has put it. */
-static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int status) {
+/* On the host, `worker`. The value is where the body has put it. `special`: the task's, known to the compiler. */
+static inline ED_HOT void end_known(eddy_task *task, struct ed_worker *worker, int status, bool special) {
     eddy_future *future = &task->future;
-    drop_inputs(task);
+    drop_inputs(task, special);
     future->status = status;
     if (ED_UNLIKELY(task->error != NULL)) { /* its detail, if that is of this failure */
         if (task->error->status == status) {
@@ -48,7 +51,7 @@ static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int sta
         }
         task->error = NULL;
     }
-    struct ed_group *group = task->group;
+    struct ed_group *group = special ? task->group : NULL;
     const int how =
         group == NULL ? ED_FINISH_RELEASE : 0; /* nothing is left to do: the last reference may go with it */
     ed_count_add(&worker->counts.ended, 1);
@@ -56,7 +59,7 @@ static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int sta
     /* In a domain its group hears of it in a step of its own, before all others that wait for it, as in asyncio; and that
      * of a task which may still be inside its spawn. */
     const bool in_own_step = group != NULL && (future->loop != NULL || task->eager);
-    if (ED_UNLIKELY(in_own_step)) {
+    if (in_own_step) {
         task->group_call.run = tell_group;
         ed_call_soon(worker, &task->group_call);
     }
@@ -69,9 +72,23 @@ static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int sta
         future->status = EDDY_ECANCELED;
         ed_future_finish(future, ED_CANCELLED, ED_CANCEL, how);
     }
-    if (ED_UNLIKELY(group != NULL && !in_own_step)) {
+    if (group != NULL && !in_own_step) {
         ed_group_child_done(group, task);
         ed_future_release(future);
+    }
+}
+
+static ED_COLD void end_special(eddy_task *task, struct ed_worker *worker, int status) {
+    end_known(task, worker, status, true);
+}
+
+/* Compiled twice: a task that is not special has no options, no group, and no argument to drop. One that becomes it
+ * meanwhile, by a cancel from elsewhere or a new name, still has none of these. */
+static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int status) {
+    if (ED_UNLIKELY(ED_LOAD_RELAXED(&task->special))) {
+        end_special(task, worker, status);
+    } else {
+        end_known(task, worker, status, false);
     }
 }
 
@@ -155,14 +172,14 @@ static inline ED_HOT void run(eddy_task *task, struct ed_fiber *fiber, struct ed
     end(task, ed_fiber_worker(fiber), status); /* another one, perhaps, than when it began */
 }
 
-CALLS_BODIES bool ed_task_run_direct(eddy_task *child, const char *reason, bool (*on_cancel)(void *), void *arg) {
-    struct ed_worker *worker = ed_worker_current(); /* until the child is entered */
-    struct ed_fiber *fiber = worker->running;
+CALLS_BODIES bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *child, const char *reason,
+                                     bool (*on_cancel)(void *), void *arg) {
+    struct ed_worker *worker = ed_fiber_worker(fiber); /* until the child is entered */
     struct ed_strand *strand = ed_strand_of(fiber);
     eddy_task *task = fiber->task;
     if (!worker->sched->direct_await || task->future.loop != NULL || child->future.loop != NULL ||
         child->start.stack_class > fiber->stack.class_ || strand->scope_failed ||
-        child->future.sched != worker->sched || (child->migration == EDDY_MIGRATE && !fiber->migrates))
+        (child->migration == EDDY_MIGRATE && !fiber->migrates))
         return false;
     enum ed_start_state state = ed_start_state(ED_LOAD_RELAXED(&child->start.word));
     if (state != ED_START_NEW_OWN && state != ED_START_NEW_SHARED) return false;
@@ -248,8 +265,8 @@ static inline ED_HOT int locate(struct ed_sched *sched, struct ed_worker *here, 
 }
 
 /* A record with everything but its place in a queue. */
-static inline ED_HOT int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worker *here, eddy_coro_fn fn,
-                                 void *arg, const eddy_task_options *options) {
+static inline ED_HOT int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worker *here,
+                                 eddy_context **slot, eddy_coro_fn fn, void *arg, const eddy_task_options *options) {
     if (fn == NULL) return EDDY_EINVAL;
     if (options != NULL && (options->size != sizeof *options || stack_class(options->stack_bytes) < 0 ||
                             (options->copy_bytes > 0 && options->drop_arg != NULL)))
@@ -277,7 +294,6 @@ static inline ED_HOT int prepare(eddy_task **task_out, struct ed_sched *sched, s
     if (options != NULL && options->context != NULL) {
         task->context = eddy_context_share(options->context);
     } else {
-        eddy_context **slot = ed_context_slot(here);
         if (ED_UNLIKELY(slot != NULL && *slot != NULL)) task->context = eddy_context_share(*slot);
     }
     task->id = next_id(sched, here);
@@ -302,7 +318,7 @@ static void arrive_pinned(struct ed_message *message, struct ed_worker *worker) 
 /* Ends unseen: somebody who walks all tasks may hold it for a moment. */
 static ED_COLD void launch_failed(eddy_task *task, int status, uint64_t refs) {
     task->drop_arg = NULL; /* spawn_failed drops it */
-    drop_inputs(task);
+    drop_inputs(task, true);
     task->future.status = status;
     ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, 0);
     while (refs-- > 0) ed_future_release(&task->future);
@@ -350,13 +366,14 @@ static int spawn_failed(int status, void *arg, const eddy_task_options *options)
     return status;
 }
 
-/* From `here`, in the domain `loop` unless options say otherwise. */
-static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, const char *place, eddy_task **task_out,
-                               eddy_coro_fn fn, void *arg, const eddy_task_options *options, struct ed_group *group) {
+/* From `here`, in the domain `loop` unless options say otherwise; the caller's locals hang at *slot. */
+static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place,
+                               eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
+                               struct ed_group *group) {
     struct ed_worker *pinned;
     int status = locate(here->sched, here, options, &loop, &pinned);
     eddy_task *task = NULL;
-    if (status == 0) status = prepare(&task, here->sched, here, fn, arg, options);
+    if (status == 0) status = prepare(&task, here->sched, here, slot, fn, arg, options);
     if (ED_UNLIKELY(status < 0)) return spawn_failed(status, arg, options);
     task->place = place;
     if (group != NULL) {
@@ -367,9 +384,10 @@ static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, const ch
     return ED_UNLIKELY(status < 0) ? spawn_failed(status, arg, options) : 0;
 }
 
-static ED_COLD int spawn_special(struct ed_worker *here, eddy_loop *loop, const char *place, eddy_task **task_out,
-                                 eddy_coro_fn fn, void *arg, const eddy_task_options *options, struct ed_group *group) {
-    return spawn(here, loop, place, task_out, fn, arg, options, group);
+static ED_COLD int spawn_special(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place,
+                                 eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
+                                 struct ed_group *group) {
+    return spawn(here, loop, slot, place, task_out, fn, arg, options, group);
 }
 
 /* Compiled twice: most tasks are spawned without options, domain and group, and pay for none. */
@@ -377,10 +395,10 @@ int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void
                   struct ed_group *group) {
     struct ed_worker *here = ed_worker_current();
     if (ED_UNLIKELY(here == NULL)) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
-    eddy_loop *loop = ed_domain_on(here);
-    if (ED_LIKELY(options == NULL && group == NULL && loop == NULL))
-        return spawn(here, NULL, place, task_out, fn, arg, NULL, NULL);
-    return spawn_special(here, loop, place, task_out, fn, arg, options, group);
+    eddy_task *parent = ed_task_running_on(here);
+    if (ED_LIKELY(options == NULL && group == NULL && parent != NULL && parent->future.loop == NULL))
+        return spawn(here, NULL, &parent->context, place, task_out, fn, arg, NULL, NULL);
+    return spawn_special(here, ed_domain_on(here), ed_context_slot(here), place, task_out, fn, arg, options, group);
 }
 
 int eddy_spawn_at(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg,
@@ -399,7 +417,7 @@ static int spawn_on(const char *place, struct ed_worker *worker, eddy_task **tas
     eddy_loop *loop = NULL;
     int status = locate(worker->sched, NULL, options, &loop, &pinned);
     eddy_task *task = NULL;
-    if (status == 0) status = prepare(&task, worker->sched, here, fn, arg, options);
+    if (status == 0) status = prepare(&task, worker->sched, here, ed_context_slot(here), fn, arg, options);
     if (status < 0) return spawn_failed(status, arg, options);
     task->place = place;
     status = launch(task, task_out, here, worker, loop, options, NULL, flags);

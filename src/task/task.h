@@ -154,8 +154,10 @@ int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn,
 /* What eddy_spawn and the group's share. `group` (one reference taken with success) may be NULL. */
 int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group);
-/* In the running task: runs `task` as a plain call if it has not started and may run here. True: it has ended. */
-bool ed_task_run_direct(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg);
+/* In the task that runs on `fiber`: runs `task`, of the same run, as a plain call if it has not started and may run here.
+ * True: it has ended. */
+bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *task, const char *reason, bool (*on_cancel)(void *),
+                        void *arg);
 /* A cancel in two steps: counts a request and sets CANCEL (false: done), writing the task's words only; then, CANCEL
  * being set, tells whoever can act on it. */
 bool ed_cancel_ask(eddy_task *task);

@@ -248,9 +248,9 @@ int eddy_await(eddy_future *future, eddy_value *value_out) {
     if (ED_UNLIKELY(future->sched != ed_fiber_worker(fiber)->sched)) /* F4 */
         return eddy_fail(EDDY_ESTATE, "the future belongs to another runtime");
     ed_count_await(fiber);
-    if (!ed_future_is_done(future)) {
-        if (!(ED_LOAD_RELAXED(&future->word) & ED_IS_TASK) ||
-            !ed_task_run_direct((eddy_task *)future, "await", ed_cancel_future, future))
+    uint64_t word = ED_LOAD_ACQUIRE(&future->word);
+    if (!(word & ED_DONE)) {
+        if (!(word & ED_IS_TASK) || !ed_task_run_direct(fiber, (eddy_task *)future, "await", ed_cancel_future, future))
             return await_parked(future, value_out);
         if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED; /* came after it had ended */
     }

@@ -37,7 +37,7 @@ eddy_future_done ldar
 eddy_future_result ldar
 ed_cancel_ask ldaxr stlxr
 ed_cancel_route ldar
-ed_task_run ldar
+ed_task_run_start ldar
 ed_task_run_direct ldar
 ed_slab_put stlr
 ed_slab_get_from dmb=2
