@@ -6,6 +6,7 @@
 #include "eddy/channel.h"
 #include "eddy/child.h"
 #include "eddy/debug.h"
+#include "eddy/embed.h"
 #include "eddy/local.h"
 #include "eddy/loop.h"
 #include "eddy/net.h"

@@ -229,6 +229,15 @@ EDDY_API bool eddy_future_cancelled(const eddy_future *future) EDDY_ANY_THREAD;
 /** The status of a done future, and its value if that is 0 or more; EDDY_ESTATE while it is pending. Looking
  *  counts as retrieving. `value_out` may be NULL. Never suspends. Source: Future.result. */
 EDDY_API int eddy_future_result(eddy_future *future, eddy_value *value_out) EDDY_ANY_THREAD;
+/** Blocks until the future is done, or for `timeout_ns`.
+ *
+ *  @param timeout_ns  EDDY_FOREVER: without end. 0 or less: looks once.
+ *  @param value_out   May be NULL; as eddy_future_result: the value is the future's unless eddy_future_take moves it out.
+ *  @return            The future's status; EDDY_ETIMEDOUT when it is not done by then: it goes on, cancel it if nobody wants
+ *                     it any more (a future may also fail with that status: eddy_future_done tells). EDDY_EWRONGTHREAD on a
+ *                     worker: tasks call eddy_await.
+ *  Threads: any that is no worker; several may wait. Source: concurrent.futures.Future.result. */
+EDDY_API int eddy_future_wait(eddy_future *future, int64_t timeout_ns, eddy_value *value_out) EDDY_BLOCKS;
 /** Moves the value out, once: from now on it is the caller's and the future's drop does not run on it.
  *  @return as eddy_future_result; EDDY_ESTATE also when it was taken before. */
 EDDY_API int eddy_future_take(eddy_future *future, eddy_value *value_out) EDDY_ANY_THREAD;

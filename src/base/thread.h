@@ -13,6 +13,8 @@ int ed_thread_create(pthread_t *thread_out, void *(*body)(void *), void *arg);
 
 /* Blocks the calling thread until ed_thread_wake(flag); the flag begins as 0. What was written before that is seen. */
 void ed_thread_wait(_Atomic uint32_t *flag);
+/* The same until `deadline_ns` of CLOCK_MONOTONIC at most. False: it has passed and the flag is still 0. */
+bool ed_thread_wait_until(_Atomic uint32_t *flag, int64_t deadline_ns);
 /* Any thread, once. Whoever waits may free the flag as soon as it is set: this touches it no more, and a wake-up of an
  * address that is somebody else's by then is one for no reason, which ed_thread_wait and all users of futexes bear. */
 void ed_thread_wake(_Atomic uint32_t *flag);

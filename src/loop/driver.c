@@ -85,6 +85,23 @@ static void poll(struct ed_worker *worker, int64_t deadline_ns) {
     uv_unref((uv_handle_t *)&loop->wake_poll);
 }
 
+/* ---- guests ----------------------------------------------------------------------------------- */
+
+int ed_guest_fd(struct ed_worker *worker) { return uv_backend_fd(&ed_loop_of(worker)->uv); }
+
+/* The system learns of new descriptors in a poll only, so there is one behind everything else. Timers that a user has in
+ * the loop go off by ours: the host does not know libuv's timeout. */
+void ed_guest_poll(struct ed_worker *worker, int64_t deadline_ns) {
+    struct ed_loop *loop = ed_loop_of(worker);
+    ed_flush_run(worker);
+    uv_ref((uv_handle_t *)&loop->wake_poll);
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
+    uv_unref((uv_handle_t *)&loop->wake_poll);
+    int timeout_ms = uv_backend_timeout(&loop->uv);
+    int64_t at_ns = timeout_ms > 0 ? now_ns(worker) + EDDY_MS(timeout_ms) : INT64_MAX;
+    arm_timer(loop, at_ns < deadline_ns ? at_ns : deadline_ns);
+}
+
 /* ---- opening and closing ---------------------------------------------------------------------- */
 
 static int watch(struct ed_loop *loop, uv_poll_t *handle, int fd, uv_poll_cb on_event) {

@@ -49,6 +49,15 @@ void ed_poll_interrupt(struct ed_poll *poll, enum ed_poll_direction direction, i
 
 int ed_poll_fd(const struct ed_poll *poll);
 
+/* ---- guests ----------------------------------------------------------------------------------- */
+
+/* A worker whose thread sleeps in somebody else's loop: what it waits for makes this descriptor readable. */
+int ed_guest_fd(struct ed_worker *worker);
+
+/* Instead of a sleeping poll, after ed_idle_prepare: takes the events that are there, and sees to it that what comes
+ * later makes the descriptor readable, the clock at `deadline_ns` too. */
+void ed_guest_poll(struct ed_worker *worker, int64_t deadline_ns);
+
 /* ---- elsewhere -------------------------------------------------------------------------------- */
 
 /* Runs fn(arg, &value) as a task on `worker` and waits for its end. A cancel of the caller cancels that task

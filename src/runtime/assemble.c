@@ -172,7 +172,7 @@ static void end_all_tasks(struct ed_runtime *runtime) {
     struct living living = {NULL, 0, 0};
     for (;;) {
         bool collected = living_collect(&living);
-        if (collected && living.count == 0) break;
+        if (collected && living.count == 0 && ed_tasks_refuse(&runtime->sched)) break; /* after one more look */
         for (size_t i = 0; i < living.count; i++) eddy_cancel(EDDY_FUTURE(living.tasks[i]));
         for (size_t i = 0; i < living.count; i++) {
             eddy_task *task = living.tasks[i];
@@ -214,9 +214,9 @@ static int supervise(void *arg, eddy_value *out) {
     eddy_task_options options = eddy_task_options_init();
     options.name = runtime->options.name != NULL ? runtime->options.name : "main";
     options.stack_bytes = 256 * 1024;
+    if (runtime->options.serial) options.loop = runtime->loop;
     if (runtime->sched.migrate && !runtime->options.serial) options.migrate = EDDY_MIGRATE;
-    int status = runtime->options.serial ? ed_domain_open_on(worker, &options.loop) : 0;
-    if (status == 0) status = ed_spawn_on(worker, &runtime->main, runtime->fn, runtime->arg, &options, 0);
+    int status = ed_spawn_on(worker, &runtime->main, runtime->fn, runtime->arg, &options, 0);
     if (status == 0) {
         status = ed_interrupt_open(runtime);
         if (status < 0) eddy_cancel(EDDY_FUTURE(runtime->main));
@@ -236,8 +236,11 @@ static int supervise(void *arg, eddy_value *out) {
 int ed_runtime_start(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
     runtime->fn = fn;
     runtime->arg = arg;
+    runtime->loop = &ed_tasks_of(&runtime->sched)->loop;
+    int status = runtime->options.serial ? ed_domain_open_on(runtime->sched.workers[0], &runtime->loop) : 0;
+    if (status < 0) return status;
     struct ed_stack *stack; /* the supervisor's: without one nobody would ever set `ended` */
-    int status = ed_stack_get(&runtime->sched.workers[0]->stacks, ED_STACK_64K, &stack);
+    status = ed_stack_get(&runtime->sched.workers[0]->stacks, ED_STACK_64K, &stack);
     if (status < 0) return status;
     ed_stack_put(&runtime->sched.workers[0]->stacks, stack);
     eddy_task_options options = eddy_task_options_init();

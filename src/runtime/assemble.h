@@ -19,6 +19,7 @@ struct ed_runtime {
     /* main, as the supervisor saw it end; read after the workers have stopped */
     eddy_coro_fn fn;
     void *arg;
+    eddy_loop *loop; /* (c) once started: main's domain, else the runtime's */
     int status;
     eddy_value value;
     int64_t deadline_ns; /* of the shutdown; set when main ended */
@@ -37,6 +38,8 @@ struct ed_runtime {
 
     /* run.c */
     pthread_t *threads;
+    pthread_t tick;
+    void *overflow;   /* worker 0's, from begin to end */
     struct ed_watch { /* the tick thread's: since when a worker has not visited its scheduler */
         uint64_t slices;
         int64_t since_ns;

@@ -1,4 +1,4 @@
-/* run.c: eddy_run: worker threads, the tick thread, the order of the end.
+/* run.c: a run: worker threads, the tick thread, the order of the end.
  *
  * Start     the caller is worker 0; others start as threads; all have their driver open before main starts.
  * End       the supervisor sets `ended` -> worker 0 leaves its loop and shuts the executors down -> `stopping`: all leave
@@ -8,10 +8,10 @@
  *           worker; a worker that wakes stores AWAKE, then looks at tick_parked (both seq_cst: one sees the other).
  *           A second later it gives the memory of free stacks back.
  * Held      A worker that has not visited its scheduler for ED_HELD_NS cannot accept: the tick sends another one to do it.
- * Threads   eddy_run: any that is no worker.
+ * Threads   As run.h says; eddy_run: any that is no worker.
  * Tests     tests/runtime/run_test.c. */
 
-#include "runtime/assemble.h"
+#include "runtime/run.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -252,37 +252,46 @@ static void stop_all(struct ed_runtime *runtime) {
     for (unsigned i = 0; i < runtime->sched.workers_count; i++) ed_idle_wake(runtime->sched.workers[i]);
 }
 
-/* The calling thread as worker 0, from start to end. */
-static int run(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
-    struct ed_worker *worker = runtime->sched.workers[0];
-    pthread_t tick;
-    int status = threads_start(runtime, &tick);
-    if (status < 0) return status;
-    void *overflow = NULL;
-    status = worker_enter(worker, &overflow);
-    bool entered = status == 0;
-    status = start_barrier(runtime, status);
-    if (status == 0) {
-        status = ed_runtime_start(runtime, fn, arg); /* only now: nothing of the program runs unless all could start */
-        if (status == 0) {
-            worker_loop(worker, &runtime->ended);
-            ed_exec_shutdown(&runtime->sched, runtime->deadline_ns);
-        }
-        stop_all(runtime);
-        worker_leave(worker, overflow);
-    } else if (entered) {
-        worker->sched->driver->close(worker);
-        thread_leave(worker, overflow);
-    }
+static void threads_join(struct ed_runtime *runtime) {
     for (unsigned i = 1; i < runtime->sched.workers_count; i++) pthread_join(runtime->threads[i], NULL);
     pthread_mutex_lock(&runtime->mutex);
     runtime->tick_stop = true;
     pthread_cond_broadcast(&runtime->changed);
     pthread_mutex_unlock(&runtime->mutex);
-    pthread_join(tick, NULL);
+    pthread_join(runtime->tick, NULL);
     ed_net_close(&runtime->sched);
+}
+
+int ed_run_begin(struct ed_runtime *runtime, eddy_coro_fn fn, void *arg) {
+    struct ed_worker *worker = runtime->sched.workers[0];
+    int status = threads_start(runtime, &runtime->tick);
+    if (status < 0) return status;
+    status = worker_enter(worker, &runtime->overflow);
+    bool entered = status == 0;
+    status = start_barrier(runtime, status);
+    if (status == 0) {
+        status = ed_runtime_start(runtime, fn, arg); /* only now: nothing of the program runs unless all could start */
+        if (status == 0) return 0;
+        stop_all(runtime);
+        worker_leave(worker, runtime->overflow);
+    } else if (entered) {
+        worker->sched->driver->close(worker);
+        thread_leave(worker, runtime->overflow);
+    }
+    threads_join(runtime);
     return status;
 }
+
+void ed_run_end(struct ed_runtime *runtime) {
+    struct ed_worker *worker = runtime->sched.workers[0];
+    worker_loop(worker, &runtime->ended);
+    ed_exec_shutdown(&runtime->sched, runtime->deadline_ns);
+    stop_all(runtime);
+    worker_leave(worker, runtime->overflow);
+    threads_join(runtime);
+}
+
+void ed_run_unpark_tick(struct ed_runtime *runtime) { tick_unpark(runtime); }
 
 static unsigned usable_cores(void) {
     cpu_set_t cores;
@@ -306,10 +315,10 @@ static bool asked_for_debug(void) {
     return text != NULL && text[0] != '\0' && strcmp(text, "0") != 0;
 }
 
-int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) {
+int ed_run_open(struct ed_runtime **runtime_out, const eddy_run_options *options) {
     ed_process_check_marker();
     if (ed_worker_current() != NULL) return EDDY_ESTATE; /* R1 */
-    if (fn == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
+    if (options != NULL && options->size != sizeof *options) return EDDY_EINVAL;
     eddy_run_options filled = options != NULL ? *options : eddy_run_options_init();
     if (filled.workers == 0) filled.workers = usable_cores();
     if (filled.workers > ED_WORKERS_MAX) return EDDY_ELIMIT;
@@ -328,16 +337,34 @@ int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_o
     if (status == 0 && filled.debug)
         status =
             ed_watchdog_open(&runtime->watchdog, &runtime->sched, filled.slow_ns > 0 ? filled.slow_ns : EDDY_MS(100));
-    if (status == 0) status = run(runtime, fn, arg);
-    if (status == 0) {
-        status = runtime->status;
-        if (status >= 0 && value_out != NULL) *value_out = runtime->value;
+    if (status < 0) {
+        ed_run_close(runtime);
+        return status;
     }
+    *runtime_out = runtime;
+    return 0;
+}
+
+void ed_run_close(struct ed_runtime *runtime) {
     ed_watchdog_close(runtime->watchdog);
     ed_free(runtime->watches);
     ed_free(runtime->threads);
     pthread_cond_destroy(&runtime->changed);
     pthread_mutex_destroy(&runtime->mutex);
     ed_runtime_close(runtime);
+}
+
+int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) {
+    if (fn == NULL) return EDDY_EINVAL;
+    struct ed_runtime *runtime;
+    int status = ed_run_open(&runtime, options);
+    if (status < 0) return status;
+    status = ed_run_begin(runtime, fn, arg);
+    if (status == 0) {
+        ed_run_end(runtime);
+        status = runtime->status;
+        if (status >= 0 && value_out != NULL) *value_out = runtime->value;
+    }
+    ed_run_close(runtime);
     return status;
 }

@@ -115,7 +115,7 @@ void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *a
     for (; chunk != NULL; chunk = chunk->next) { /* chunks are added in front and never leave */
         for (int i = 0; i < CHUNK_RECORDS; i++) {
             eddy_task *task = &chunk->records[i];
-            uint64_t word = ED_LOAD_ACQUIRE(&task->future.word);
+            uint64_t word = ED_LOAD_SEQCST(&task->future.word); /* partner: a spawn from outside */
             while (ed_refs_of(word) > 0 && !(word & ED_DONE)) {
                 if (!ED_CAS_WEAK(&task->future.word, &word, word + ED_REF_ONE)) continue;
                 bool more = visit(task, arg);

@@ -324,6 +324,16 @@ static ED_COLD void launch_failed(eddy_task *task, int status, uint64_t refs) {
     while (refs-- > 0) ed_future_release(&task->future);
 }
 
+/* Whether the run takes no more tasks from where none runs: other threads, callbacks. The record is in sight of who walks
+ * all tasks before `closed` is read; who closes walks them once more. One of them sees the other: the read-modify-write
+ * and the load here, the exchange in ed_tasks_refuse and the walk's loads, all seq_cst. */
+static ED_COLD bool refused(eddy_task *task) {
+    ED_OR(&task->future.word, 0);
+    return ED_LOAD_SEQCST(&task->future.sched->closed);
+}
+
+bool ed_tasks_refuse(struct ed_sched *sched) { return ED_EXCHANGE(&sched->closed, true); }
+
 static inline ED_HOT int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned,
                                 eddy_loop *loop, const eddy_task_options *options, struct ed_group *group,
                                 uint64_t flags) {
@@ -341,6 +351,7 @@ static inline ED_HOT int launch(eddy_task *task, eddy_task **task_out, struct ed
     ED_STORE_RELEASE(&task->future.word, refs * ED_REF_ONE | ED_IS_TASK | flags | (elsewhere ? ED_MESSAGE : 0));
     int status = group != NULL ? ed_group_add(group, task) : 0;
     bool added = group != NULL && status == 0;
+    if (ED_UNLIKELY(here == NULL || here->running == NULL) && status == 0 && refused(task)) status = EDDY_ECLOSED;
     if (status == 0 && elsewhere) {
         ed_start_new(&task->start, pinned->index, ED_START_NEW_PINNED);
         task->message.arrive = arrive_pinned;

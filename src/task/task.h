@@ -78,6 +78,9 @@ struct ed_tasks {
 
 int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *arg);
 void ed_tasks_close(struct ed_sched *sched);
+/* From now on spawns where no task runs give EDDY_ECLOSED; one that was taken before is in sight of eddy_all_tasks. Gives
+ * whether it was so already. */
+bool ed_tasks_refuse(struct ed_sched *sched);
 int64_t ed_tasks_left_behind(void); /* task handles not released when their runs ended: for tests */
 int ed_tasks_worker_open(struct ed_worker *worker);
 void ed_tasks_worker_close(struct ed_worker *worker);

@@ -5,6 +5,7 @@
 hello_server greets everybody, also who sends a byte at a time or leaves without a word. chat gives every
 line to everybody in the room, whole and in order per sender; its self-test passes. Both end with 0 on ^C,
 with clients connected, and refuse a port in use by name.
+embedded is a threaded server with a runtime beside it: each connection gets its answers, in order.
 """
 import os
 import re
@@ -35,12 +36,12 @@ class Server:
         client = socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S)
         return client, client.makefile("r", newline="\n")
 
-    def end(self):
+    def end(self, last_words=""):
         self.process.send_signal(signal.SIGINT)
         said, _ = self.process.communicate(timeout=LIMIT_S)
         self.watch.cancel()
         assert self.process.returncode == 0, f"exit {self.process.returncode} on ^C: {said}"
-        equal("", said)
+        equal(last_words, said)
 
     def __enter__(self):
         return self
@@ -125,6 +126,19 @@ def chat():
     port_in_use("chat")
 
 
+def embedded():
+    with Server("embedded") as server:
+        guests = [server.connect() for _ in range(5)]
+        for number, (guest, _) in enumerate(guests):
+            guest.sendall(f"guest {number}\nagain {number}\n".encode())
+        for number, (guest, reader) in enumerate(guests):
+            equal(f"guest {number} has 6 orders, 4 mails, 4 news\n", reader.readline())
+            equal(f"again {number} has 6 orders, 4 mails, 4 news\n", reader.readline())
+            guest.close()
+        server.end("stopped: ok\n")
+
+
 hello_server()
 chat()
+embedded()
 sys.exit(0)
