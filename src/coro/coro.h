@@ -15,6 +15,7 @@
 #ifndef ED_CORO_H
 #define ED_CORO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
