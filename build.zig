@@ -25,6 +25,7 @@ const rooms = [_]Room{
     .{ .name = "net", .level = 6, .may = "uv" },
     .{ .name = "exec", .level = 6, .may = "uv" },
     .{ .name = "child", .level = 7 },
+    .{ .name = "file", .level = 7 },
     .{ .name = "debug", .level = 7, .may = "uv" },
     .{ .name = "runtime", .level = 8, .may = "uv" },
 };

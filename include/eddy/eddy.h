@@ -7,6 +7,7 @@
 #include "eddy/child.h"
 #include "eddy/debug.h"
 #include "eddy/embed.h"
+#include "eddy/file.h"
 #include "eddy/local.h"
 #include "eddy/loop.h"
 #include "eddy/net.h"

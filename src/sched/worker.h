@@ -104,6 +104,7 @@ struct ed_sched {
     void (*no_stack)(struct ed_start *start, int status);              /* (c) task/: ends one that finds no stack */
     void *tasks;                                                       /* (c) task/: slabs, reports, options */
     void *exec_data;                                                   /* exec/, under its own rules */
+    void *file_data;                                                   /* file/, under its own rules */
     void *net_data;                                                    /* net/, under its own rules */
     void *runtime;                                                     /* runtime/ */
     void *world;                                                       /* sim/: what is outside the workers */

@@ -69,9 +69,8 @@ REAL_TEST(unix_socket_carries_what_tcp_does) {
 }
 
 static int dial_and_ask(void *arg, eddy_value *out) {
-    (void)arg;
     (void)out;
-    eddy_stream *stream = dial_path(socket_path());
+    eddy_stream *stream = dial_path(arg);
     write_text(stream, "me too");
     expect_text(stream, "me too");
     hang_up(stream);
@@ -81,10 +80,11 @@ static int dial_and_ask(void *arg, eddy_value *out) {
 /* More than the queue holds, and the server closes while they come: whoever got in is served, nobody is reset. */
 REAL_TEST(unix_connections_in_the_queue_are_served) {
     eddy_server *server;
-    EXPECT_OK(eddy_server_open_unix(&server, socket_path(), echo, NULL, EDDY_SERVER(.backlog = 2)));
+    const char *path = socket_path();
+    EXPECT_OK(eddy_server_open_unix(&server, path, echo, NULL, EDDY_SERVER(.backlog = 2)));
     eddy_group group;
     EXPECT_OK(eddy_group_enter(&group));
-    for (int i = 0; i < 50; i++) EXPECT_OK(eddy_group_spawn(&group, NULL, dial_and_ask, NULL, NULL));
+    for (int i = 0; i < 50; i++) EXPECT_OK(eddy_group_spawn(&group, NULL, dial_and_ask, (void *)(uintptr_t)path, NULL));
     EXPECT_OK(eddy_group_exit(&group, 0));
     eddy_stream *streams[2];
     for (int i = 0; i < 2; i++) streams[i] = dial_path(socket_path());
