@@ -40,7 +40,7 @@ ed_cancel_route ldar
 ed_task_run_start ldar
 ed_task_run_direct ldar
 ed_slab_put stlr
-ed_slab_get_from dmb=2
+to_common dmb=2
 ed_group_child_done dmb=2
 eddy_lock_acquire dmb=2
 eddy_lock_unlock dmb=2
