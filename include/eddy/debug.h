@@ -78,6 +78,18 @@ EDDY_API size_t eddy_picture_print(const eddy_picture *picture, enum eddy_pictur
  *  @return         How many tasks the first round has; 0: there is none. */
 EDDY_API size_t eddy_picture_cycle(const eddy_picture *picture, uint64_t *ids_out, size_t capacity) EDDY_ANY_THREAD;
 
+/* ---- what may not be held across a suspension --------------------------------------------------- */
+
+/** Says that the calling task holds something that it must not hold when it suspends, until eddy_hold_end(what): a mutex of
+ *  the system, a lock of another library, a thread's own state. Whoever wants it next would block its whole worker, for good
+ *  if that is where the holder waits. In debug mode each suspension in between, a direct await too, is reported, once for
+ *  each hold, with the stack; and a task that ends with it. Not for eddy's own locks: these may be held.
+ *  eddy/mutex.h says it for pthread's mutexes, without a change to the code that locks them.
+ *  Without debug mode, and outside a task, it does nothing. Never suspends. */
+EDDY_API void eddy_hold_begin_at(const char *place, const volatile void *what) EDDY_ANY_THREAD;
+#define eddy_hold_begin(what) eddy_hold_begin_at(EDDY_PLACE(what), what)
+EDDY_API void eddy_hold_end(const volatile void *what) EDDY_ANY_THREAD;
+
 /* From outside: a run with EDDY_RUN(.inspect = true), or with EDDY_INSPECT=1 in the environment, answers
  *      eddy-ps PID, eddy-ps --tree PID, eddy-ps --stacks PID
  * of the same user or root, on a socket that has no place in the file system; and writes table, tree and stacks to standard

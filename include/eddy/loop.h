@@ -59,6 +59,7 @@ enum eddy_report_kind {
     EDDY_REPORT_SLOW,          /**< debug mode: a worker was held too long */
     EDDY_REPORT_SWALLOWED,     /**< debug mode: a task ended well although it was cancelled */
     EDDY_REPORT_DEAD_ARG,      /**< debug mode: a running task's argument lies on a stack that is gone */
+    EDDY_REPORT_HELD,          /**< debug mode: a task suspends with a mutex locked (eddy/debug.h, eddy/mutex.h) */
     EDDY_REPORT_USER           /**< the program's own: eddy_report_send */
 };
 typedef struct eddy_report {
@@ -68,7 +69,12 @@ typedef struct eddy_report {
     int status;              /**< the failure, or 0 */
     const eddy_error *error; /**< its detail, borrowed; may be NULL */
     const char *place;       /**< where that task or object was made; NULL: not known */
-    const char *stack;       /**< debug mode: what runs, a line for each call, innermost first; or NULL */
+    const char *stack;       /**< where it happens, a line for each call, innermost first; or NULL */
+    /** The task or future that it is about, or NULL: borrowed for the call. In reports of failures that were never looked
+     *  at its last reference has gone: it may be read, and not shared. eddy_future_task tells whether it is a task. */
+    eddy_future *future;
+    eddy_handle *handle; /**< the handle of the callback that failed, or NULL; borrowed for the call */
+    const char *origin;  /**< debug mode: the calls that made the task, future or handle, as `stack`; or NULL */
 } eddy_report;
 
 /** Receives reports; default: one line each on standard error. Any worker thread, outside any task, or in debug mode

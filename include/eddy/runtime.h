@@ -37,8 +37,9 @@ static inline eddy_run_options eddy_run_options_init(void) {
  *                          sleeps and polls of the code that holds the worker. Link with -rdynamic to see names of
  *                          functions, or give the addresses to addr2line.
  *   EDDY_REPORT_SWALLOWED  a task ended well although it was cancelled and the request was never taken back
- *   EDDY_REPORT_DEAD_ARG   a task ended while the argument of one that still runs lies on its stack
- * and every end of a task looks at all others: programs are slower. */
+ *   EDDY_REPORT_DEAD_ARG   a task ended while the argument of one lies on its stack that it has spawned and that still runs
+ *   EDDY_REPORT_HELD       a task suspended, or ended, with a mutex locked: eddy/debug.h says how it is told
+ * Reports tell by which calls the task, future or handle was made. Each of these remembers them: programs are slower. */
 
 /** Runs `fn(arg, &value)` as the main task until it ends; then cancels all other tasks, waits for them,
  *  closes executors, stops the workers.

@@ -187,6 +187,7 @@ EDDY_API int64_t eddy_interval_wait(eddy_interval *interval) EDDY_SUSPENDS;
 
 /** Asks `future` to end cancelled. A task: its request count goes up, and what it waits on is cancelled,
  *  from the inside out; one that has not started never enters its body. A plain future: ends EDDY_ECANCELED.
+ *  At most 65,535 requests that were not taken back are counted for a task: one more is delivered, and not counted.
  *  @return true if it was not done. Never suspends; any thread. Source: Task.cancel, Future.cancel. */
 EDDY_API bool eddy_cancel(eddy_future *future) EDDY_ANY_THREAD;
 
@@ -212,6 +213,9 @@ EDDY_API eddy_future *eddy_future_create(void);
 /** With the loop whose threads run its done callbacks, from any thread, and a drop for its value (NULL:
  *  none). */
 EDDY_API eddy_future *eddy_future_create_on(eddy_loop *loop, eddy_drop_fn drop) EDDY_ANY_THREAD;
+/** The loop whose threads run its done callbacks: its domain, else the runtime's. Borrowed: valid until the run ends.
+ *  Source: Future.get_loop. */
+EDDY_API eddy_loop *eddy_future_loop(const eddy_future *future) EDDY_ANY_THREAD;
 EDDY_API eddy_future *eddy_future_share(eddy_future *future) EDDY_ANY_THREAD;
 EDDY_API void eddy_future_release(eddy_future *future) EDDY_ANY_THREAD; /**< NULL is nothing */
 
@@ -246,6 +250,7 @@ EDDY_API const eddy_error *eddy_future_error(eddy_future *future) EDDY_ANY_THREA
 
 /** Runs `fn(future, arg)` when it is done: always through the loop of the adder's domain, else of the
  *  future's home, never inline, in the order added. A negative return goes to the exception handler.
+ *  A pending future whose last reference goes takes its callbacks with it: nobody could end it any more, and they never run.
  *  @return 0, EDDY_ENOMEM. Threads: a task or callback of the runtime. Source: add_done_callback. */
 typedef int (*eddy_done_fn)(eddy_future *future, void *arg);
 EDDY_API int eddy_future_add_callback(eddy_future *future, eddy_done_fn fn, void *arg);

@@ -147,10 +147,14 @@ static bool living_collect(struct living *living) {
 }
 
 static void report_late(struct ed_runtime *runtime, eddy_task *task) {
-    char text[256], message[320];
+    char text[256], message[384], stack[4096];
+    int bytes = eddy_task_print_stack(task, stack, sizeof stack);
+    if (eddy_future_done(EDDY_FUTURE(task))) return;
     eddy_task_print(task, text, sizeof text);
-    snprintf(message, sizeof message, "the run cannot end: still alive after its cancel: %s", text);
-    ed_report_task(&runtime->sched, EDDY_REPORT_STILL_PENDING, task, message, 0, NULL);
+    snprintf(message, sizeof message, "the run cannot end: still alive after its cancel %.3f s ago%s: %s",
+             (double)(eddy_time_ns() - runtime->cancelled_ns) / 1e9,
+             bytes == EDDY_EBUSY ? ", and holds its worker" : "", text);
+    ed_report_stack(&runtime->sched, EDDY_REPORT_STILL_PENDING, task, message, bytes > 0 ? stack : NULL);
 }
 
 /* Waits for `task` to end, and names it every REPORT_SECONDS once the deadline has passed. */
@@ -173,6 +177,7 @@ static void end_all_tasks(struct ed_runtime *runtime) {
     for (;;) {
         bool collected = living_collect(&living);
         if (collected && living.count == 0 && ed_tasks_refuse(&runtime->sched)) break; /* after one more look */
+        runtime->cancelled_ns = eddy_time_ns();
         for (size_t i = 0; i < living.count; i++) eddy_cancel(EDDY_FUTURE(living.tasks[i]));
         for (size_t i = 0; i < living.count; i++) {
             eddy_task *task = living.tasks[i];

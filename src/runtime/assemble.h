@@ -22,8 +22,9 @@ struct ed_runtime {
     eddy_loop *loop; /* (c) once started: main's domain, else the runtime's */
     int status;
     eddy_value value;
-    int64_t deadline_ns; /* of the shutdown; set when main ended */
-    _Atomic bool ended;  /* the supervisor is done: no task lives */
+    int64_t deadline_ns;  /* of the shutdown; set when main ended */
+    int64_t cancelled_ns; /* when the tasks that are waited for were cancelled */
+    _Atomic bool ended;   /* the supervisor is done: no task lives */
 
     /* interrupt.c: SIGINT, if it is handled; worker 0 */
     eddy_task *main;

@@ -337,6 +337,7 @@ int ed_run_open(struct ed_runtime **runtime_out, const eddy_run_options *options
     if (status == 0 && filled.debug)
         status =
             ed_watchdog_open(&runtime->watchdog, &runtime->sched, filled.slow_ns > 0 ? filled.slow_ns : EDDY_MS(100));
+    if (filled.debug) runtime->sched.listener = &ed_debug_listener;
     if (status < 0) {
         ed_run_close(runtime);
         return status;

@@ -22,7 +22,8 @@ static void callback_run(struct ed_call *call) {
         ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
                                                 .message = "a done callback failed",
                                                 .task = "",
-                                                .status = status});
+                                                .status = status,
+                                                .future = future});
     callback_free(callback);
     ed_future_release(future);
 }
@@ -77,9 +78,25 @@ int eddy_future_add_callback(eddy_future *future, eddy_done_fn fn, void *arg) {
     struct ed_callback *callback = ed_callback_create(future, fn, arg, domain != NULL ? domain->worker : future->home);
     if (callback == NULL) return EDDY_ENOMEM;
     callback->loop = domain != NULL ? domain : future->loop;
+    callback->users = true;
     callback->context = ed_context_capture(ed_worker_current());
     ed_callback_start(callback);
     return 0;
+}
+
+size_t ed_callbacks_count(const eddy_future *future) {
+    size_t count = 0;
+    for (struct ed_list *link = future->waiters.next; link != &future->waiters; link = link->next) {
+        const struct ed_waiter *waiter = ED_CONTAINER(link, struct ed_waiter, link);
+        if (waiter->arrive == callback_arrive && ED_CONTAINER(waiter, struct ed_callback, waiter)->users) count++;
+    }
+    return count;
+}
+
+void ed_callbacks_drop(eddy_future *future) {
+    struct ed_list *link;
+    while ((link = ed_list_pop(&future->waiters)) != NULL)
+        callback_free(ED_CONTAINER(link, struct ed_callback, waiter.link));
 }
 
 int eddy_future_remove_callback(eddy_future *future, eddy_done_fn fn, void *arg) {

@@ -53,6 +53,7 @@ void eddy_coro_release(eddy_coro *coro) {
     char message[128];
     snprintf(message, sizeof message, "coroutine '%s' was never awaited", coro->name);
     ed_report(worker != NULL ? worker->sched : NULL,
-              &(eddy_report){EDDY_REPORT_NEVER_AWAITED, message, coro->name, 0, NULL, coro->place, NULL});
+              &(eddy_report){
+                  .kind = EDDY_REPORT_NEVER_AWAITED, .message = message, .task = coro->name, .place = coro->place});
     ed_free(coro);
 }

@@ -1,4 +1,4 @@
-#include "task/task.h"
+#include "task/callback.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,11 +70,15 @@ static ED_COLD void report_never_retrieved(eddy_future *future, uint64_t word) {
         ed_report_task(future->sched, EDDY_REPORT_NEVER_RETRIEVED, (eddy_task *)future,
                        "a task failed and its failure was never retrieved", future->status, future->error);
     } else {
+        char origin[ED_ORIGIN_BYTES];
+        ed_origin_print(ed_origin_of(future), origin, sizeof origin);
         ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
                                                 .message = "a future failed and its failure was never retrieved",
                                                 .task = "",
                                                 .status = future->status,
-                                                .error = future->error});
+                                                .error = future->error,
+                                                .future = future,
+                                                .origin = origin[0] != '\0' ? origin : NULL});
     }
 }
 
@@ -145,9 +149,28 @@ ED_HOT bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear
     return finish_waited(future, flags, clear, how);
 }
 
+/* A bare future that is pending and has callbacks: each of these holds a reference, but nobody can end it once there are no
+ * others. Who sees that, under LOCK and with a reference of its own, is alone with it. */
+static ED_COLD void release_waited(eddy_future *future) {
+    uint64_t word = ed_future_lock(future);
+    if (!(word & (ED_DONE | ED_SETTING)) && ed_refs_of(word) - 1 == ed_callbacks_count(future)) {
+        ed_callbacks_drop(future);
+        future_last(future, word);
+        return;
+    }
+    word = ED_LOAD_RELAXED(&future->word);
+    while (!ED_CAS_WEAK(&future->word, &word, (word & ~ED_LOCK) - ED_REF_ONE)) {
+    }
+    if (ed_refs_of(word) == 1) future_last(future, word);
+}
+
 ED_HOT void ed_future_release(eddy_future *future) {
     uint64_t word = ED_LOAD_ACQUIRE(&future->word);
     if (ed_refs_of(word) != 1) {
+        if (ED_UNLIKELY((word & (ED_WAITED | ED_DONE | ED_IS_TASK)) == ED_WAITED)) {
+            release_waited(future);
+            return;
+        }
         word = ED_SUB(&future->word, ED_REF_ONE);
         if (ed_refs_of(word) != 1) return;
     }
@@ -155,11 +178,26 @@ ED_HOT void ed_future_release(eddy_future *future) {
 }
 
 static void free_bare(eddy_future *future) { ed_free(future); }
+static void free_traced(eddy_future *future) { ed_free(ED_CONTAINER(future, struct ed_traced_future, future)); }
+
+static __attribute__((noinline)) eddy_future *create_traced(struct ed_worker *home, eddy_loop *loop) {
+    struct ed_traced_future *traced = ed_alloc(sizeof *traced);
+    if (traced == NULL) return NULL;
+    ed_origin_fill(&traced->origin);
+    ed_future_init(&traced->future, home, loop, 1, ED_TRACED, free_traced);
+    return &traced->future;
+}
 
 eddy_future *ed_future_create_at(struct ed_worker *home, eddy_loop *loop, eddy_drop_fn drop) {
-    eddy_future *future = ed_alloc(sizeof *future);
-    if (future == NULL) return NULL;
-    ed_future_init(future, home, loop, 1, 0, free_bare);
+    eddy_future *future;
+    if (ED_UNLIKELY(home->sched->debug)) {
+        future = create_traced(home, loop);
+        if (future == NULL) return NULL;
+    } else {
+        future = ed_alloc(sizeof *future);
+        if (future == NULL) return NULL;
+        ed_future_init(future, home, loop, 1, 0, free_bare);
+    }
     future->drop = drop;
     return future;
 }
@@ -175,6 +213,10 @@ eddy_future *eddy_future_create_on(eddy_loop *loop, eddy_drop_fn drop) {
     if (loop->worker != NULL) return ed_future_create_at(loop->worker, loop, drop);
     struct ed_worker *here = ed_worker_current();
     return ed_future_create_at(here != NULL && here->sched == loop->sched ? here : loop->sched->workers[0], NULL, drop);
+}
+
+eddy_loop *eddy_future_loop(const eddy_future *future) {
+    return future->loop != NULL ? future->loop : &ed_tasks_of(future->sched)->loop;
 }
 
 eddy_future *eddy_future_share(eddy_future *future) {

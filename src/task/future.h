@@ -42,6 +42,7 @@
 #define ED_IS_TASK UINT64_C(0x0100)
 #define ED_MESSAGE UINT64_C(0x0200) /* task: a cancel message is on its way */
 #define ED_HIDDEN UINT64_C(0x0400)  /* task: the runtime's own, not in all_tasks */
+#define ED_TRACED UINT64_C(0x0800)  /* debug mode: where it was made is noted (origin.h) */
 #define ED_COUNT_ONE (UINT64_C(1) << 16)
 #define ED_REF_ONE (UINT64_C(1) << 32)
 

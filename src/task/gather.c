@@ -214,9 +214,12 @@ static int shield_inner_done(eddy_future *inner, void *arg) {
     if (ed_future_is_done(outer)) {
         if (is_failure(inner)) {
             (void)eddy_future_error(inner); /* reported here: retrieved */
-            ed_report(inner->sched,
-                      &(eddy_report){EDDY_REPORT_SHIELD, "a shielded future failed after its outer was cancelled", "",
-                                     status, inner->error, NULL, NULL});
+            ed_report(inner->sched, &(eddy_report){.kind = EDDY_REPORT_SHIELD,
+                                                   .message = "a shielded future failed after its outer was cancelled",
+                                                   .task = "",
+                                                   .status = status,
+                                                   .error = inner->error,
+                                                   .future = inner});
         }
     } else if (status >= 0) {
         (void)eddy_future_set(outer, inner->value);

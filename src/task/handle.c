@@ -17,9 +17,10 @@ struct eddy_handle {
     struct ed_timer timer;     /* the worker's */
     struct ed_message message; /* of call_soon_threadsafe, or of a timer's cancel */
     struct ed_worker *worker;
-    eddy_loop *loop;       /* its domain, or NULL */
-    eddy_context *context; /* the callback runs in it */
-    int64_t when_ns;       /* (c) of a timer; else 0 */
+    eddy_loop *loop;          /* its domain, or NULL */
+    eddy_context *context;    /* the callback runs in it */
+    struct ed_origin *origin; /* (c) debug mode; or NULL */
+    int64_t when_ns;          /* (c) of a timer; else 0 */
     eddy_call_fn fn;
     void *arg;
 };
@@ -27,7 +28,13 @@ struct eddy_handle {
 void eddy_handle_release(eddy_handle *handle) {
     if (handle == NULL || ED_SUB(&handle->references, 1) != 1) return;
     eddy_context_release(handle->context);
+    ed_free(handle->origin);
     ed_free(handle);
+}
+
+/* Debug mode: where it was made; else NULL. */
+static const char *origin_text(const eddy_handle *handle, char *buffer, size_t bytes) {
+    return ed_origin_print(handle->origin, buffer, bytes) > 0 ? buffer : NULL;
 }
 
 static void handle_run(struct ed_call *call) {
@@ -40,9 +47,14 @@ static void handle_run(struct ed_call *call) {
         worker->call_context = &handle->context;
         int status = handle->fn(handle->arg);
         worker->call_loop = worker->call_context = NULL;
+        char origin[ED_ORIGIN_BYTES];
         if (status < 0)
-            ed_report(worker->sched,
-                      &(eddy_report){EDDY_REPORT_CALLBACK_FAILED, "a callback failed", "", status, NULL, NULL, NULL});
+            ed_report(worker->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
+                                                    .message = "a callback failed",
+                                                    .task = "",
+                                                    .status = status,
+                                                    .handle = handle,
+                                                    .origin = origin_text(handle, origin, sizeof origin)});
     }
     eddy_handle_release(handle);
 }
@@ -78,6 +90,7 @@ static eddy_handle *handle_create(struct ed_worker *worker, eddy_loop *loop, edd
     handle->context = ed_context_capture(ed_worker_current());
     handle->fn = fn;
     handle->arg = arg;
+    if (ED_UNLIKELY(worker->sched->debug)) handle->origin = ed_origin_take();
     return handle;
 }
 
@@ -115,6 +128,7 @@ int eddy_call_soon_threadsafe(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_
     int status = ed_post(worker, &handle->message);
     if (status < 0) {
         eddy_context_release(handle->context);
+        ed_free(handle->origin);
         ed_free(handle);
         return status;
     }

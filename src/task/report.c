@@ -16,6 +16,7 @@ static void to_stderr(const eddy_report *report) {
             named ? "\")" : "", report->place != NULL ? ", made at " : "", report->place != NULL ? report->place : "",
             detail[0] != '\0' ? ": " : "", detail);
     if (report->stack != NULL) fprintf(stderr, "%s\n", report->stack);
+    if (report->origin != NULL) fprintf(stderr, "made by\n%s\n", report->origin);
 }
 
 void ed_report(struct ed_sched *sched, const eddy_report *report) {
@@ -32,9 +33,22 @@ void eddy_report_send(const eddy_report *report) {
     ed_report(worker != NULL ? worker->sched : NULL, report);
 }
 
+static void report_task(struct ed_sched *sched, eddy_report *report, eddy_task *task) {
+    char name[ED_TASK_NAME_BYTES], origin[ED_ORIGIN_BYTES];
+    eddy_task_name(task, name, sizeof name);
+    report->task = name;
+    report->place = task->place;
+    report->future = &task->future;
+    if (ed_origin_print(ed_origin_of(&task->future), origin, sizeof origin) > 0) report->origin = origin;
+    ed_report(sched, report);
+}
+
 void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
                     int status, const eddy_error *error) {
-    char name[ED_TASK_NAME_BYTES];
-    eddy_task_name(task, name, sizeof name);
-    ed_report(sched, &(eddy_report){kind, message, name, status, error, task->place, NULL});
+    report_task(sched, &(eddy_report){.kind = kind, .message = message, .status = status, .error = error}, task);
+}
+
+void ed_report_stack(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
+                     const char *stack) {
+    report_task(sched, &(eddy_report){.kind = kind, .message = message, .stack = stack}, task);
 }

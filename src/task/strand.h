@@ -41,6 +41,10 @@ struct ed_strand {
     unsigned scopes_used;    /* of scopes[] */
     unsigned scopes_missing; /* pushed without memory, not yet popped */
     struct ed_scope *scope;  /* innermost */
+    /* debug mode; empty between two tasks */
+    struct ed_lent *lent; /* tasks whose arguments lie on this stack (origin.c) */
+    size_t lent_count, lent_limit;
+    struct ed_hold *holds; /* what the tasks on it hold that may not be held across a suspension (hold.c) */
     struct ed_scope scopes[ED_SCOPES_INLINE];
 };
 

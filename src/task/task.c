@@ -94,29 +94,14 @@ static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int sta
 
 /* ---- debug mode ---------------------------------------------------------------------------------- */
 
-struct dead {
-    const eddy_task *ended;
-    uintptr_t low, high; /* the frames of the one that ends */
-};
-
-static bool is_arg_dead(eddy_task *task, void *arg) {
-    const struct dead *dead = arg;
-    uintptr_t at = (uintptr_t)task->arg;
-    if (task == dead->ended || at < dead->low || at >= dead->high) return true;
-    char name[ED_TASK_NAME_BYTES], message[128];
-    eddy_task_name(dead->ended, name, sizeof name);
-    snprintf(message, sizeof message, "task \"%s\" ended while a running task's argument lies on its stack", name);
-    ed_report_task(task->future.sched, EDDY_REPORT_DEAD_ARG, task, message, 0, NULL);
-    return true;
-}
-
 /* What the body of `task`, which has just returned to `frame`, leaves behind. */
 static ED_COLD void look_back(eddy_task *task, struct ed_fiber *fiber, int status, void *frame) {
     struct ed_sched *sched = task->future.sched;
     if (status >= 0 && ed_count_of(ED_LOAD_RELAXED(&task->future.word)) > 0)
         ed_report_task(sched, EDDY_REPORT_SWALLOWED, task, "a task ended well although it was cancelled", 0, NULL);
-    struct dead dead = {task, (uintptr_t)fiber->stack.context.stack_low, (uintptr_t)frame};
-    ed_slab_each(sched, is_arg_dead, &dead);
+    struct ed_strand *strand = ed_strand_of(fiber);
+    if (strand->lent != NULL) ed_lent_end(task, strand, frame);
+    if (strand->holds != NULL) ed_hold_end(task, strand);
 }
 
 /* ---- running ------------------------------------------------------------------------------------- */
@@ -315,6 +300,14 @@ static void arrive_pinned(struct ed_message *message, struct ed_worker *worker) 
     ed_future_release(&task->future);
 }
 
+/* Debug mode: the task's flags, with ED_TRACED if there was memory for the note. */
+static ED_COLD uint64_t note_origin(eddy_task *task, uint64_t flags) {
+    task->origin = ed_origin_take();
+    ed_task_set_special(task);
+    ed_lent_note(task);
+    return task->origin != NULL ? flags : flags & ~ED_TRACED;
+}
+
 /* Ends unseen: somebody who walks all tasks may hold it for a moment. */
 static ED_COLD void launch_failed(eddy_task *task, int status, uint64_t refs) {
     task->drop_arg = NULL; /* spawn_failed drops it */
@@ -340,6 +333,7 @@ static inline ED_HOT int launch(eddy_task *task, eddy_task **task_out, struct ed
     bool elsewhere = pinned != NULL && pinned != here;
     uint64_t refs = 1 + (task_out != NULL) + elsewhere;
     struct ed_worker *home = pinned != NULL ? pinned : here;
+    if (flags & ED_TRACED) flags = note_origin(task, flags);
     task->future.home = home;
     task->future.loop = loop;
     if (options != NULL) task->future.drop = options->drop;
@@ -380,7 +374,7 @@ static int spawn_failed(int status, void *arg, const eddy_task_options *options)
 /* From `here`, in the domain `loop` unless options say otherwise; the caller's locals hang at *slot. */
 static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place,
                                eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
-                               struct ed_group *group) {
+                               struct ed_group *group, uint64_t flags) {
     struct ed_worker *pinned;
     int status = locate(here->sched, here, options, &loop, &pinned);
     eddy_task *task = NULL;
@@ -391,24 +385,26 @@ static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, eddy_con
         ed_task_set_special(task);
         task->group = group;
     }
-    status = launch(task, task_out, here, pinned, loop, options, group, 0);
+    status = launch(task, task_out, here, pinned, loop, options, group, flags);
     return ED_UNLIKELY(status < 0) ? spawn_failed(status, arg, options) : 0;
 }
 
 static ED_COLD int spawn_special(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place,
                                  eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                                  struct ed_group *group) {
-    return spawn(here, loop, slot, place, task_out, fn, arg, options, group);
+    return spawn(here, loop, slot, place, task_out, fn, arg, options, group,
+                 here->sched->debug ? ED_TRACED : 0);
 }
 
-/* Compiled twice: most tasks are spawned without options, domain and group, and pay for none. */
+/* Compiled twice: most tasks are spawned without options, domain, group and debug mode, and pay for none. */
 int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group) {
     struct ed_worker *here = ed_worker_current();
     if (ED_UNLIKELY(here == NULL)) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
     eddy_task *parent = ed_task_running_on(here);
-    if (ED_LIKELY(options == NULL && group == NULL && parent != NULL && parent->future.loop == NULL))
-        return spawn(here, NULL, &parent->context, place, task_out, fn, arg, NULL, NULL);
+    if (ED_LIKELY(options == NULL && group == NULL && parent != NULL && parent->future.loop == NULL &&
+                  !here->sched->debug))
+        return spawn(here, NULL, &parent->context, place, task_out, fn, arg, NULL, NULL, 0);
     return spawn_special(here, ed_domain_on(here), ed_context_slot(here), place, task_out, fn, arg, options, group);
 }
 
@@ -431,6 +427,7 @@ static int spawn_on(const char *place, struct ed_worker *worker, eddy_task **tas
     if (status == 0) status = prepare(&task, worker->sched, here, ed_context_slot(here), fn, arg, options);
     if (status < 0) return spawn_failed(status, arg, options);
     task->place = place;
+    if (worker->sched->debug) flags |= ED_TRACED;
     status = launch(task, task_out, here, worker, loop, options, NULL, flags);
     return status < 0 ? spawn_failed(status, arg, options) : 0;
 }

@@ -11,6 +11,7 @@
 #include "eddy/scope.h"
 #include "sched/sched.h"
 #include "task/future.h"
+#include "task/origin.h"
 #include "task/strand.h"
 #include "task/wait.h"
 
@@ -29,7 +30,10 @@ struct eddy_task {
     void *arg;                 /* (c) */
     const char *place;         /* (c) where it was spawned; NULL: not known */
     uint64_t id;               /* (c) */
-    struct eddy_task *next_free;
+    union {
+        struct eddy_task *next_free; /* in a free list */
+        struct ed_origin *origin;    /* (c) with ED_TRACED */
+    };
 
     /* (a) the stack it runs on, NULL before; written by who starts it */
     _Atomic(struct ed_fiber *) fiber;
@@ -100,6 +104,7 @@ static inline void ed_count_await(struct ed_fiber *fiber) {
  * that. Who changes one of the fields below says so in `special`, and it is wiped when it goes back; all others are
  * left as they were by who used them: a task that ends has no defers, no detail, no locals, and waits for nothing. */
 static inline void ed_task_wipe(eddy_task *task) {
+    if (ED_UNLIKELY(ED_LOAD_RELAXED(&task->future.word) & ED_TRACED)) ed_free(task->origin);
     task->future.drop = NULL;
     task->start.stack_class = ED_STACK_64K;
     task->group = NULL;
@@ -228,9 +233,16 @@ static inline eddy_context *ed_context_capture(struct ed_worker *here) {
 int ed_domain_open_on(struct ed_worker *worker, eddy_loop **loop_out);
 void ed_handle_drop_timers(struct ed_worker *worker); /* at the end of a run: timers nobody will see fire */
 
+/* hold.c: debug mode. The running stack is about to suspend: reports what it holds; and at a task's end. */
+void ed_hold_suspends(struct ed_strand *strand, const char *reason);
+void ed_hold_end(eddy_task *ended, struct ed_strand *strand);
+
 /* report.c */
 void ed_report(struct ed_sched *sched, const eddy_report *report);
 void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
                     int status, const eddy_error *error);
+/* The same with a stack to print. */
+void ed_report_stack(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
+                     const char *stack);
 
 #endif

@@ -6,6 +6,7 @@
  * Sources src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c src/base/status.c
  * Smaller src/lockfree/deque.c s/FIRST_CAPACITY = 64/FIRST_CAPACITY = 4/ */
 #include "explorer.h"
+#include "no_debug.h"
 #include "task/task.h"
 
 enum { WORKERS = 2, STACKS = 4, STACK_BYTES = 64 * 1024 };

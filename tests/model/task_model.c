@@ -6,6 +6,7 @@
  * Sources src/base/heap.c */
 #include "eddy/queue.h"
 #include "explorer.h"
+#include "no_debug.h"
 #include "task/task.h"
 
 enum { WORKERS = 3 };

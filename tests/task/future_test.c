@@ -105,3 +105,59 @@ CORE_TEST(future, value_is_dropped_once) {
     eddy_future_release(future);
     EXPECT_EQ(1, atomic_load(&dropped));
 }
+
+/* ---- a pending future that nobody can end any more ------------------------------------------------------------- */
+
+static int never_called(eddy_future *future, void *arg) {
+    (void)future, (void)arg;
+    EXPECT(false);
+    return 0;
+}
+static int count_call(eddy_future *future, void *arg) {
+    (void)future;
+    ++*(int *)arg;
+    return 0;
+}
+static int release_in_task(void *arg, eddy_value *out) {
+    (void)out;
+    eddy_future_release(arg);
+    return 0;
+}
+
+/* Its callbacks go with it, and run no more; one that somebody waits for otherwise lives on. */
+CORE_TEST(future, pending_one_goes_with_its_callbacks) {
+    for (int callbacks = 1; callbacks < 4; callbacks++) {
+        eddy_future *future = eddy_future_create();
+        for (int i = 0; i < callbacks; i++) EXPECT_OK(eddy_future_add_callback(future, never_called, NULL));
+        eddy_future_release(eddy_future_share(future));
+        EXPECT_EQ(1, eddy_future_remove_callback(future, never_called, NULL) > 0);
+        EXPECT_OK(eddy_future_add_callback(future, never_called, NULL));
+        /* The last references go on whichever workers these run. */
+        eddy_task *task = spawn(release_in_task, eddy_future_share(future));
+        eddy_future_release(future);
+        EXPECT_OK(end_of(task));
+    }
+    int called = 0;
+    eddy_future *inner = eddy_future_create(), *outer;
+    EXPECT_OK(eddy_future_add_callback(inner, count_call, &called));
+    EXPECT_OK(eddy_shield(&outer, inner));
+    eddy_future *setter = eddy_future_share(inner);
+    eddy_future_release(inner); /* the shield has a reference, and the setter */
+    EXPECT_OK(eddy_future_set(setter, EDDY_NONE));
+    eddy_future_release(setter);
+    EXPECT_OK(eddy_await(outer, NULL));
+    eddy_future_release(outer);
+    test_until_all_parked();
+    EXPECT_EQ(1, called);
+}
+
+CORE_TEST(future, tells_its_loop) {
+    eddy_future *future = eddy_future_create();
+    EXPECT(eddy_future_loop(future) == eddy_loop_current());
+    eddy_future_release(future);
+    eddy_loop *loop;
+    EXPECT_OK(eddy_domain_open(&loop));
+    future = eddy_future_create_on(loop, NULL);
+    EXPECT(eddy_future_loop(future) == loop);
+    eddy_future_release(future);
+}
