@@ -4,6 +4,7 @@
 //!   src/ROOM/**.c        the library           tests/**_test.c    one program, eddy-tests
 //!   examples/NAME.c      a program each        examples/NAME/     one program of all its files
 //!   bench/NAME.c         a program each        tests/scripts/     tests that drive the programs
+//!   tools/               eddy-ps
 //!
 //! A Variant is everything built one way: as shipped, as tested, under each sanitizer.
 const std = @import("std");
@@ -104,6 +105,10 @@ pub fn build(b: *Build) void {
     tested.addTests();
     const test_step = b.step("test", "Run the tests; after --: --only TEXT, --workers N, --seed N, --repeat N, ...");
     tested.runTests(test_step, .{ .scripts = "tests/scripts", .after = programs, .passthru = true });
+
+    shipped.addTool("eddy-ps", "tools");
+    shipped.install(programs, "eddy-ps");
+    shipped.install(b.getInstallStep(), "eddy-ps");
 
     shipped.addTool("eddy-sim", "tests/sim");
     shipped.install(programs, "eddy-sim");
@@ -323,7 +328,7 @@ const Variant = struct {
         step.dependOn(&run.step);
     }
 
-    /// A program of the C files of a folder under tests/.
+    /// A program of the C files of a folder.
     fn addTool(v: *Variant, name: []const u8, folder: []const u8) void {
         const module = v.createModule();
         v.addFiles(module, folder, ".c");

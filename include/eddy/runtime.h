@@ -21,10 +21,12 @@ typedef struct eddy_run_options {
                    *   read enum eddy_migration (task.h) first */
     bool debug;      /**< debug mode, as with EDDY_DEBUG=1 in the environment: see below */
     int64_t slow_ns; /**< debug mode reports who holds its worker for so long; 0: 100 ms */
+    bool inspect;    /**< answers eddy-ps and SIGUSR1 with its tasks, as with EDDY_INSPECT=1: see eddy/debug.h */
 } eddy_run_options;
 
 static inline eddy_run_options eddy_run_options_init(void) {
-    eddy_run_options options = {sizeof(eddy_run_options), 0, false, false, false, NULL, 0, NULL, NULL, false, false, 0};
+    eddy_run_options options = {
+        sizeof(eddy_run_options), 0, false, false, false, NULL, 0, NULL, NULL, false, false, 0, false};
     return options;
 }
 #ifndef __cplusplus

@@ -5,6 +5,8 @@
 #include "eddy/debug.h"
 #include "task/task.h"
 
+#include "debug/inspect.h"
+
 struct ed_watchdog;
 
 /* Reports whoever holds a worker for `slow_ns` or more. 0 or EDDY_ENOMEM. */

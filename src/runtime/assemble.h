@@ -49,8 +49,9 @@ struct ed_runtime {
         struct ed_message visit;  /* to another worker, while visit_sent */
         _Atomic bool visit_sent;
     } * watches;
-    struct ed_watchdog *watchdog; /* (c) debug mode; else NULL */
-    pthread_mutex_t mutex;        /* started, start_status, stopped, tick_* */
+    struct ed_watchdog *watchdog;   /* (c) debug mode; else NULL */
+    struct ed_inspector *inspector; /* (c) if it was asked for; else NULL */
+    pthread_mutex_t mutex;          /* started, start_status, stopped, tick_* */
     pthread_cond_t changed;
     unsigned started, stopped;
     int start_status;

@@ -310,8 +310,8 @@ __attribute__((noinline)) static int fill_standard_descriptors(void) { /* errno:
     return 0;
 }
 
-static bool asked_for_debug(void) {
-    const char *text = getenv("EDDY_DEBUG");
+static bool asked_for(const char *variable) {
+    const char *text = getenv(variable);
     return text != NULL && text[0] != '\0' && strcmp(text, "0") != 0;
 }
 
@@ -322,7 +322,8 @@ int ed_run_open(struct ed_runtime **runtime_out, const eddy_run_options *options
     eddy_run_options filled = options != NULL ? *options : eddy_run_options_init();
     if (filled.workers == 0) filled.workers = usable_cores();
     if (filled.workers > ED_WORKERS_MAX) return EDDY_ELIMIT;
-    if (asked_for_debug()) filled.debug = true;
+    if (asked_for("EDDY_DEBUG")) filled.debug = true;
+    if (asked_for("EDDY_INSPECT")) filled.inspect = true;
     int status = fill_standard_descriptors();
     if (status < 0) return status;
     struct ed_runtime *runtime;
@@ -338,6 +339,7 @@ int ed_run_open(struct ed_runtime **runtime_out, const eddy_run_options *options
         status =
             ed_watchdog_open(&runtime->watchdog, &runtime->sched, filled.slow_ns > 0 ? filled.slow_ns : EDDY_MS(100));
     if (filled.debug) runtime->sched.listener = &ed_debug_listener;
+    if (status == 0 && filled.inspect) status = ed_inspector_open(&runtime->inspector, &runtime->sched);
     if (status < 0) {
         ed_run_close(runtime);
         return status;
@@ -347,6 +349,7 @@ int ed_run_open(struct ed_runtime **runtime_out, const eddy_run_options *options
 }
 
 void ed_run_close(struct ed_runtime *runtime) {
+    ed_inspector_close(runtime->inspector);
     ed_watchdog_close(runtime->watchdog);
     ed_free(runtime->watches);
     ed_free(runtime->threads);
