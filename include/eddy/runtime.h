@@ -55,6 +55,34 @@ static inline eddy_run_options eddy_run_options_init(void) {
  *  Source: asyncio.run. */
 EDDY_API int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) EDDY_BLOCKS;
 
+/* ---- several runs in one runtime -------------------------------------------------------------- */
+
+/** A runtime that stays between runs: workers, tasks, executors, the loop. For a host that calls in now and then. */
+typedef struct eddy_runner eddy_runner;
+
+/** Starts a runtime on threads of its own; the calling thread is none of its workers. `options` as of eddy_run; they hold
+ *  for all runs, `on_exception_arg` until the runner is closed.
+ *  @param runner_out  Gives it: eddy_runner_close().
+ *  @return            0, EDDY_ENOMEM, a system code if the workers cannot start; EDDY_ESTATE inside a runtime's thread.
+ *  Blocks. Source: asyncio.Runner. */
+EDDY_API int eddy_runner_open(eddy_runner **runner_out, const eddy_run_options *options) EDDY_BLOCKS;
+
+/** Runs `fn(arg, &value)` as a main task until it ends. Other tasks live on, and run on between two runs: only
+ *  eddy_runner_close ends them.
+ *  @return as eddy_run. EDDY_EINTERRUPTED after SIGINT (if handled: while this call lasts): after a second one main is
+ *          cancelled again and left behind, with `arg`, until it ends.
+ *  Blocks. Threads: one plain thread at a time. Source: Runner.run. */
+EDDY_API int eddy_runner_run(eddy_runner *runner, eddy_coro_fn fn, void *arg, eddy_value *value_out) EDDY_BLOCKS;
+
+/** The loop that mains run on: a domain if the options say `serial`. Valid until the runner is closed; eddy_spawn_threadsafe
+ *  and eddy_call_soon_threadsafe take it between runs too. Source: Runner.get_loop. */
+EDDY_API eddy_loop *eddy_runner_loop(const eddy_runner *runner) EDDY_ANY_THREAD;
+
+/** Ends it as eddy_run ends: cancels all tasks, waits for them, closes executors, stops the workers. Frees the runner;
+ *  NULL is nothing. @return 0, or why the runtime could not go on; EDDY_ESTATE inside a runtime's thread (nothing was done).
+ *  Blocks. Source: Runner.close. */
+EDDY_API int eddy_runner_close(eddy_runner *runner) EDDY_BLOCKS;
+
 /** Counters since the run began, for one worker. */
 typedef struct eddy_worker_stats {
     uint64_t tasks_started; /**< bodies entered here, direct ones included */
