@@ -59,8 +59,9 @@ enum eddy_report_kind {
     EDDY_REPORT_SLOW,          /**< debug mode: a worker was held too long */
     EDDY_REPORT_SWALLOWED,     /**< debug mode: a task ended well although it was cancelled */
     EDDY_REPORT_DEAD_ARG,      /**< debug mode: a running task's argument lies on a stack that is gone */
-    EDDY_REPORT_HELD,          /**< debug mode: a task suspends with a mutex locked (eddy/debug.h, eddy/mutex.h) */
-    EDDY_REPORT_USER           /**< the program's own: eddy_report_send */
+    EDDY_REPORT_WRONG_THREAD, /**< debug mode: a call that ended EDDY_EWRONGTHREAD: in a callback, or for another's loop */
+    EDDY_REPORT_HELD,         /**< debug mode: a task suspends with a mutex locked (eddy/debug.h, eddy/mutex.h) */
+    EDDY_REPORT_USER          /**< the program's own: eddy_report_send */
 };
 typedef struct eddy_report {
     enum eddy_report_kind kind;

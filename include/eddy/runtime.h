@@ -36,10 +36,11 @@ static inline eddy_run_options eddy_run_options_init(void) {
 /* Debug mode reports, beside what every run reports:
  *   EDDY_REPORT_SLOW       who holds a worker for `slow_ns`, with its stack while it still does, and for how long when it is
  *                          over. The stack is taken by a signal, SIGURG, unless the host handles that itself: it cuts short
- *                          sleeps and polls of the code that holds the worker. Link with -rdynamic to see names of
- *                          functions, or give the addresses to addr2line.
+ *                          sleeps and polls of the code that holds the worker. A program that was not stripped has
+ *                          names of functions there, static ones too.
  *   EDDY_REPORT_SWALLOWED  a task ended well although it was cancelled and the request was never taken back
  *   EDDY_REPORT_DEAD_ARG   a task ended while the argument of one lies on its stack that it has spawned and that still runs
+ *   EDDY_REPORT_WRONG_THREAD  a callback waited, or somebody called a loop from a thread that is not its own, with the stack
  *   EDDY_REPORT_HELD       a task suspended, or ended, with a mutex locked: eddy/debug.h says how it is told
  * Reports tell by which calls the task, future or handle was made. Each of these remembers them: programs are slower. */
 

@@ -24,7 +24,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { FRAMES_MAX = 32, STACK_BYTES = 4096 };
@@ -149,12 +148,11 @@ static void report(struct ed_watchdog *watchdog, struct ed_worker *worker, struc
     char message[128], stack[STACK_BYTES] = "";
     snprintf(message, sizeof message, "worker %u %s held for %.3f s", worker->index, back ? "was" : "has been",
              (double)watched->held_ns / 1e9);
-    char **lines = back ? NULL : backtrace_symbols(watched->frames, watched->frames_count);
+    const int own = 2; /* the handler's calls */
     size_t used = 0;
-    for (int i = 2; lines != NULL && i < watched->frames_count && used < sizeof stack;
-         i++) /* not the handler's own two */
-        used += (size_t)snprintf(stack + used, sizeof stack - used, "%s  %s", i > 2 ? "\n" : "", lines[i]);
-    free(lines);
+    if (!back && watched->frames_count > own)
+        used =
+            ed_symbols_print(watched->frames + own, (size_t)(watched->frames_count - own), "  ", stack, sizeof stack);
     ed_report(watchdog->sched, &(eddy_report){.kind = EDDY_REPORT_SLOW,
                                               .message = message,
                                               .task = watched->name,

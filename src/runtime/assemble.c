@@ -115,6 +115,7 @@ free_runtime:
 
 void ed_runtime_close(struct ed_runtime *runtime) {
     ed_exec_close(&runtime->sched);
+    ed_tasks_report_left(&runtime->sched);
     workers_free(runtime);
     ed_tasks_close(&runtime->sched);
     ed_overflow_uninstall();

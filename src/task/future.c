@@ -70,15 +70,8 @@ static ED_COLD void report_never_retrieved(eddy_future *future, uint64_t word) {
         ed_report_task(future->sched, EDDY_REPORT_NEVER_RETRIEVED, (eddy_task *)future,
                        "a task failed and its failure was never retrieved", future->status, future->error);
     } else {
-        char origin[ED_ORIGIN_BYTES];
-        ed_origin_print(ed_origin_of(future), origin, sizeof origin);
-        ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_NEVER_RETRIEVED,
-                                                .message = "a future failed and its failure was never retrieved",
-                                                .task = "",
-                                                .status = future->status,
-                                                .error = future->error,
-                                                .future = future,
-                                                .origin = origin[0] != '\0' ? origin : NULL});
+        ed_report_future(future, EDDY_REPORT_NEVER_RETRIEVED,
+                         "a future failed and its failure was never retrieved");
     }
 }
 

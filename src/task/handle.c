@@ -7,6 +7,9 @@
  * Tests      tests/task/handle_test.c, tests/contract/loop_test.c. */
 #include "task/task.h"
 
+#define WRONG_LOOP \
+    "a callback was given to a loop from a thread that is not the loop's: eddy_call_soon_threadsafe may be"
+
 enum state { PENDING, BEGUN, CANCELLED };
 
 struct eddy_handle {
@@ -32,9 +35,15 @@ void eddy_handle_release(eddy_handle *handle) {
     ed_free(handle);
 }
 
-/* Debug mode: where it was made; else NULL. */
-static const char *origin_text(const eddy_handle *handle, char *buffer, size_t bytes) {
-    return ed_origin_print(handle->origin, buffer, bytes) > 0 ? buffer : NULL;
+static __attribute__((noinline)) void report_failure(eddy_handle *handle, int status) {
+    char origin[ED_ORIGIN_BYTES];
+    const bool known = ed_origin_print(handle->origin, origin, sizeof origin) > 0;
+    ed_report(handle->worker->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
+                                                    .message = "a callback failed",
+                                                    .task = "",
+                                                    .status = status,
+                                                    .handle = handle,
+                                                    .origin = known ? origin : NULL});
 }
 
 static void handle_run(struct ed_call *call) {
@@ -47,14 +56,7 @@ static void handle_run(struct ed_call *call) {
         worker->call_context = &handle->context;
         int status = handle->fn(handle->arg);
         worker->call_loop = worker->call_context = NULL;
-        char origin[ED_ORIGIN_BYTES];
-        if (status < 0)
-            ed_report(worker->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
-                                                    .message = "a callback failed",
-                                                    .task = "",
-                                                    .status = status,
-                                                    .handle = handle,
-                                                    .origin = origin_text(handle, origin, sizeof origin)});
+        if (status < 0) report_failure(handle, status);
     }
     eddy_handle_release(handle);
 }
@@ -94,15 +96,16 @@ static eddy_handle *handle_create(struct ed_worker *worker, eddy_loop *loop, edd
     return handle;
 }
 
-/* The worker and domain that `loop` means to a caller on `here`; EDDY_EWRONGTHREAD when that is another one. */
+/* The worker and domain that `loop` means to a caller on `here`; EDDY_EWRONGTHREAD when that is another one: debug mode
+ * tells of it. */
 static int resolve(eddy_loop **loop_io, struct ed_worker *here) {
-    if (here == NULL) return EDDY_EWRONGTHREAD;
+    if (here == NULL) return ed_wrong_thread(*loop_io != NULL ? (*loop_io)->sched : NULL, WRONG_LOOP);
     if (*loop_io == NULL) *loop_io = eddy_loop_current();
-    if ((*loop_io)->sched != here->sched) return EDDY_EWRONGTHREAD;
+    if ((*loop_io)->sched != here->sched) return ed_wrong_thread((*loop_io)->sched, WRONG_LOOP);
     if ((*loop_io)->worker == NULL) {
         *loop_io = NULL;
     } else if ((*loop_io)->worker != here) {
-        return EDDY_EWRONGTHREAD;
+        return ed_wrong_thread(here->sched, WRONG_LOOP);
     }
     return 0;
 }

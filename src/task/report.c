@@ -52,3 +52,31 @@ void ed_report_stack(struct ed_sched *sched, enum eddy_report_kind kind, eddy_ta
                      const char *stack) {
     report_task(sched, &(eddy_report){.kind = kind, .message = message, .stack = stack}, task);
 }
+
+void ed_report_future(eddy_future *future, enum eddy_report_kind kind, const char *message) {
+    char origin[ED_ORIGIN_BYTES];
+    const bool known = ed_origin_print(ed_origin_of(future), origin, sizeof origin) > 0;
+    ed_report(future->sched, &(eddy_report){.kind = kind,
+                                            .message = message,
+                                            .task = "",
+                                            .status = future->status,
+                                            .error = future->error,
+                                            .future = future,
+                                            .origin = known ? origin : NULL});
+}
+
+int ed_wrong_thread(struct ed_sched *sched, const char *message) {
+    struct ed_worker *here = ed_worker_current();
+    if (sched == NULL && here != NULL) sched = here->sched;
+    if (sched == NULL || !sched->debug) return EDDY_EWRONGTHREAD;
+    char stack[ED_ORIGIN_BYTES];
+    void *places[ED_ORIGIN_PLACES];
+    ed_symbols_print(places, ed_unwind_here(places, ED_ORIGIN_PLACES), "  ", stack, sizeof stack);
+    eddy_task *task = here != NULL && here->sched == sched ? ed_task_current() : NULL;
+    if (task != NULL)
+        ed_report_stack(sched, EDDY_REPORT_WRONG_THREAD, task, message, stack);
+    else
+        ed_report(sched,
+                  &(eddy_report){.kind = EDDY_REPORT_WRONG_THREAD, .message = message, .task = "", .stack = stack});
+    return EDDY_EWRONGTHREAD;
+}

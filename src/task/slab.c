@@ -143,7 +143,7 @@ static _Atomic int64_t left_behind; /* handles that runs of this process ended w
 int64_t ed_tasks_left_behind(void) { return ED_LOAD_RELAXED(&left_behind); }
 
 /* Handles that nobody gave back: they dangle from now on. */
-static void report_left_behind(struct ed_sched *sched) {
+void ed_tasks_report_left(struct ed_sched *sched) {
     eddy_task *first = NULL;
     int64_t count = 0;
     for (struct ed_slab_chunk *chunk = ed_tasks_of(sched)->chunks; chunk != NULL; chunk = chunk->next)
@@ -163,7 +163,6 @@ static void report_left_behind(struct ed_sched *sched) {
 
 void ed_tasks_close(struct ed_sched *sched) {
     struct ed_tasks *tasks = ed_tasks_of(sched);
-    report_left_behind(sched);
     while (tasks->chunks != NULL) {
         struct ed_slab_chunk *chunk = tasks->chunks;
         tasks->chunks = chunk->next;

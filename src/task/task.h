@@ -81,6 +81,8 @@ struct ed_tasks {
 };
 
 int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *arg);
+/* Once no worker runs: names task handles that were not given back. */
+void ed_tasks_report_left(struct ed_sched *sched);
 void ed_tasks_close(struct ed_sched *sched);
 /* From now on spawns where no task runs give EDDY_ECLOSED; one that was taken before is in sight of eddy_all_tasks. Gives
  * whether it was so already. */
@@ -241,6 +243,10 @@ void ed_hold_end(eddy_task *ended, struct ed_strand *strand);
 void ed_report(struct ed_sched *sched, const eddy_report *report);
 void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
                     int status, const eddy_error *error);
+void ed_report_future(eddy_future *future, enum eddy_report_kind kind, const char *message);
+/* EDDY_EWRONGTHREAD; debug mode of `sched` (NULL: of the calling worker's run) tells of it. */
+int ed_wrong_thread(struct ed_sched *sched, const char *message);
+#define ED_OUTSIDE_TASK "a function that suspends was called outside a task"
 /* The same with a stack to print. */
 void ed_report_stack(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
                      const char *stack);

@@ -128,7 +128,7 @@ static __attribute__((noinline)) void suspend_told(struct ed_fiber *fiber, const
 /* In each caller a body of its own: what it says is constant there. */
 static inline __attribute__((always_inline)) int park_as(const struct ed_park *park) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (ED_UNLIKELY(fiber == NULL)) return EDDY_EWRONGTHREAD;
+    if (ED_UNLIKELY(fiber == NULL)) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
     struct ed_strand *strand = ed_strand_of(fiber);
     eddy_task *task = fiber->task;
     ED_ASSERT(!strand->parked);
@@ -242,7 +242,7 @@ int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reas
 
 int eddy_await(eddy_future *future, eddy_value *value_out) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (ED_UNLIKELY(fiber == NULL)) return EDDY_EWRONGTHREAD;
+    if (ED_UNLIKELY(fiber == NULL)) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
     eddy_task *task = fiber->task;
     if (ED_UNLIKELY(future == &task->future)) return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
     if (ED_UNLIKELY(future->sched != ed_fiber_worker(fiber)->sched)) /* F4 */
@@ -281,7 +281,7 @@ int eddy_sleep_until(int64_t deadline_ns) {
 
 int eddy_sleep(int64_t duration_ns) {
     if (duration_ns <= 0) return eddy_yield();
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
     int64_t now_ns = eddy_time_ns();
     return eddy_sleep_until(duration_ns > INT64_MAX - now_ns ? INT64_MAX - 1 : now_ns + duration_ns);
 }

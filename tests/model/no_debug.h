@@ -18,6 +18,10 @@ void ed_lent_end(const eddy_task *ended, struct ed_strand *strand, const void *f
     (void)ended, (void)strand, (void)frame;
 }
 void ed_hold_end(eddy_task *ended, struct ed_strand *strand) { (void)ended, (void)strand; }
+void ed_report_future(eddy_future *of, enum eddy_report_kind kind, const char *message) {
+    (void)of, (void)kind, (void)message;
+}
+int ed_wrong_thread(struct ed_sched *of, const char *message) { return (void)of, (void)message, EDDY_EWRONGTHREAD; }
 size_t ed_callbacks_count(const eddy_future *of) { return (void)of, 0; }
 void ed_callbacks_drop(eddy_future *of) { (void)of; }
 
