@@ -70,8 +70,7 @@ static ED_COLD void report_never_retrieved(eddy_future *future, uint64_t word) {
         ed_report_task(future->sched, EDDY_REPORT_NEVER_RETRIEVED, (eddy_task *)future,
                        "a task failed and its failure was never retrieved", future->status, future->error);
     } else {
-        ed_report_future(future, EDDY_REPORT_NEVER_RETRIEVED,
-                         "a future failed and its failure was never retrieved");
+        ed_report_future(future, EDDY_REPORT_NEVER_RETRIEVED, "a future failed and its failure was never retrieved");
     }
 }
 

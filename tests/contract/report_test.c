@@ -25,8 +25,6 @@ static const char *run_program(eddy_coro_fn fn, bool debug) {
     return said.stderr_text;
 }
 
-static const char place[] = " made at tests/contract/report_test.c:";
-
 /* ---- never awaited --------------------------------------------------------------------------------------- */
 
 static int drop_coroutine(void *arg, eddy_value *out) {
@@ -370,7 +368,7 @@ static int never_called(eddy_future *future, void *arg) {
 RULE(F2_callbacks_of_a_future_that_nobody_can_end_go_with_it) {
     eddy_future *future = eddy_future_create();
     EXPECT_OK(eddy_future_add_callback(future, never_called, NULL));
-    EXPECT_OK(eddy_future_add_callback(future, never_called, &kept));
+    EXPECT_OK(eddy_future_add_callback(future, never_called, &said));
     eddy_future_release(future);
     test_until_all_parked();
 }
