@@ -173,8 +173,11 @@ int eddy_runner_open(eddy_runner **runner_out, const eddy_run_options *options) 
     runner->options = options != NULL ? *options : eddy_run_options_init();
     pthread_mutex_init(&runner->mutex, NULL);
     pthread_cond_init(&runner->changed, NULL);
-    runner->status = ed_thread_create(&runner->thread, runner_main, runner);
-    if (runner->status < 0) return runner_free(runner);
+    int status = ed_thread_create(&runner->thread, runner_main, runner);
+    if (status < 0) {
+        runner->status = status;
+        return runner_free(runner);
+    }
     pthread_mutex_lock(&runner->mutex);
     while (runner->state == STARTING) pthread_cond_wait(&runner->changed, &runner->mutex);
     const bool open = runner->state == OPEN;

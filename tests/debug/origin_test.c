@@ -1,7 +1,7 @@
 /* Debug mode remembers by which calls tasks, futures and handles were made, and reports tell; without it nothing is kept. */
 #include "task/core_testing.h"
 
-static volatile int kept; /* no call below is the last thing its function does */
+static _Atomic int kept; /* no call below is the last thing its function does */
 static char origin[4096], message[256];
 static const void *object;
 static int count;

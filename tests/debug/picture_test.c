@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-static volatile int kept; /* no call below is the last thing its function does */
+static _Atomic int kept; /* no call below is the last thing its function does */
 
 __attribute__((noinline)) static int deep_sleep(int depth) {
     int status = depth > 0 ? deep_sleep(depth - 1) : eddy_sleep(EDDY_SECONDS(100000));
