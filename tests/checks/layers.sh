@@ -9,7 +9,7 @@ work=${EDDY_TMP:-$(mktemp -d)}
 
 # Prints "file:line: what is wrong" for each offence below folder $1.
 offences() {
-    table=$(sed -n 's/^ *\.{ \.name = "\([a-z]*\)", \.level = \([0-9]*\)\(, \.may = "\([a-z]*\)"\)\{0,1\} },.*/\1:\2:\4/p' \
+    table=$(sed -n 's/^ *\.{ \.name = "\([a-z]*\)", .level = \([0-9]*\)\(, \.core = true\)\{0,1\}\(, \.may = "\([a-z]*\)"\)\{0,1\} },.*/\1:\2:\5/p' \
         "$root/build.zig")
     [ -n "$table" ] || { echo "build.zig: no table of rooms found"; return; }
     (cd "$1" && find src include examples bench -name '*.[ch]' 2>/dev/null | sort) | (cd "$1" && while read -r file; do

@@ -81,11 +81,11 @@ expect() { # what, its output must contain this, the command
     fail=1
 }
 flags="-I$EDDY_ROOT/include -pthread"
-static="$library -luv -lm"
-cc -shared -pthread -o libeddy_all.so -Wl,--whole-archive "$library" -Wl,--no-whole-archive -luv -lm
+static="$library -luv -lssl -lcrypto -lm"
+cc -shared -pthread -o libeddy_all.so -Wl,--whole-archive "$library" -Wl,--no-whole-archive -luv -lssl -lcrypto -lm
 # shellcheck disable=SC2086 # words
 cc $flags -shared -fPIC -o libfunction.so library.c
-shared="-L. -leddy_all -luv -Wl,-rpath,$PWD"
+shared="-L. -leddy_all -luv -lssl -lcrypto -Wl,-rpath,$PWD"
 # shellcheck disable=SC2086
 {
     cc $flags -DREGISTER=EDDY_REMOTE program.c -o static_program $static
