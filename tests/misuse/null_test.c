@@ -87,6 +87,9 @@ GIVEN_NULL(eddy_rwlock_read, eddy_rwlock_read(NULL));
 GIVEN_NULL(eddy_rwlock_try_read, eddy_rwlock_try_read(NULL));
 GIVEN_NULL(eddy_rwlock_try_write, eddy_rwlock_try_write(NULL));
 GIVEN_NULL(eddy_rwlock_write, eddy_rwlock_write(NULL));
+GIVEN_NULL(eddy_runtime_fd, eddy_runtime_fd(NULL));
+GIVEN_NULL(eddy_runtime_loop, eddy_runtime_loop(NULL) != NULL);
+GIVEN_NULL(eddy_runtime_turn, eddy_runtime_turn(NULL, 0));
 GIVEN_NULL(eddy_semaphore_try_acquire, eddy_semaphore_try_acquire(NULL));
 GIVEN_NULL(eddy_server_abort_clients, (eddy_server_abort_clients(NULL), 0));
 GIVEN_NULL(eddy_server_close_clients, (eddy_server_close_clients(NULL), 0));
@@ -163,5 +166,13 @@ UNIT(misuse, release_of_null_is_nothing) {
     eddy_tls_release(NULL);
     eddy_udp_close(NULL);
     eddy_watch_close(NULL);
+    eddy_runtime_release(NULL);
     eddy_bytes_free(&(eddy_bytes){0});
+}
+
+TEST(misuse, what_blocks_is_refused_on_a_worker) {
+    eddy_future *future = eddy_future_create();
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_future_wait(future, 0, NULL));
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_runtime_stop(NULL));
+    eddy_future_release(future);
 }
