@@ -392,8 +392,7 @@ static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, eddy_con
 static ED_COLD int spawn_special(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place,
                                  eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                                  struct ed_group *group) {
-    return spawn(here, loop, slot, place, task_out, fn, arg, options, group,
-                 here->sched->debug ? ED_TRACED : 0);
+    return spawn(here, loop, slot, place, task_out, fn, arg, options, group, here->sched->debug ? ED_TRACED : 0);
 }
 
 /* Compiled twice: most tasks are spawned without options, domain, group and debug mode, and pay for none. */
