@@ -42,11 +42,13 @@ ed_task_run_direct ldar
 ed_slab_put stlr
 to_common dmb=2
 ed_group_child_done dmb=2
-eddy_lock_acquire dmb=2
-eddy_lock_unlock dmb=2
-eddy_semaphore_post dmb=2
-eddy_event_set dmb=2
-eddy_queue_put dmb=2
+ed_guard_lock_shared dmb ldar
+ed_guard_unlock dmb stlr
+eddy_lock_acquire dmb=2 stlr=2
+eddy_lock_unlock dmb stlr=2
+eddy_semaphore_post dmb stlr=2
+eddy_event_set dmb stlr=2
+eddy_queue_put dmb=2 stlr=2
 END
 
 missing() { # prints "function instruction" for each that is not there; objects...
@@ -87,7 +89,7 @@ planted=$(grep -v dmb "$EDDY_TMP/orders" | awk '{ count += NF - 1 } END { print 
 mkdir -p "$EDDY_TMP/ck"
 cp -r "$root"/usr/include/ck* "$root/usr/include/gcc" "$EDDY_TMP/ck/"
 sed -i 's/dmb [a-z]*//' "$EDDY_TMP/ck/gcc/aarch64/ck_pr.h"
-for file in sync/lock sync/event sync/semaphore sync/queue sync/waitlist task/group task/slab; do
+for file in sync/guard sync/lock sync/event sync/semaphore sync/queue sync/waitlist task/group task/slab; do
     "$EDDY_ZIG" cc -target $target -std=gnu11 -O2 -fno-sanitize=undefined -D_GNU_SOURCE -Isrc -Iinclude \
         -isystem "$EDDY_TMP/ck" -isystem "$root/usr/include" -isystem "$root/usr/include/aarch64-linux-gnu" \
         -c -o "$EDDY_TMP/ck/$(basename $file).o" "src/$file.c"
