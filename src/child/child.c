@@ -139,8 +139,10 @@ static void close_ends(struct ends *ends) {
     }
 }
 
+/* errno: what asks the system here is not inlined into what may switch. */
+
 /* Out of the way of 0, 1 and 2, so that no dup2 hits a descriptor that is still to be used. */
-static int lift(int *fd) {
+__attribute__((noinline)) static int lift(int *fd) {
     int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, FIRST_CLOSED);
     if (lifted < 0) return -errno;
     close(*fd);
@@ -148,16 +150,29 @@ static int lift(int *fd) {
     return 0;
 }
 
+__attribute__((noinline)) static int open_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
+__attribute__((noinline)) static int open_null(int how) {
+    int fd = open("/dev/null", how | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+__attribute__((noinline)) static int copy_fd(int fd) {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_CLOSED);
+    return copy < 0 ? -errno : copy;
+}
+__attribute__((noinline)) static int open_pidfd(pid_t pid) {
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
 static int make_end(struct ends *ends, int index, int kind, int fd) {
-    int pipe_ends[2];
+    int pipe_ends[2], status;
     switch (kind) {
     case EDDY_CHILD_INHERIT: return 0;
-    case EDDY_CHILD_NULL:
-        ends->theirs[index] = open("/dev/null", (index == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
-        break;
-    case EDDY_CHILD_FD: ends->theirs[index] = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_CLOSED); break;
+    case EDDY_CHILD_NULL: status = ends->theirs[index] = open_null(index == 0 ? O_RDONLY : O_WRONLY); break;
+    case EDDY_CHILD_FD: status = ends->theirs[index] = copy_fd(fd); break;
     case EDDY_CHILD_PIPE:
-        if (pipe2(pipe_ends, O_CLOEXEC) < 0) return -errno;
+        status = open_pipe(pipe_ends);
+        if (status < 0) return status;
         ends->theirs[index] = pipe_ends[index == 0 ? 0 : 1];
         ends->ours[index] = pipe_ends[index == 0 ? 1 : 0];
         break;
@@ -167,7 +182,7 @@ static int make_end(struct ends *ends, int index, int kind, int fd) {
         return 0;
     default: return EDDY_EINVAL;
     }
-    if (ends->theirs[index] < 0) return -errno;
+    if (status < 0) return status;
     ends->close_theirs[index] = true;
     return lift(&ends->theirs[index]);
 }
@@ -243,8 +258,8 @@ static int open_streams(eddy_child *child, struct ends *ends) {
 
 /* From here on the watcher sees to its end. */
 static int start_watch(eddy_child *child) {
-    int pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-    int status = pidfd < 0 ? -errno : ed_poll_open(&child->poll, pidfd);
+    int pidfd = open_pidfd(child->pid);
+    int status = pidfd < 0 ? pidfd : ed_poll_open(&child->poll, pidfd);
     if (status < 0) {
         if (pidfd >= 0) close(pidfd);
         kill(child->pid, SIGKILL);
