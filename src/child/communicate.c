@@ -27,8 +27,10 @@ static int feed(void *arg, eddy_value *out) {
         input->data += bytes;
         input->bytes -= bytes;
     }
-    int closed = eddy_stream_close(input->stream);
-    if (status == 0) status = closed;
+    if (status == 0)
+        status = eddy_stream_close(input->stream);
+    else
+        eddy_stream_abort(input->stream); /* a child that does not read would hold up a close, cancelled once already */
     return status == -EPIPE ? 0 : status; /* it reads no more: its business */
 }
 

@@ -172,13 +172,13 @@ REAL_TEST(many_wait_and_a_cancelled_wait_leaves_it_running) {
 REAL_TEST(stop_asks_first_and_insists_then) {
     int code;
     eddy_child *polite =
-        shell("trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done", EDDY_CHILD(.out = EDDY_CHILD_PIPE));
+        shell("trap 'exit 5' TERM; echo ready; read line", EDDY_CHILD(.in = EDDY_CHILD_PIPE, .out = EDDY_CHILD_PIPE));
     expect_line(polite, "ready");
     EXPECT_OK(eddy_child_stop(polite, EDDY_SECONDS(10), &code));
     EXPECT_EQ(5, code);
     eddy_child_release(polite);
     eddy_child *deaf =
-        shell("trap '' TERM; echo ready; while :; do sleep 0.01; done", EDDY_CHILD(.out = EDDY_CHILD_PIPE));
+        shell("trap '' TERM; echo ready; read line", EDDY_CHILD(.in = EDDY_CHILD_PIPE, .out = EDDY_CHILD_PIPE));
     expect_line(deaf, "ready");
     EXPECT_OK(eddy_child_stop(deaf, EDDY_MS(20), &code));
     EXPECT_EQ(-SIGKILL, code);
