@@ -6,13 +6,19 @@
  *            suspensions are counted. Then it runs again with the same seed once for each of them, and the task is cancelled
  *            in that suspension; the trace's events say that the request arrived there and nowhere else. A scenario then
  *            does what is left to do and closes the books. In a serial domain, and on three workers.
- * Not here   Threads and processes (executor_test.c): what a cancel means for them is another rule (E1, E3). A yield: who
- *            yields is ready again at once (T10 in task_test.c). */
-#include "../net/net_testing.h"
+ *            What the simulator has not (datagrams, children, files, threads, processes) runs on a real worker: the
+ *            request is the next thing that this does, before it looks at what came.
+ * Not here   A yield: who yields is ready again at once (T10 in task_test.c). */
+#include "../net/tls_testing.h"
 #include "base/base.h"
 #include "eddy/eddy.h"
 #include "runtime/simulate.h"
 #include "sched/sched.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 /* ---- one operation under one cancel ----------------------------------------------------------------------- */
 
@@ -31,8 +37,13 @@ static struct {
     size_t got_bytes;
 } w;
 
+static _Atomic bool begun, gate_open; /* of a function on a thread */
+static _Atomic int ended, args_dropped;
+static bool until_begun; /* the request waits for that, and nothing else happens on the worker */
+
 static int cancel_it(void *arg) {
     (void)arg;
+    while (until_begun && !begun) usleep(100);
     EXPECT(eddy_cancel(EDDY_FUTURE(w.task)));
     return 0;
 }
@@ -96,6 +107,37 @@ static void at_every_point(void (*scenario)(void), int points_min) {
         }
     }
 }
+
+/* On one real worker. What comes from outside decides how often an operation suspends: it may end well before the
+ * suspension that was meant. */
+static void run_really(void (*scenario)(void), bool serial, int cancel_at) {
+    memset(&w, 0, sizeof w);
+    w.cancel_at = cancel_at;
+    begun = gate_open = false;
+    ended = args_dropped = 0;
+    EXPECT_OK(eddy_run(in_a_run, &scenario, NULL, EDDY_RUN(.workers = 1, .serial = serial, .no_direct_await = true)));
+    EXPECT_EQ(0, ed_alloc_live_bytes());
+}
+/* `told`: a request that comes too late is told to the next suspension, and the operation ends well. */
+static void at_every_real_point(void (*scenario)(void), int points_min, bool told) {
+    for (int serial = 0; serial < 2; serial++) {
+        run_really(scenario, serial, 0);
+        EXPECT_EQ(0, w.status < 0);
+        int points = w.parks;
+        EXPECT(points >= points_min);
+        for (int at = 1; at <= points; at++) {
+            run_really(scenario, serial, at);
+            EXPECT(w.parks >= at || at > 1);
+            if (told || w.parks < at) continue;
+            EXPECT_EQ(at, w.delivered_at);
+            EXPECT_EQ(EDDY_ECANCELED, w.status);
+        }
+    }
+}
+#define AT_EVERY_REAL_POINT(name_, points_, ...)                                                                  \
+    static void name_(void);                                                                                      \
+    UNIT(contract, not_done_##name_, TEST_LIMIT(60), __VA_ARGS__) { at_every_real_point(name_, points_, false); } \
+    static void name_(void)
 
 /* The test is called contract.not_done_SCENARIO. `points`: suspensions that it has at least. */
 #define AT_EVERY_POINT(name_, points_)                                                   \
@@ -621,6 +663,407 @@ AT_EVERY_POINT(wait_closed_leaves_the_connections_alone, 1) {
     operate(do_wait_closed, hang_up_later);
     EXPECT_OK(eddy_server_wait_closed(w.server));
     eddy_server_release(w.server);
+}
+
+/* ---- what has a server's end ---------------------------------------------------------------------------------- */
+
+static int read_as_operation(eddy_stream *stream, void *arg) {
+    (void)arg;
+    char c;
+    w.task = eddy_task_share(eddy_current_task());
+    w.status = eddy_stream_read(stream, &c, 1);
+    return w.status < 0 ? w.status : 0;
+}
+AT_EVERY_POINT(accepted_connection_ends_with_its_handler, 1) {
+    w.server = serve(read_as_operation, NULL);
+    w.stream = dial(w.server);
+    EXPECT_OK(eddy_sleep(EDDY_MS(50)));
+    if (w.delivered_at == 0) write_text(w.stream, "x");
+    expect_end(w.stream); /* the handler's end was closed */
+    eddy_stream_close(w.stream);
+    eddy_stream_release(w.stream);
+    stop_serving(w.server);
+}
+
+static int do_open_server(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = eddy_server_open(&w.server, "127.0.0.1", 0, echo, NULL, NULL);
+    if (status < 0) w.server = NULL;
+    return status;
+}
+/* It listens or does not, as the call said: a request that comes when all listen is told to what the task does next. */
+AT_EVERY_POINT(server_open_says_whether_it_listens, 0) {
+    operate(do_open_server, NULL);
+    if (w.server != NULL) stop_serving(w.server); /* one that is left is reported */
+}
+
+static int do_shut_down(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_server_shutdown(w.server, EDDY_SECONDS(10));
+}
+AT_EVERY_POINT(shutdown_can_be_asked_for_again, 1) {
+    w.server = serve(echo, NULL);
+    w.stream = dial(w.server);
+    write_text(w.stream, "x");
+    expect_text(w.stream, "x");
+    operate(do_shut_down, hang_up_later);
+    EXPECT_OK(eddy_server_wait_closed(w.server));
+    EXPECT_EQ(0, eddy_server_connections(w.server));
+    eddy_server_release(w.server);
+}
+
+static struct trust trust;
+static int answer_in_tls(eddy_stream *stream, void *arg) {
+    (void)arg;
+    if (eddy_stream_start_tls(stream, trust.server, NULL) == 0) (void)echo(stream, NULL);
+    eddy_handled();
+    return 0;
+}
+static int do_start_tls(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_stream_start_tls(w.stream, trust.client, "localhost");
+}
+AT_EVERY_POINT(start_tls_leaves_a_stream_to_close, 1) {
+    trust_make(&trust, NULL, NULL);
+    w.server = serve(answer_in_tls, NULL);
+    w.stream = dial(w.server);
+    operate(do_start_tls, NULL);
+    if (w.status < 0) {
+        EXPECT_EQ(EDDY_ETLS, eddy_stream_write(w.stream, "x", 1)); /* nothing goes out in the clear */
+        eddy_handled();
+    } else {
+        write_text(w.stream, "secret");
+        expect_text(w.stream, "secret");
+    }
+    (void)eddy_stream_close(w.stream);
+    eddy_stream_release(w.stream);
+    stop_serving(w.server);
+    trust_drop(&trust);
+}
+
+/* ---- datagrams and descriptors ----------------------------------------------------------------------------------- */
+
+static int do_receive_datagram(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    char buffer[16];
+    int got = eddy_udp_receive(w.objects[0], buffer, sizeof buffer, NULL);
+    if (got >= 0) w.got_bytes = (size_t)got;
+    return got < 0 ? got : 0;
+}
+static int send_datagram_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
+    return eddy_udp_send(w.objects[1], "hello", 5, NULL);
+}
+static void open_datagrams(void) {
+    eddy_udp *host, *guest;
+    EXPECT_OK(eddy_udp_open(&host, "127.0.0.1", 0, NULL));
+    EXPECT_OK(eddy_udp_connect(&guest, "127.0.0.1", eddy_udp_port(host), NULL));
+    w.objects[0] = host;
+    w.objects[1] = guest;
+}
+static void close_datagrams(void) {
+    for (int i = 0; i < 2; i++) eddy_udp_close(w.objects[i]);
+}
+AT_EVERY_REAL_POINT(datagram_receive_takes_none, 1) {
+    char buffer[16];
+    open_datagrams();
+    operate(do_receive_datagram, send_datagram_later);
+    if (w.status < 0) { /* it is still there */
+        EXPECT_EQ(0, w.got_bytes);
+        w.got_bytes =
+            (size_t)EDDY_TIMEOUT(EDDY_SECONDS(10), eddy_udp_receive(w.objects[0], buffer, sizeof buffer, NULL));
+    }
+    EXPECT_EQ(5, w.got_bytes);
+    close_datagrams();
+}
+
+static int do_watch(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_watch_readable(w.objects[0]);
+}
+static int pipe_ends[2];
+static int write_pipe_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
+    EXPECT_EQ(1, write(pipe_ends[1], "x", 1));
+    return 0;
+}
+AT_EVERY_REAL_POINT(watch_stays_usable, 1) {
+    eddy_watch *watch;
+    EXPECT_EQ(0, pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK));
+    EXPECT_OK(eddy_watch_open(&watch, pipe_ends[0]));
+    w.objects[0] = watch;
+    operate(do_watch, write_pipe_later);
+    EXPECT_OK(EDDY_TIMEOUT(EDDY_SECONDS(10), eddy_watch_readable(watch)));
+    eddy_watch_close(watch);
+    for (int i = 0; i < 2; i++) close(pipe_ends[i]);
+}
+
+static int do_wait_signal(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int64_t count = eddy_signal_wait(w.objects[0]);
+    return count < 0 ? (int)count : 0;
+}
+static int raise_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
+    EXPECT_EQ(0, kill(getpid(), SIGUSR2));
+    return 0;
+}
+AT_EVERY_REAL_POINT(signal_wait_takes_no_signal, 1) {
+    eddy_signal *caught;
+    EXPECT_OK(eddy_signal_open(&caught, SIGUSR2));
+    w.objects[0] = caught;
+    operate(do_wait_signal, raise_later);
+    if (w.status < 0) EXPECT_EQ(0, EDDY_TIMEOUT(EDDY_SECONDS(10), do_wait_signal(NULL, NULL)));
+    eddy_signal_close(caught);
+}
+
+/* ---- children ------------------------------------------------------------------------------------------------------ */
+
+#define WITH_CHILDREN TEST_WITHOUT("valgrind qemu")
+
+static int do_wait_child(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_child_wait(w.objects[0], NULL);
+}
+static int let_child_go_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
+    eddy_stream *in = eddy_child_in(w.objects[0]);
+    EXPECT_OK(eddy_child_signal(w.objects[0], 0)); /* it runs, whatever became of the wait */
+    EXPECT_OK(eddy_stream_write(in, "go\n", 3));
+    return eddy_stream_drain(in);
+}
+AT_EVERY_REAL_POINT(child_wait_leaves_it_running, 1, WITH_CHILDREN) {
+    eddy_child *child;
+    int code = 0;
+    EXPECT_OK(eddy_child_shell(&child, "read line; exit 4", EDDY_CHILD(.in = EDDY_CHILD_PIPE)));
+    w.objects[0] = child;
+    operate(do_wait_child, let_child_go_later);
+    EXPECT_OK(eddy_child_wait(child, &code));
+    EXPECT_EQ(4, code);
+    eddy_child_release(child);
+}
+
+static int do_communicate(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_bytes said;
+    int status = eddy_child_communicate(w.objects[0], "to and fro", 10, 0, &said, NULL, NULL);
+    if (status < 0) return status;
+    EXPECT_STR("to and fro", said.data);
+    eddy_bytes_free(&said);
+    return 0;
+}
+AT_EVERY_REAL_POINT(communicate_leaves_a_child_that_can_be_stopped, 1, WITH_CHILDREN) {
+    eddy_child *child;
+    const char *const cat[] = {"cat", NULL};
+    EXPECT_OK(eddy_child_start(&child, cat, EDDY_CHILD(.in = EDDY_CHILD_PIPE, .out = EDDY_CHILD_PIPE)));
+    w.objects[0] = child;
+    operate(do_communicate, NULL);
+    EXPECT_OK(eddy_child_stop(child, EDDY_SECONDS(10), NULL));
+    eddy_child_release(child);
+}
+
+/* ---- files ----------------------------------------------------------------------------------------------------------- */
+
+/* What the next suspension of the task is told. */
+static int told_next(void) { return eddy_sleep(EDDY_US(1)); }
+
+static int do_write_file(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int status = eddy_file_write(w.objects[0], "new", 3, 0);
+    if (status < 0) return status;
+    EXPECT_EQ(w.cancel_at > 0 ? EDDY_ECANCELED : 0, told_next());
+    eddy_handled();
+    return 0;
+}
+static int do_read_file(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int got = eddy_file_read(w.objects[0], w.got, 3, 0);
+    if (got < 0) return got;
+    EXPECT_EQ(3, got);
+    EXPECT_EQ(w.cancel_at > 0 ? EDDY_ECANCELED : 0, told_next());
+    eddy_handled();
+    return 0;
+}
+static eddy_file *open_file(void) {
+    char path[300];
+    eddy_file *file;
+    snprintf(path, sizeof path, "%s/file", test_folder());
+    EXPECT_OK(eddy_file_open(&file, path, O_RDWR | O_CREAT | O_TRUNC, 0600));
+    EXPECT_OK(eddy_file_write(file, "old", 3, 0));
+    w.objects[0] = file;
+    return file;
+}
+static void write_a_file(void) {
+    char text[4] = "";
+    eddy_file *file = open_file();
+    operate(do_write_file, NULL);
+    EXPECT_EQ(3, eddy_file_read(file, text, 3, 0));
+    EXPECT_STR(w.status < 0 ? "old" : "new", text);
+    EXPECT_OK(eddy_file_close(file));
+}
+static void read_a_file(void) {
+    eddy_file *file = open_file();
+    operate(do_read_file, NULL);
+    EXPECT_STR(w.status < 0 ? "" : "old", w.got);
+    EXPECT_OK(eddy_file_close(file));
+}
+/* Begun or not, as the threads have it. */
+UNIT(contract, not_done_file_write_has_happened_or_has_not, TEST_LIMIT(60)) {
+    for (int i = 0; i < 20; i++) at_every_real_point(write_a_file, 1, true);
+}
+UNIT(contract, not_done_file_read_has_happened_or_has_not, TEST_LIMIT(60)) {
+    for (int i = 0; i < 20; i++) at_every_real_point(read_a_file, 1, true);
+}
+
+/* Opening a FIFO takes a thread until somebody opens its other end. */
+enum { FILE_THREADS = 8 };
+static char fifo[300];
+static int open_fifo(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_file *file;
+    int status = eddy_file_open(&file, fifo, O_RDONLY, 0);
+    if (status < 0) return status;
+    w.got_bytes = told_next() == EDDY_ECANCELED;
+    eddy_handled();
+    return eddy_file_close(file);
+}
+static void make_fifo(void) {
+    snprintf(fifo, sizeof fifo, "%s/fifo", test_folder());
+    unlink(fifo);
+    EXPECT_EQ(0, mkfifo(fifo, 0600));
+}
+static int let_in(void) { /* waits for one who has begun to open it, in this thread */
+    int fd;
+    while ((fd = open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0) usleep(100);
+    return fd;
+}
+static int with_all_threads_taken(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_task *openers[FILE_THREADS];
+    make_fifo();
+    eddy_file *file = open_file();
+    for (int i = 0; i < FILE_THREADS; i++) openers[i] = spawn_parked(open_fifo, NULL);
+    eddy_task *writer = spawn_parked(do_write_file, NULL), *reader = spawn_parked(do_read_file, NULL);
+    EXPECT(eddy_cancel(EDDY_FUTURE(writer)) && eddy_cancel(EDDY_FUTURE(reader)));
+    EXPECT_EQ(EDDY_ECANCELED, end_of(writer)); /* at once: no thread has come free */
+    EXPECT_EQ(EDDY_ECANCELED, end_of(reader));
+    EXPECT_STR("", w.got);
+    int fd = let_in();
+    for (int i = 0; i < FILE_THREADS; i++) EXPECT_OK(end_of(openers[i]));
+    close(fd);
+    EXPECT_EQ(3, eddy_file_read(file, w.got, 3, 0));
+    EXPECT_STR("old", w.got);
+    return eddy_file_close(file);
+}
+UNIT(contract, not_done_file_calls_that_have_not_begun_do_not_begin) {
+    memset(&w, 0, sizeof w);
+    EXPECT_OK(eddy_run(with_all_threads_taken, NULL, NULL, EDDY_RUN(.workers = 1)));
+}
+
+static int cancel_what_has_begun(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    make_fifo();
+    eddy_task *task = spawn_parked(open_fifo, NULL);
+    int fd = let_in(); /* its end is not known to this worker, which has done nothing else */
+    EXPECT(eddy_cancel(EDDY_FUTURE(task)));
+    EXPECT_OK(end_of(task));
+    EXPECT_EQ(1, w.got_bytes); /* the request came with what it did next */
+    close(fd);
+    return 0;
+}
+UNIT(contract, not_done_file_calls_that_have_begun_are_finished_and_told_as_done) {
+    memset(&w, 0, sizeof w);
+    EXPECT_OK(eddy_run(cancel_what_has_begun, NULL, NULL, EDDY_RUN(.workers = 1)));
+}
+
+/* ---- threads and processes ------------------------------------------------------------------------------------------- */
+
+static int work(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    begun = true;
+    while (w.cancel_at > 0 && !gate_open && !eddy_job_cancelled()) usleep(100);
+    usleep(1000);
+    ended++;
+    return 0;
+}
+static int work_deaf(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    begun = true;
+    while (w.cancel_at > 0 && !gate_open) usleep(100);
+    ended++;
+    return 0;
+}
+static void count_arg(eddy_value value) {
+    (void)value;
+    args_dropped++;
+}
+static int do_to_thread(void *arg, eddy_value *out) { return eddy_to_thread(work, arg, out); }
+static int do_to_thread_abandon(void *arg, eddy_value *out) {
+    (void)arg;
+    return eddy_to_thread_abandon(work_deaf, &w, EDDY_ABANDON_JOB(.drop_arg = count_arg), out);
+}
+static void borrow_a_thread(void) {
+    operate(do_to_thread, NULL);
+    EXPECT_EQ(begun ? 1 : 0, ended); /* never began, or has ended */
+    if (w.status == 0 || until_begun) EXPECT_EQ(1, ended);
+}
+static void abandon_a_thread(void) {
+    operate(do_to_thread_abandon, NULL);
+    if (until_begun && w.status < 0) EXPECT_EQ(0, ended); /* it runs on alone */
+    gate_open = true;
+    while (args_dropped == 0) EXPECT_OK(eddy_yield());
+    EXPECT_EQ(begun ? 1 : 0, ended);
+}
+static void begun_or_not(void (*scenario)(void)) {
+    for (int i = 0; i < 2; i++) {
+        until_begun = i == 1;
+        at_every_real_point(scenario, 1, true);
+        EXPECT_EQ(EDDY_ECANCELED, w.status);
+    }
+}
+UNIT(contract, not_done_to_thread_ends_after_its_function) { begun_or_not(borrow_a_thread); }
+UNIT(contract, not_done_to_thread_abandon_ends_at_once) { begun_or_not(abandon_a_thread); }
+
+static int work_elsewhere(eddy_bytes in, eddy_bytes *out) {
+    while (in.size > 0) usleep(1000); /* until it is killed */
+    return eddy_bytes_copy(out, "done", 4);
+}
+EDDY_REMOTE(work_elsewhere);
+static int do_to_process(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_bytes said;
+    int status = eddy_to_process(work_elsewhere, eddy_bytes_view("x", w.cancel_at > 0 ? 1 : 0), &said);
+    if (status >= 0) eddy_bytes_free(&said);
+    return status;
+}
+AT_EVERY_REAL_POINT(to_process_leaves_no_work, 1, WITH_CHILDREN) {
+    eddy_process_pool_stats stats;
+    operate(do_to_process, NULL);
+    eddy_process_pool_stats_read(NULL, &stats);
+    EXPECT_EQ(0, stats.running + stats.queued);
+}
+static int cancel_at_work(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_process_pool_stats stats;
+    w.cancel_at = 1;
+    eddy_task *task = spawn(do_to_process, NULL);
+    do {
+        EXPECT_OK(eddy_yield());
+        eddy_process_pool_stats_read(NULL, &stats);
+    } while (stats.running == 0);
+    EXPECT(eddy_cancel(EDDY_FUTURE(task)));
+    EXPECT_EQ(EDDY_ECANCELED, end_of(task));
+    eddy_process_pool_stats_read(NULL, &stats);
+    EXPECT_EQ(0, stats.running);
+    EXPECT_EQ(1, stats.kills);
+    return 0;
+}
+UNIT(contract, not_done_to_process_kills_what_has_begun, WITH_CHILDREN) {
+    EXPECT_OK(eddy_run(cancel_at_work, NULL, NULL, EDDY_RUN(.workers = 1)));
 }
 
 /* ---- cleaning up ------------------------------------------------------------------------------------------------- */
