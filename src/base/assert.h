@@ -13,7 +13,11 @@ _Noreturn void ed_panic(const char *format, ...) __attribute__((format(printf, 1
 #define ED_UNLIKELY(x) __builtin_expect(!!(x), 0)
 /* On a definition: inlined wherever the compiler sees it, in what is shipped also into other files of the core
  * (docs/adr/0012). For what every spawn and await runs through; what is rare in it goes apart, in a function ED_COLD. */
+#ifdef __OPTIMIZE__
 #define ED_HOT __attribute__((always_inline))
+#else
+#define ED_HOT /* unoptimised, the frames of what is inlined add up, and fewer awaits fit on one stack */
+#endif
 #define ED_COLD __attribute__((noinline, cold))
 #define ED_ASSERT(condition) (ED_LIKELY(condition) ? (void)0 : ed_assert_failed(__FILE__, __LINE__, #condition))
 #define ED_PANIC(...) ed_panic(__VA_ARGS__)
