@@ -14,7 +14,8 @@ import time
 
 FOLDER = os.environ["EDDY_BUILD_DIR"]
 VARIANT = os.environ.get("EDDY_VARIANT", "plain")
-SERVERS = {"await_graph", "chat", "hello_server", "ticket_shop", "tls_client", "tls_server", "pitfalls"}  # and what docs_outputs.py and eddy_ps.py run
+# Servers, and what other scripts run.
+SERVERS = {"await_graph", "chat", "embedded", "hello_server", "ticket_shop", "tls_client", "tls_server", "pitfalls"}
 BLOCKING = os.path.getsize(os.path.join(FOLDER, "blocking_file"))
 
 # Program: at least so many seconds, its lines.
