@@ -338,6 +338,53 @@ UNIT(contract, L4_the_default_handler_writes_to_standard_error) {
     EXPECT_HAS(child.stderr_text, "a callback failed: EINVAL");
 }
 
+/* A handler returns nothing, so it cannot fail itself. What it starts may, and is told of in turn. */
+struct zealot {
+    int reports, at_once, statuses[3];
+    eddy_future *told;
+};
+static int come_after(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    note("task");
+    return 0;
+}
+static void handle_zealously(const eddy_report *report, void *arg) {
+    struct zealot *zealot = arg;
+    EXPECT_EQ(zealot->statuses[zealot->reports], report->status);
+    if (++zealot->reports > 1) return;
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_sleep(1)); /* it is no task */
+    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_yield());
+    EXPECT_OK(eddy_call_soon(NULL, fail_callback, &zealot->statuses[2], NULL));
+    EXPECT_OK(eddy_spawn(NULL, come_after, NULL, NULL));
+    eddy_report_send(
+        &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED, .message = "told", .status = zealot->statuses[1]});
+    zealot->at_once = zealot->reports;
+    EXPECT_OK(eddy_future_set(zealot->told, EDDY_NONE));
+}
+static int provoke_the_handler(void *arg, eddy_value *out) {
+    struct zealot *zealot = arg;
+    (void)out;
+    zealot->told = eddy_future_create();
+    EXPECT_OK(eddy_call_soon(NULL, fail_callback, &zealot->statuses[0], NULL));
+    EXPECT_OK(eddy_call_soon(NULL, note_call, "callback", NULL)); /* the loop goes on */
+    EXPECT_OK(eddy_await(zealot->told, NULL));
+    eddy_future_release(zealot->told);
+    return eddy_sleep(EDDY_MS(1));
+}
+
+UNIT(contract, L4_a_handler_may_call_what_does_not_suspend_and_is_told_of_its_own_failures) {
+    for (int serial = 0; serial < 2; serial++) {
+        struct zealot zealot = {.statuses = {-41, -42, -43}};
+        EXPECT_OK(eddy_run(
+            provoke_the_handler, &zealot, NULL,
+            EDDY_RUN(.workers = 1, .serial = serial, .on_exception = handle_zealously, .on_exception_arg = &zealot)));
+        EXPECT_EQ(2, zealot.at_once); /* its own report came back to it before it went on */
+        EXPECT_EQ(3, zealot.reports);
+        expect_trace("callback task");
+        EXPECT_EQ(0, ed_alloc_live_bytes());
+    }
+}
+
 /* ---- L5: the end ----------------------------------------------------------------------------------------- */
 
 static int end_with_calls_queued(void *arg, eddy_value *out) {
@@ -354,6 +401,95 @@ UNIT(contract, L5_the_pass_that_ends_the_run_is_finished) {
         expect_trace("soon");
         EXPECT_EQ(0, ed_alloc_live_bytes());
     }
+}
+
+/* asyncio's stop() and close() are those of a runtime of one's own: what was handed over before is done first. */
+UNIT(contract, L5_a_stop_comes_after_what_was_handed_over) {
+    for (int guest = 0; guest < 2; guest++) {
+        eddy_runtime *runtime;
+        eddy_run_options *options = EDDY_RUN(.workers = 1, .serial = true);
+        EXPECT_OK(guest ? eddy_runtime_guest(&runtime, options) : eddy_runtime_start(&runtime, options));
+        EXPECT_OK(eddy_call_soon_threadsafe(eddy_runtime_loop(runtime), note_call, "one", NULL));
+        EXPECT_OK(eddy_call_soon_threadsafe(eddy_runtime_loop(runtime), note_call, "two", NULL));
+        EXPECT_OK(eddy_runtime_stop(runtime));
+        expect_trace("one two");
+        eddy_runtime_release(runtime);
+    }
+}
+
+static void expect_closed(eddy_runtime *runtime, bool guest) {
+    eddy_loop *loop = eddy_runtime_loop(runtime);
+    eddy_task *task = NULL;
+    EXPECT_EQ(EDDY_ECLOSED, eddy_call_soon_threadsafe(loop, note_call, "late", NULL));
+    EXPECT_EQ(EDDY_ECLOSED, eddy_spawn_threadsafe(loop, &task, note_body, "late", NULL));
+    EXPECT(task == NULL);
+    EXPECT_EQ(guest ? EDDY_ECLOSED : EDDY_ESTATE, eddy_runtime_turn(runtime, 0));
+    EXPECT_EQ(EDDY_ESTATE, eddy_runtime_stop(runtime)); /* where asyncio's second close is nothing */
+}
+UNIT(contract, L5_a_closed_loop_takes_no_more_and_is_closed_once) {
+    for (int guest = 0; guest < 2; guest++) {
+        eddy_runtime *runtime;
+        eddy_run_options *options = EDDY_RUN(.workers = 1);
+        EXPECT_OK(guest ? eddy_runtime_guest(&runtime, options) : eddy_runtime_start(&runtime, options));
+        EXPECT_OK(eddy_runtime_stop(runtime));
+        expect_closed(runtime, guest);
+        expect_trace("");
+        eddy_runtime_release(runtime);
+        EXPECT_EQ(0, ed_alloc_live_bytes());
+    }
+}
+
+struct insider {
+    eddy_runtime *runtime;
+    eddy_runner *runner;
+};
+static int close_from_inside(void *arg, eddy_value *out) {
+    struct insider *insider = arg;
+    if (insider->runtime != NULL) EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_runtime_stop(insider->runtime));
+    if (insider->runner != NULL) EXPECT_EQ(EDDY_ESTATE, eddy_runner_close(insider->runner));
+    *out = EDDY_I64(8);
+    return eddy_yield(); /* and nothing happened */
+}
+UNIT(contract, L5_what_runs_cannot_close_itself) {
+    struct insider insider = {0};
+    eddy_task *task;
+    eddy_value value;
+    EXPECT_OK(eddy_runtime_start(&insider.runtime, EDDY_RUN(.workers = 1)));
+    EXPECT_OK(eddy_spawn_threadsafe(eddy_runtime_loop(insider.runtime), &task, close_from_inside, &insider, NULL));
+    EXPECT_OK(eddy_future_wait(EDDY_FUTURE(task), EDDY_FOREVER, &value));
+    EXPECT_EQ(8, value.i64);
+    eddy_task_release(task);
+    EXPECT_OK(eddy_runtime_stop(insider.runtime));
+    eddy_runtime_release(insider.runtime);
+    insider.runtime = NULL;
+    EXPECT_OK(eddy_runner_open(&insider.runner, EDDY_RUN(.workers = 1)));
+    for (int i = 0; i < 2; i++) EXPECT_OK(eddy_runner_run(insider.runner, close_from_inside, &insider, &value));
+    EXPECT_EQ(8, value.i64);
+    EXPECT_OK(eddy_runner_close(insider.runner));
+    EXPECT_EQ(0, ed_alloc_live_bytes());
+}
+
+static int end_in_time(void *arg, eddy_value *out) {
+    int status = sleep_forever(arg, out);
+    note("cleanup");
+    return status;
+}
+static int leave_a_task(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_spawn(arg, end_in_time, NULL, NULL);
+}
+UNIT(contract, L5_a_close_cancels_what_is_left_and_waits_for_it) {
+    eddy_runner *runner;
+    eddy_task *task;
+    EXPECT_OK(eddy_runner_open(&runner, EDDY_RUN(.workers = 1)));
+    EXPECT_OK(eddy_runner_run(runner, leave_a_task, &task, NULL));
+    EXPECT(!eddy_future_done(EDDY_FUTURE(task)));
+    EXPECT_OK(eddy_spawn_threadsafe(eddy_runner_loop(runner), NULL, end_in_time, NULL, NULL)); /* between two runs */
+    eddy_task_release(task);
+    EXPECT_OK(eddy_runner_run(runner, give_nothing, NULL, NULL));
+    EXPECT_OK(eddy_runner_close(runner));
+    expect_trace("cleanup cleanup");
+    EXPECT_EQ(0, ed_alloc_live_bytes());
 }
 
 /* ---- L6: from other threads ------------------------------------------------------------------------------ */
