@@ -59,6 +59,8 @@ pub fn build(b: *Build) void {
     const only = b.option([]const u8, "tests", "compile only test files whose path contains this");
     const some = b.option([]const u8, "rooms", "compile only these rooms, as in base,coro (default: all)");
 
+    const shared = b.option(bool, "shared", "install libeddy.so as well, which needs OpenSSL") orelse false;
+
     const base: Variant = .{
         .b = b,
         .name = if (sanitize == .none) "" else @tagName(sanitize),
@@ -72,6 +74,7 @@ pub fn build(b: *Build) void {
     var shipped = base;
     shipped.addLibrary();
     shipped.installLibrary();
+    if (shared) shipped.installShared();
 
     const examples = b.step("examples", "Build the programs of examples/ into zig-out/bin");
     shipped.addExamples(examples);
@@ -278,6 +281,20 @@ const Variant = struct {
         b.installArtifact(v.library);
         for ([_][]const u8{ "eddy.pc", "eddy-tls.pc" }) |file|
             b.installFile(b.fmt("build/{s}", .{file}), b.fmt("lib/pkgconfig/{s}", .{file}));
+    }
+
+    /// libeddy.so beside libeddy.a. All of the library is in it, so it needs OpenSSL.
+    fn installShared(v: *Variant) void {
+        const b = v.b;
+        const link = b.addSystemCommand(&.{ b.graph.zig_exe, "cc", "-shared", "-pthread", "-Wl,-soname,libeddy.so.0", "-o" });
+        const object = link.addOutputFileArg("libeddy.so.0");
+        link.addPrefixedFileArg("-Wl,--version-script=", b.path("build/eddy.map"));
+        link.addArg("-Wl,--whole-archive");
+        link.addFileArg(v.library.getEmittedBin());
+        link.addArgs(&.{ "-Wl,--no-whole-archive", "-luv", "-lm" });
+        for (openssl) |name| link.addArg(b.fmt("-l{s}", .{name}));
+        b.getInstallStep().dependOn(&b.addInstallLibFile(object, "libeddy.so.0").step);
+        b.getInstallStep().dependOn(&b.addInstallLibFile(object, "libeddy.so").step);
     }
 
     fn addTests(v: *Variant) void {

@@ -47,3 +47,20 @@ cc -std=c11 $strict -DPROGRAM_TLS program.c $(pkg-config --cflags --libs eddy-tl
 for program in program_c program_cpp program_tls; do
     [ "$(timeout 60 ./$program)" = "all is well" ] || { echo "$program failed:"; ./$program; exit 1; }
 done
+
+# The shared library: exports the public words only, all of them, and programs run with it, C++ too.
+(cd "$EDDY_ROOT" && "$EDDY_ZIG" build install -Dshared --prefix "$work/shared")
+words() { nm -D --defined-only "$work/shared/lib/libeddy.so.0" | awk '{ print $3 }'; }
+others=$(words | grep -v '^eddy_' || :)
+[ -z "$others" ] || { echo "libeddy.so exports $others"; exit 1; }
+[ "$(words | wc -l)" -gt 250 ] || { echo "libeddy.so exports $(words | wc -l) words only"; exit 1; }
+rm "$work/shared/lib/libeddy.a"
+export PKG_CONFIG_PATH="$work/shared/lib/pkgconfig" LD_LIBRARY_PATH="$work/shared/lib"
+# shellcheck disable=SC2046,SC2086
+cc -std=c11 $strict -DPROGRAM_TLS program.c $(pkg-config --cflags --libs eddy-tls) -o shared_c
+# shellcheck disable=SC2046,SC2086
+c++ -std=c++17 $strict program.cpp $(pkg-config --cflags --libs eddy) -o shared_cpp
+for program in shared_c shared_cpp; do
+    ldd $program | grep -q "$work/shared/lib/libeddy.so.0" || { echo "$program is not linked with libeddy.so.0"; exit 1; }
+    [ "$(timeout 60 ./$program)" = "all is well" ] || { echo "$program failed:"; ./$program; exit 1; }
+done

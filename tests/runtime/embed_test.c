@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -301,6 +302,26 @@ UNIT(embed, signals_stay_the_hosts) {
             eddy_runtime_release(runtime);
         }
     }
+}
+
+/* Threads are not forked: the child executes something else, and nobody here minds. */
+UNIT(embed, a_forked_child_may_execute) {
+    eddy_runtime *runtime;
+    EXPECT_OK(eddy_runtime_start(&runtime, EDDY_RUN(.workers = 2)));
+    for (int i = 0; i < 10; i++) {
+        int status;
+        pid_t child = fork();
+        EXPECT(child >= 0);
+        if (child == 0) {
+            execl("/bin/true", "true", (char *)NULL);
+            _exit(3);
+        }
+        call(runtime, i);
+        EXPECT_EQ(child, waitpid(child, &status, 0));
+        EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    EXPECT_OK(eddy_runtime_stop(runtime));
+    eddy_runtime_release(runtime);
 }
 
 /* ---- wrong use ------------------------------------------------------------------------------------------------- */
