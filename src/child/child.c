@@ -314,6 +314,7 @@ int eddy_child_wait(eddy_child *child, int *code_out) {
 }
 
 int eddy_child_stop(eddy_child *child, int64_t grace_ns, int *code_out) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD; /* before it has any effect */
     eddy_child_signal(child, SIGTERM);
     int status = EDDY_TIMEOUT(grace_ns, eddy_child_wait(child, code_out));
     if (status != EDDY_ETIMEDOUT) return status;

@@ -2,6 +2,7 @@
  * that misuse_test.c and contract_test.c do not call wrongly. tests/scripts/misuse_entries.py wants one for each. */
 #include "eddy/debug.h"
 #include "eddy/eddy.h"
+#include "eddy/tls.h"
 #include "harness/test.h"
 
 #include <stdio.h>
@@ -74,6 +75,7 @@ GIVEN_NULL(eddy_file_write, eddy_file_write(NULL, buffer, 9, 0));
 GIVEN_NULL(eddy_future_cancelled, eddy_future_cancelled(NULL));
 GIVEN_NULL(eddy_future_error, eddy_future_error(NULL) != NULL);
 GIVEN_NULL(eddy_future_task, eddy_future_task(NULL) != NULL);
+GIVEN_NULL(eddy_future_loop, eddy_future_loop(NULL) != NULL);
 GIVEN_NULL(eddy_group_cancel, (eddy_group_cancel(NULL), 0));
 GIVEN_NULL(eddy_handle_cancelled, eddy_handle_cancelled(NULL));
 GIVEN_NULL(eddy_handle_when_ns, eddy_handle_when_ns(NULL));
@@ -93,6 +95,7 @@ GIVEN_NULL(eddy_rwlock_read, eddy_rwlock_read(NULL));
 GIVEN_NULL(eddy_rwlock_try_read, eddy_rwlock_try_read(NULL));
 GIVEN_NULL(eddy_rwlock_try_write, eddy_rwlock_try_write(NULL));
 GIVEN_NULL(eddy_rwlock_write, eddy_rwlock_write(NULL));
+GIVEN_NULL(eddy_runner_loop, eddy_runner_loop(NULL) != NULL);
 GIVEN_NULL(eddy_runtime_fd, eddy_runtime_fd(NULL));
 GIVEN_NULL(eddy_runtime_loop, eddy_runtime_loop(NULL) != NULL);
 GIVEN_NULL(eddy_runtime_turn, eddy_runtime_turn(NULL, 0));
@@ -109,10 +112,15 @@ GIVEN_NULL(eddy_stream_buffered, eddy_stream_buffered(NULL));
 GIVEN_NULL(eddy_stream_local, eddy_stream_local(NULL, buffer, 9));
 GIVEN_NULL(eddy_stream_peer, eddy_stream_peer(NULL, buffer, 9));
 GIVEN_NULL(eddy_stream_share, eddy_stream_share(NULL) != NULL);
+GIVEN_NULL(eddy_stream_ssl, eddy_stream_ssl(NULL) != NULL);
+GIVEN_NULL(eddy_stream_start_tls, eddy_stream_start_tls(NULL, NULL, "localhost"));
+GIVEN_NULL(eddy_stream_tls_info, eddy_stream_tls_info(NULL, NULL));
 GIVEN_NULL(eddy_task_print_stack, eddy_task_print_stack(NULL, buffer, 9));
 GIVEN_NULL(eddy_task_set_name, (eddy_task_set_name(NULL, "x"), 0));
 GIVEN_NULL(eddy_task_stack, eddy_task_stack(NULL, NULL, 0));
 GIVEN_NULL(eddy_thread_pool_stats_read, (eddy_thread_pool_stats_read(NULL, NULL), 0));
+GIVEN_NULL(eddy_tls_context, eddy_tls_context(NULL) != NULL);
+GIVEN_NULL(eddy_tls_share, eddy_tls_share(NULL) != NULL);
 GIVEN_NULL(eddy_udp_local, eddy_udp_local(NULL, buffer, 9));
 GIVEN_NULL(eddy_udp_port, eddy_udp_port(NULL));
 GIVEN_NULL(eddy_udp_receive, eddy_udp_receive(NULL, buffer, 9, NULL));
