@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SWEEP_MIN = 16, INSIDE_MAX = 6 };
+enum { SWEEP_MIN = 16, INSIDE_MAX = 8 };
 
 struct ed_origin *ed_origin_take(void) {
     struct ed_origin *origin = ed_alloc(sizeof *origin);

@@ -131,8 +131,10 @@ static ED_COLD _Noreturn void panic_in_scope(const eddy_task *task) {
     ED_PANIC("task \"%s\" ended inside a timeout scope: call eddy_timeout_pop on every way out", name);
 }
 
-/* Runs a task that was claimed for the running stack, on `worker`. `awaiter` is the task below, or NULL. */
-static inline ED_HOT void run(eddy_task *task, struct ed_fiber *fiber, struct ed_worker *worker, eddy_task *awaiter) {
+/* Runs a task that was claimed for the running stack, on `worker`. `awaiter` is the task below, or NULL. In every build
+ * inlined where it is called: those are the functions of the section. */
+static inline __attribute__((always_inline)) void run(eddy_task *task, struct ed_fiber *fiber, struct ed_worker *worker,
+                                                      eddy_task *awaiter) {
     struct ed_strand *strand = ed_strand_of(fiber);
     struct ed_scope *scope = strand->scope;
     bool migrates = awaiter != NULL && fiber->migrates;
