@@ -633,6 +633,24 @@ AT_EVERY_POINT(stream_drain_sends_every_byte_once, 1) {
     EXPECT_EQ(1, w.got_bytes);
 }
 
+static int do_close(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_stream_close(w.stream);
+}
+AT_EVERY_POINT(stream_close_sends_every_byte_all_the_same, 1) {
+    unsigned char *bytes = malloc(BIG);
+    pattern_fill(bytes, BIG, 0);
+    w.server = serve(read_the_pattern, NULL);
+    w.stream = dial(w.server);
+    EXPECT_OK(eddy_stream_write(w.stream, bytes, BIG));
+    free(bytes);
+    operate(do_close, NULL);
+    EXPECT_EQ(EDDY_ECLOSED, eddy_stream_write(w.stream, "x", 1));
+    hang_up(w.stream); /* the second one waits too */
+    stop_serving(w.server);
+    EXPECT_EQ(1, w.got_bytes);
+}
+
 static int do_connect(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     return eddy_connect(&w.stream, "127.0.0.1", eddy_server_port(w.server), NULL);
@@ -1027,6 +1045,31 @@ static void begun_or_not(void (*scenario)(void)) {
 }
 UNIT(contract, not_done_to_thread_ends_after_its_function) { begun_or_not(borrow_a_thread); }
 UNIT(contract, not_done_to_thread_abandon_ends_at_once) { begun_or_not(abandon_a_thread); }
+
+static int work_a_little(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    usleep(2000);
+    ended++;
+    return 0;
+}
+static int use_pool(void *arg, eddy_value *out) {
+    (void)arg;
+    return eddy_thread_pool_run(w.objects[0], work_a_little, NULL, out);
+}
+static int do_close_pool(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_thread_pool_close(w.objects[0]);
+}
+AT_EVERY_REAL_POINT(thread_pool_close_goes_on_alone, 1) {
+    eddy_thread_pool *pool;
+    EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 1)));
+    w.objects[0] = pool;
+    eddy_task *users[3];
+    for (int i = 0; i < 3; i++) users[i] = spawn_parked(use_pool, NULL);
+    operate(do_close_pool, NULL);
+    for (int i = 0; i < 3; i++) EXPECT_OK(end_of(users[i])); /* what was queued is done */
+    EXPECT_EQ(3, ended);
+}
 
 static int work_elsewhere(eddy_bytes in, eddy_bytes *out) {
     while (in.size > 0) usleep(1000); /* until it is killed */
