@@ -21,6 +21,6 @@ void ed_watchdog_leave(struct ed_watchdog *watchdog, struct ed_worker *worker);
 extern struct ed_listener ed_debug_listener;
 
 /* The tick thread, at each tick: the worker has not visited its scheduler for `held_ns`; 0: it just has, or sleeps. */
-void ed_watchdog_look(struct ed_watchdog *watchdog, struct ed_worker *worker, int64_t held_ns);
+void ed_watchdog_look(struct ed_watchdog *watchdog, struct ed_worker *worker, int64_t held_ns, uint64_t slices);
 
 #endif

@@ -8,10 +8,13 @@
  * States     of a worker's record:
  *
  *              IDLE --tick--> ASKED --handler--> TOLD --tick, with a report--> WAITING --tick, worker is back--> IDLE
+ *                               |                 \---- tick, worker is back, with a report if it was in time ----^
  *                               \------------------ tick, worker is back -----------------------------------------^
  *
  *            The handler writes the record in ASKED only, the tick thread reads it from TOLD on (release, acquire). A
  *            handler that comes so late that the record is IDLE again writes nothing: the exchange to WRITING decides.
+ * In time    A sleep or a poll that held the worker ends by the signal itself, often before the next look: what the
+ *            handler wrote tells of it all the same if no visit to the scheduler lay between the question and the writing.
  * Signal     SIGURG: ignored by default, and by whoever does not use it; the process's disposition is put back by the last
  *            watchdog. Where the host handles it itself, reports have no name and no stack. It cuts short sleeps and polls
  *            in the code that holds the worker: debug mode only.
@@ -34,11 +37,14 @@ struct watched {
     pthread_t thread; /* (c) while `here` */
     bool here;        /* under the watchdog's lock: the thread may be sent a signal */
     int64_t held_ns;  /* tick thread */
+    bool came_back;   /* tick thread: while the handler wrote */
+    uint64_t slices;  /* tick thread, before ASKED: visits to the scheduler so far */
     /* written in WRITING, read from TOLD on */
     char name[ED_TASK_NAME_BYTES];
     const char *place;
     void *frames[FRAMES_MAX];
     int frames_count;
+    bool in_time; /* the worker had not been back when it wrote */
 };
 
 struct ed_watchdog {
@@ -58,6 +64,7 @@ static struct sigaction before; /* the disposition that was there: under users_l
 static void write_down(struct watched *watched, struct ed_worker *worker) {
     int asked = ASKED;
     if (!ED_CAS(&watched->state, &asked, WRITING)) return;
+    watched->in_time = ED_LOAD_RELAXED(&worker->counts.slices) == watched->slices;
     const struct ed_fiber *fiber = worker->running;
     const eddy_task *task = fiber != NULL ? fiber->task : NULL;
     watched->place = task != NULL ? task->place : NULL;
@@ -132,7 +139,8 @@ void ed_watchdog_leave(struct ed_watchdog *watchdog, struct ed_worker *worker) {
 
 /* ---- the tick thread ---------------------------------------------------------------------------- */
 
-static void ask(struct ed_watchdog *watchdog, struct watched *watched) {
+static void ask(struct ed_watchdog *watchdog, struct watched *watched, uint64_t slices) {
+    watched->slices = slices;
     ED_STORE_RELEASE(&watched->state, ASKED);
     pthread_mutex_lock(&watchdog->lock);
     bool sent = watchdog->signals && watched->here && pthread_kill(watched->thread, SIGURG) == 0;
@@ -141,16 +149,18 @@ static void ask(struct ed_watchdog *watchdog, struct watched *watched) {
     watched->name[0] = '\0';
     watched->place = NULL;
     watched->frames_count = 0;
+    watched->in_time = false;
     ED_STORE_RELEASE(&watched->state, TOLD);
 }
 
-static void report(struct ed_watchdog *watchdog, struct ed_worker *worker, struct watched *watched, bool back) {
+static void report(struct ed_watchdog *watchdog, struct ed_worker *worker, struct watched *watched, bool back,
+                   bool with_stack) {
     char message[128], stack[STACK_BYTES] = "";
     snprintf(message, sizeof message, "worker %u %s held for %.3f s", worker->index, back ? "was" : "has been",
              (double)watched->held_ns / 1e9);
     const int own = 2; /* the handler's calls */
     size_t used = 0;
-    if (!back && watched->frames_count > own)
+    if (with_stack && watched->frames_count > own)
         used =
             ed_symbols_print(watched->frames + own, (size_t)(watched->frames_count - own), "  ", stack, sizeof stack);
     ed_report(watchdog->sched, &(eddy_report){.kind = EDDY_REPORT_SLOW,
@@ -160,23 +170,28 @@ static void report(struct ed_watchdog *watchdog, struct ed_worker *worker, struc
                                               .stack = used > 0 ? stack : NULL});
 }
 
-void ed_watchdog_look(struct ed_watchdog *watchdog, struct ed_worker *worker, int64_t held_ns) {
+void ed_watchdog_look(struct ed_watchdog *watchdog, struct ed_worker *worker, int64_t held_ns, uint64_t slices) {
     struct watched *watched = &watchdog->workers[worker->index];
     int state = ED_LOAD_ACQUIRE(&watched->state);
-    const bool back = held_ns < watched->held_ns;
+    const bool back = held_ns < watched->held_ns || watched->came_back;
     if (state == WAITING && back) {
-        report(watchdog, worker, watched, true);
+        report(watchdog, worker, watched, true, false);
+        ED_STORE_RELEASE(&watched->state, IDLE);
+    } else if (state == TOLD && back) {
+        /* Between two looks: what held it was cut short by the signal, or ended just then. */
+        if (watched->came_back) watched->held_ns = watchdog->slow_ns; /* for so long at least */
+        if (watched->in_time) report(watchdog, worker, watched, true, true);
+        watched->came_back = false;
         ED_STORE_RELEASE(&watched->state, IDLE);
     } else if (state == ASKED && back) {
-        ED_CAS(&watched->state, &state, IDLE); /* lost: it is being written now, and reported at the next tick */
+        /* Lost: it is being written, and is for the next look. */
+        watched->came_back = !ED_CAS(&watched->state, &state, IDLE);
     }
     watched->held_ns = held_ns;
-    if (state == IDLE && held_ns >= watchdog->slow_ns) ask(watchdog, watched);
+    if (state == IDLE && held_ns >= watchdog->slow_ns) ask(watchdog, watched, slices);
     if (ED_LOAD_ACQUIRE(&watched->state) == TOLD && !back) {
-        report(watchdog, worker, watched, false);
+        report(watchdog, worker, watched, false, true);
         ED_STORE_RELEASE(&watched->state, WAITING);
-    } else if (ED_LOAD_ACQUIRE(&watched->state) == TOLD) {
-        ED_STORE_RELEASE(&watched->state, IDLE); /* told too late: it was back */
     }
 }
 

@@ -70,7 +70,7 @@ static bool tick_workers(struct ed_runtime *runtime) {
         int64_t held_ns = now_ns - watch->since_ns;
         watch->held = held_ns >= ED_HELD_NS;
         if (watch->held) send_visitor(runtime, watch);
-        if (runtime->watchdog != NULL) ed_watchdog_look(runtime->watchdog, worker, held_ns);
+        if (runtime->watchdog != NULL) ed_watchdog_look(runtime->watchdog, worker, held_ns, slices);
         if (asleep) continue;
         awake = true;
         if (held_ns > ED_LOAD_RELAXED(&worker->counts.held_ns_max))

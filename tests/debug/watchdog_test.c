@@ -21,10 +21,8 @@ static void take(const eddy_report *report, void *arg) {
     pthread_mutex_lock(&seen.mutex);
     seen.swallowed += report->kind == EDDY_REPORT_SWALLOWED;
     seen.dead += report->kind == EDDY_REPORT_DEAD_ARG;
-    if (held && strstr(report->message, "has been held") != NULL) {
-        seen.slow++;
-        seen.stack = report->stack != NULL && strchr(report->stack, '\n') != NULL;
-    }
+    if (held && strstr(report->message, "has been held") != NULL) seen.slow++;
+    if (held && report->stack != NULL && strchr(report->stack, '\n') != NULL) seen.stack = true;
     seen.back += held && strstr(report->message, "was held") != NULL;
     snprintf(seen.name, sizeof seen.name, "%s", report->task);
     snprintf(seen.message, sizeof seen.message, "%s", report->message);
@@ -103,6 +101,30 @@ UNIT(watchdog, leaves_the_hosts_signal_alone) {
     EXPECT_OK(run_debug(spawn_holder, &own, ""));
     EXPECT_EQ(0, sigaction(SIGURG, NULL, &after));
     EXPECT(after.sa_handler == own_handler);
+}
+
+/* One call that blocks, and is cut short by the question: told of all the same, by its name and stack. */
+static int block_once(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    struct timespec long_nap = {.tv_sec = 5};
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &long_nap, NULL);
+    return 0;
+}
+static int spawn_blocker(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_task *task;
+    EXPECT_OK(eddy_spawn(&task, block_once, NULL, EDDY_TASK(.name = "blocker")));
+    EXPECT_OK(eddy_yield());
+    EXPECT_OK(end_of(task));
+    EXPECT_EQ(1, wait_for_back());
+    pthread_mutex_lock(&seen.mutex);
+    EXPECT(seen.stack);
+    EXPECT_HAS(seen.place, "(block_once)");
+    pthread_mutex_unlock(&seen.mutex);
+    return 0;
+}
+UNIT(watchdog, names_a_call_that_its_question_cuts_short) {
+    for (int i = 0; i < 5; i++) EXPECT_OK(run_debug(spawn_blocker, NULL, "blocker"));
 }
 
 static int hold_in_callback(void *arg) {
