@@ -747,7 +747,7 @@ AT_EVERY_POINT(start_tls_leaves_a_stream_to_close, 1) {
     w.stream = dial(w.server);
     operate(do_start_tls, NULL);
     if (w.status < 0) {
-        EXPECT_EQ(EDDY_ETLS, eddy_stream_write(w.stream, "x", 1)); /* nothing goes out in the clear */
+        EXPECT_EQ(EDDY_ETLS, send_text(w.stream, "x")); /* nothing goes out in the clear */
         eddy_handled();
     } else {
         write_text(w.stream, "secret");

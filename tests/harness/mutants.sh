@@ -68,5 +68,5 @@ link_mutant() {
 link_program() {
     program=$1
     shift
-    "$zig" cc "$@" "$library" -luv -lunwind -lpthread -lm -o "$program"
+    "$zig" cc "$@" "$library" -luv -lunwind -lssl -lcrypto -lpthread -lm -o "$program"
 }

@@ -56,6 +56,12 @@ static inline eddy_task *spawn_parked(eddy_coro_fn fn, void *arg) {
     return task;
 }
 
+/* A write from another worker than the stream's is told how it went by drain. */
+static inline int send_text(eddy_stream *stream, const char *text) {
+    int status = eddy_stream_write(stream, text, strlen(text));
+    return status == 0 ? eddy_stream_drain(stream) : status;
+}
+
 static inline void write_text(eddy_stream *stream, const char *text) {
     EXPECT_OK(eddy_stream_write(stream, text, strlen(text)));
 }
