@@ -488,6 +488,8 @@ const Variant = struct {
         } else {
             // Where no cc is installed Zig brings its own libc headers and does not look here.
             module.addAfterIncludePath(b.graph.cwdRelativePath("/usr/include"));
+            const triple = b.fmt("/usr/include/{t}-linux-gnu", .{v.target.result.cpu.arch});
+            module.addAfterIncludePath(b.graph.cwdRelativePath(triple));
         }
         return module;
     }
