@@ -190,7 +190,7 @@ REAL_TEST(pipes_have_no_half_close_and_one_direction) {
 
 REAL_TEST(terminal_is_a_stream_and_stays_blocking_for_others) {
     int master, terminal;
-    EXPECT_EQ(0, openpty(&master, &terminal, NULL, NULL, NULL));
+    if (openpty(&master, &terminal, NULL, NULL, NULL) != 0) test_skip("this machine has no pseudo terminals");
     struct termios raw;
     tcgetattr(terminal, &raw);
     cfmakeraw(&raw);
