@@ -81,7 +81,9 @@ static int hold_each(void *arg, eddy_value *out) {
     }
     EXPECT_OK(end_of(spawn(await_with_it, NULL)));
     EXPECT_EQ(2 * debug, count);
-    if (debug) EXPECT_HAS(message, "a task suspends on await while it holds");
+    /* A tick may put the task off when it has come to the await and does not wait yet: that suspension comes first. */
+    if (debug && strstr(message, "a task suspends on fairness while it holds") == NULL)
+        EXPECT_HAS(message, "a task suspends on await while it holds");
     EXPECT_OK(end_of(spawn(end_with_it, NULL)));
     EXPECT_EQ(3 * debug, count);
     if (debug) EXPECT_HAS(message, "a task has ended while it holds");
