@@ -19,6 +19,9 @@ _Noreturn void ed_panic(const char *format, ...) __attribute__((format(printf, 1
 #define ED_HOT /* unoptimised, the frames of what is inlined add up, and fewer awaits fit on one stack */
 #endif
 #define ED_COLD __attribute__((noinline, cold))
+/* On a definition that reads errno: inlined into what may switch stacks, it would let the compiler keep the address of errno
+ * across the switch, and after a migration that is another thread's (tests/checks/thread_locals.sh). */
+#define ED_SYSCALL __attribute__((noinline))
 #define ED_ASSERT(condition) (ED_LIKELY(condition) ? (void)0 : ed_assert_failed(__FILE__, __LINE__, #condition))
 #define ED_PANIC(...) ed_panic(__VA_ARGS__)
 

@@ -25,7 +25,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -139,28 +138,8 @@ static void close_ends(struct ends *ends) {
     }
 }
 
-/* errno: what asks the system here is not inlined into what may switch. */
-
-/* Out of the way of 0, 1 and 2, so that no dup2 hits a descriptor that is still to be used. */
-__attribute__((noinline)) static int lift(int *fd) {
-    int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, FIRST_CLOSED);
-    if (lifted < 0) return -errno;
-    close(*fd);
-    *fd = lifted;
-    return 0;
-}
-
-__attribute__((noinline)) static int open_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
-__attribute__((noinline)) static int open_null(int how) {
+static ED_SYSCALL int open_null(int how) {
     int fd = open("/dev/null", how | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-__attribute__((noinline)) static int copy_fd(int fd) {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_CLOSED);
-    return copy < 0 ? -errno : copy;
-}
-__attribute__((noinline)) static int open_pidfd(pid_t pid) {
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     return fd < 0 ? -errno : fd;
 }
 
@@ -169,9 +148,9 @@ static int make_end(struct ends *ends, int index, int kind, int fd) {
     switch (kind) {
     case EDDY_CHILD_INHERIT: return 0;
     case EDDY_CHILD_NULL: status = ends->theirs[index] = open_null(index == 0 ? O_RDONLY : O_WRONLY); break;
-    case EDDY_CHILD_FD: status = ends->theirs[index] = copy_fd(fd); break;
+    case EDDY_CHILD_FD: status = ends->theirs[index] = ed_fd_copy(fd, FIRST_CLOSED); break;
     case EDDY_CHILD_PIPE:
-        status = open_pipe(pipe_ends);
+        status = ed_pipe(pipe_ends);
         if (status < 0) return status;
         ends->theirs[index] = pipe_ends[index == 0 ? 0 : 1];
         ends->ours[index] = pipe_ends[index == 0 ? 1 : 0];
@@ -184,7 +163,7 @@ static int make_end(struct ends *ends, int index, int kind, int fd) {
     }
     if (status < 0) return status;
     ends->close_theirs[index] = true;
-    return lift(&ends->theirs[index]);
+    return ed_fd_lift(&ends->theirs[index], FIRST_CLOSED); /* out of the way of 0, 1 and 2: no dup2 hits one in use */
 }
 
 static int make_ends(struct ends *ends, const eddy_child_options *options) {
@@ -258,7 +237,7 @@ static int open_streams(eddy_child *child, struct ends *ends) {
 
 /* From here on the watcher sees to its end. */
 static int start_watch(eddy_child *child) {
-    int pidfd = open_pidfd(child->pid);
+    int pidfd = ed_pidfd_open(child->pid);
     int status = pidfd < 0 ? pidfd : ed_poll_open(&child->poll, pidfd);
     if (status < 0) {
         if (pidfd >= 0) close(pidfd);

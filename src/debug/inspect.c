@@ -58,8 +58,7 @@ static char *print(const eddy_picture *picture, enum eddy_picture_form form) {
     return text;
 }
 
-/* errno: these are not inlined into what may switch. */
-__attribute__((noinline)) static void write_all(int fd, const char *text) {
+static ED_SYSCALL void write_all(int fd, const char *text) {
     for (size_t left = strlen(text); left > 0;) {
         ssize_t wrote = write(fd, text, left);
         if (wrote < 0 && errno == EINTR) continue;
@@ -69,7 +68,7 @@ __attribute__((noinline)) static void write_all(int fd, const char *text) {
     }
 }
 
-__attribute__((noinline)) static void send_all(int fd, const char *text) {
+static ED_SYSCALL void send_all(int fd, const char *text) {
     for (size_t left = strlen(text); left > 0;) {
         ssize_t sent = send(fd, text, left, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
@@ -150,7 +149,7 @@ static void *inspector_main(void *arg) {
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
-__attribute__((noinline)) static int listen_as(int number) {
+static ED_SYSCALL int listen_as(int number) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char *name = address.sun_path + 1; /* a first byte of 0: no place in the file system */
     int bytes = snprintf(name, sizeof address.sun_path - 1, "eddy/%d", (int)getpid());
@@ -178,13 +177,11 @@ static void take_signal(struct ed_inspector *inspector) {
     sigaction(SIGUSR1, &action, NULL);
 }
 
-__attribute__((noinline)) static int open_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
-
 int ed_inspector_open(struct ed_inspector **inspector_out, struct ed_sched *sched) {
     struct ed_inspector *inspector = ed_calloc(sizeof *inspector);
     if (inspector == NULL) return EDDY_ENOMEM;
     inspector->sched = sched;
-    int status = open_pipe(inspector->wake);
+    int status = ed_pipe(inspector->wake);
     if (status < 0) goto free_inspector;
     fcntl(inspector->wake[1], F_SETFL, O_NONBLOCK); /* a signal handler writes there */
     status = -EADDRINUSE;

@@ -67,14 +67,14 @@ static void drop_unsent(struct ed_process *process) {
     process->unsent = 0;
 }
 
-/* The result or -errno: whoever calls pointers must not touch errno itself (tests/checks/thread_locals.sh). */
-__attribute__((noinline)) static ssize_t socket_send(int socket, struct iovec *parts, size_t count) {
+/* The result or -errno. */
+static ED_SYSCALL ssize_t socket_send(int socket, struct iovec *parts, size_t count) {
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
     const ssize_t put = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return put < 0 ? -errno : put;
 }
 
-__attribute__((noinline)) static ssize_t socket_receive(int socket, void *to, size_t bytes) {
+static ED_SYSCALL ssize_t socket_receive(int socket, void *to, size_t bytes) {
     const ssize_t got = recv(socket, to, bytes, MSG_DONTWAIT);
     return got < 0 ? -errno : got;
 }

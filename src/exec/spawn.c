@@ -17,11 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int pidfd_open_(pid_t pid) {
-    const long fd = syscall(SYS_pidfd_open, pid, 0);
-    return fd < 0 ? -errno : (int)fd;
-}
-
 int ed_pidfd_kill(int pidfd) { return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0; }
 
 int ed_spawn_supported(bool of_self, const char **why_out) {
@@ -29,7 +24,7 @@ int ed_spawn_supported(bool of_self, const char **why_out) {
         *why_out = "a set-user-id program does not start itself";
         return EDDY_ENOTSUP;
     }
-    const int pidfd = pidfd_open_(getpid());
+    const int pidfd = ed_pidfd_open(getpid());
     if (pidfd < 0) {
         *why_out = "this system has no pidfd_open";
         return EDDY_ENOTSUP;
@@ -65,15 +60,6 @@ char **ed_environment_copy(void) {
     }
     copy[count + 1] = NULL;
     return copy;
-}
-
-/* Moves a descriptor out of the way of those that a worker gets. */
-static int lift(int *fd) {
-    const int lifted = fcntl(*fd, F_DUPFD_CLOEXEC, ED_WORKER_FIRST_CLOSED);
-    if (lifted < 0) return -errno;
-    close(*fd);
-    *fd = lifted;
-    return 0;
 }
 
 static int start(const char *path, char **environment, int socket, int page, pid_t *pid_out) {
@@ -133,8 +119,8 @@ int ed_spawn(const char *path, char **environment, const struct ed_wire_limits *
         goto close_page;
     }
     made.page->limits = *limits;
-    status = lift(&sockets[1]);
-    if (status == 0) status = lift(&page);
+    status = ed_fd_lift(&sockets[1], ED_WORKER_FIRST_CLOSED); /* out of the way of those that a worker gets */
+    if (status == 0) status = ed_fd_lift(&page, ED_WORKER_FIRST_CLOSED);
     if (status < 0) goto unmap_page;
 
     char marker[sizeof ED_WORKER_MARKER + 48];
@@ -144,7 +130,7 @@ int ed_spawn(const char *path, char **environment, const struct ed_wire_limits *
     environment[0] = NULL;
     if (status < 0) goto unmap_page;
 
-    made.pidfd = pidfd_open_(made.pid); /* still our child's pid: nobody but us waits for it */
+    made.pidfd = ed_pidfd_open(made.pid); /* still our child's pid: nobody but us waits for it */
     if (made.pidfd < 0) {
         status = made.pidfd;
         kill(made.pid, SIGKILL);

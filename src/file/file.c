@@ -84,17 +84,14 @@ static int submit(struct job *job) {
 
 /* ---- jobs: 0 or more, or -errno ----------------------------------------------------------------- */
 
-/* Never inlined into what a task calls: errno's address must not be kept across a switch. */
-#define JOB static __attribute__((noinline)) int
-
-JOB run_open(struct job *job) {
+static ED_SYSCALL int run_open(struct job *job) {
     int fd;
     do fd = open(job->path, job->flags | O_CLOEXEC, job->mode);
     while (fd < 0 && errno == EINTR);
     return fd < 0 ? -errno : fd;
 }
 
-JOB run_read(struct job *job) {
+static ED_SYSCALL int run_read(struct job *job) {
     size_t done = 0;
     while (done < job->bytes) {
         ssize_t got = pread(job->fd, (char *)job->data + done, job->bytes - done, job->offset + (int64_t)done);
@@ -106,7 +103,7 @@ JOB run_read(struct job *job) {
     return (int)done;
 }
 
-JOB run_write(struct job *job) {
+static ED_SYSCALL int run_write(struct job *job) {
     for (size_t done = 0; done < job->bytes;) {
         ssize_t put = pwrite(job->fd, (char *)job->data + done, job->bytes - done, job->offset + (int64_t)done);
         if (put < 0 && errno == EINTR) continue;
@@ -116,20 +113,20 @@ JOB run_write(struct job *job) {
     return 0;
 }
 
-JOB run_sync(struct job *job) { return (job->flags != 0 ? fdatasync(job->fd) : fsync(job->fd)) < 0 ? -errno : 0; }
+static ED_SYSCALL int run_sync(struct job *job) {
+    return (job->flags != 0 ? fdatasync(job->fd) : fsync(job->fd)) < 0 ? -errno : 0;
+}
 
-JOB run_size(struct job *job) {
+static ED_SYSCALL int run_size(struct job *job) {
     struct stat found;
     if (fstat(job->fd, &found) < 0) return -errno;
     job->offset = found.st_size;
     return 0;
 }
 
-JOB run_truncate(struct job *job) { return ftruncate(job->fd, job->offset) < 0 ? -errno : 0; }
+static ED_SYSCALL int run_truncate(struct job *job) { return ftruncate(job->fd, job->offset) < 0 ? -errno : 0; }
 
-JOB run_close(struct job *job) { return close(job->fd) < 0 && errno != EINTR ? -errno : 0; }
-
-#undef JOB
+static ED_SYSCALL int run_close(struct job *job) { return close(job->fd) < 0 && errno != EINTR ? -errno : 0; }
 
 /* ---- the public words --------------------------------------------------------------------------- */
 

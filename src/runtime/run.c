@@ -300,7 +300,7 @@ static unsigned usable_cores(void) {
 }
 
 /* libuv aborts when its own descriptors get the numbers 0 to 2: a program that was started without them gets /dev/null. */
-__attribute__((noinline)) static int fill_standard_descriptors(void) { /* errno: not in a function that switches */
+static ED_SYSCALL int fill_standard_descriptors(void) {
     int fd;
     do {
         fd = open("/dev/null", O_RDWR);
