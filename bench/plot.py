@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """plot.py: draws what `zig build bench -- --json FILE` wrote: FILE FOLDER.
 
-ratios.png     every question: how many times eddy's time a peer takes, with the 95 % interval of the pairs' median
+ratios.png     every question: how many times eddy's CPU time a peer takes (wall time where that is all there is, and says
+               so), with the 95 % interval of the pairs' median
 QUESTION.png   one question: the median of each runtime, from its least to its most
 growth_*.png   from a run with --grow: the cost of one operation by the number of tasks, workers or connections
 
@@ -58,6 +59,9 @@ def plain(axis):
 
 def draw_ratios(cells, path):
     """A dot for each peer of each question, left of the line where it is faster than eddy."""
+    def which(lines):
+        return "cpu_ratio" if all("cpu_ratio" in line for line in lines) else "ratio"
+
     rows = [(key, [line for line in lines if "ratio" in line and line["runtime"].partition(":")[0] != "eddy"
                    and line["unit"] == "ns"]) for key, lines in cells.items()]
     rows = [(key, lines) for key, lines in rows if lines]
@@ -66,7 +70,7 @@ def draw_ratios(cells, path):
     for row, (key, lines) in enumerate(reversed(rows)):
         axis.axhline(row, color="#eeeeee", linewidth=6, zorder=0)
         for line in lines:
-            median, low, high = line["ratio"]
+            median, low, high = line[which(lines)]
             seen[line["runtime"]] = axis.errorbar(
                 median, row, xerr=[[max(median - low, 0)], [max(high - median, 0)]], fmt="o", markersize=6,
                 capsize=2.5, elinewidth=1.2, color=colour(line["runtime"]))
@@ -74,9 +78,10 @@ def draw_ratios(cells, path):
     axis.axvline(1, color=COLOURS["eddy"], linewidth=1.5)
     axis.text(1, len(rows) - 0.35, "eddy", color=COLOURS["eddy"], ha="center", va="bottom", fontweight="bold")
     axis.set_yticks(range(len(rows)))
-    axis.set_yticklabels([title(*key) for key, _ in reversed(rows)])
+    axis.set_yticklabels([title(*key) + ("" if which(lines) == "cpu_ratio" else " (wall)")
+                          for key, lines in reversed(rows)])
     axis.set_ylim(-0.6, len(rows) - 0.4)
-    axis.set_xlabel("time of the peer / time of eddy; right of the line eddy is faster")
+    axis.set_xlabel("CPU time of the peer / of eddy; right of the line eddy is cheaper")
     axis.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     plain(axis)
     axis.legend(seen.values(), seen.keys(), loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
