@@ -19,6 +19,7 @@
 #include "sched/entry.h"
 #include "sched/fiber.h"
 #include "sched/start.h"
+#include "sched/timers.h"
 
 /* `attention`: why the owner should look up at its next counted call. */
 enum { ED_WANT = 1, ED_TICK = 2 };
@@ -45,18 +46,17 @@ struct ed_worker {
     unsigned domains;         /* (o) serial domains here: passes are observable */
     bool stale;               /* (o) tasks were started from the middle of the private part: ed_start_trim */
 
-    int64_t polled_ns;      /* (o) clock at the end of the last poll; INT64_MAX: as this pass begins */
-    int64_t poll_cost_ns;   /* (o) how long the last one in a pass took */
-    uint64_t polled_seq;    /* (o) ages below it were queued before it ended */
-    bool may_start;         /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
-    uint64_t request;       /* (o) the cancel request that is being passed on, or 0 */
-    void *call_loop;        /* (o) the domain of the callback that runs, or NULL */
-    void *call_context;     /* (o) where the context of the callback that runs hangs, or NULL */
-    bool searching;         /* (o) holds a searcher's token */
-    struct ed_list flushes; /* (o) flush.h */
-    struct ed_heap timers;  /* (o) */
-    uint64_t timer_seq;     /* (o) */
-    uint64_t guards_made;   /* (o) sync/guard.c */
+    int64_t polled_ns;       /* (o) clock at the end of the last poll; INT64_MAX: as this pass begins */
+    int64_t poll_cost_ns;    /* (o) how long the last one in a pass took */
+    uint64_t polled_seq;     /* (o) ages below it were queued before it ended */
+    bool may_start;          /* (o) the tick's leave to start a new task beyond ED_PREEMPTED_MAX */
+    uint64_t request;        /* (o) the cancel request that is being passed on, or 0 */
+    void *call_loop;         /* (o) the domain of the callback that runs, or NULL */
+    void *call_context;      /* (o) where the context of the callback that runs hangs, or NULL */
+    bool searching;          /* (o) holds a searcher's token */
+    struct ed_list flushes;  /* (o) flush.h */
+    struct ed_timers timers; /* (o) */
+    uint64_t guards_made;    /* (o) sync/guard.c */
     uint64_t guards_taken_before;
     uint64_t random;             /* (o) xorshift state, seeded */
     struct ed_context main;      /* (o) the worker's own stack */

@@ -71,9 +71,8 @@ static void handle_arrives(struct ed_message *message, struct ed_worker *worker)
 }
 
 void ed_handle_drop_timers(struct ed_worker *worker) {
-    struct ed_heap_node *node;
-    while ((node = ed_heap_first(&worker->timers)) != NULL) {
-        struct ed_timer *timer = ED_CONTAINER(node, struct ed_timer, node);
+    struct ed_timer *timer;
+    while ((timer = ed_timers_any(worker)) != NULL) {
         ED_ASSERT(timer->fire == handle_fires); /* scopes and sleeps end with their tasks */
         ed_timer_stop(timer);
         eddy_handle_release(ED_CONTAINER(timer, struct eddy_handle, timer));
