@@ -12,6 +12,7 @@
 #include "eddy/loop.h"
 #include "eddy/net.h"
 #include "eddy/process.h"
+#include "eddy/process_call.h"
 #include "eddy/queue.h"
 #include "eddy/runtime.h"
 #include "eddy/scope.h"

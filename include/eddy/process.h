@@ -97,8 +97,10 @@ typedef struct eddy_process_pool_options {
     unsigned processes;            /**< at most; 0: one per usable core; more than 256 is EDDY_EINVAL */
     const char *name;              /**< in texts; cut at 31 bytes; NULL: "pool" */
     size_t queue_max;              /**< calls that may wait for a process; 0: no limit */
-    const char *worker_path;       /**< the program to start; copied; NULL: this one. It must register the same
-                                    *   names */
+    const char *worker_path;       /**< the program to start; copied; NULL: this one. It must register the names that
+                                    *   are called, and be built with the same eddy */
+    bool same_build;               /**< worker_path is this program, under another name: one of another build, or with
+                                    *   other functions registered, breaks the pool. Always so with NULL */
     enum eddy_on_cancel on_cancel; /**< default EDDY_KILL */
     enum eddy_on_death on_death;   /**< default EDDY_RESPAWN */
     eddy_remote_fn initializer;    /**< registered; the first call in each process. A failure breaks the pool */
@@ -106,6 +108,8 @@ typedef struct eddy_process_pool_options {
     unsigned max_tasks;            /**< a process is replaced after so many calls; 0: never */
     unsigned kills_per_second;     /**< kills by cancels beyond this many wait their turn, or for the work's own
                                     *   end; 0: 32 */
+    int64_t grace_ns;              /**< EDDY_KILL: from the cancel, which the function is told of
+                                    *   (eddy_process_cancelled), to the kill; 0: it is killed at once */
     int64_t hello_ns;              /**< a process that is not ready for its first call by then breaks the pool
                                     *   (its initializer not counted); 0: 5 s */
     int64_t cpu_ns;                /**< CPU time that a call may use, all threads of its process counted; more ends the
@@ -121,10 +125,12 @@ static inline eddy_process_pool_options eddy_process_pool_options_init(void) {
                                          NULL,
                                          0,
                                          NULL,
+                                         false,
                                          EDDY_KILL,
                                          EDDY_RESPAWN,
                                          NULL,
                                          {NULL, 0},
+                                         0,
                                          0,
                                          0,
                                          0,
@@ -165,6 +171,13 @@ EDDY_API int eddy_process_pool_cancel(eddy_process_pool *pool) EDDY_SUSPENDS;
 /** The same as eddy_process_pool_close, but kills the processes at once: queued and started calls fail with EDDY_EBROKENPOOL.
  *  Source: executor.kill_workers(). */
 EDDY_API int eddy_process_pool_kill(eddy_process_pool *pool) EDDY_SUSPENDS;
+/** The same, but functions that run are asked to end first: eddy_process_cancelled() is true in them, and SIGTERM is sent to
+ *  their processes, which ignore it unless the function or the initializer has set a handler. Those that have not ended after
+ *  `grace_ns` are killed. A call that ends in time has its own result; all others fail with EDDY_EBROKENPOOL, queued ones
+ *  at once.
+ *  @param grace_ns  0 or less: killed at once. EDDY_FOREVER: never.
+ *  Source: executor.terminate_workers(). */
+EDDY_API int eddy_process_pool_terminate(eddy_process_pool *pool, int64_t grace_ns) EDDY_SUSPENDS;
 
 typedef struct eddy_process_pool_stats {
     size_t queued;      /**< calls that no process has begun */

@@ -120,6 +120,7 @@ static void give(struct eddy_process_pool *pool, struct ed_process *process) {
     call->process = process;
     call->entry = at;
     call->head.slot = at;
+    process->os.page->terms[at].deadline_ns = call->deadline_ns;
     ed_wire_slot_send(&process->os.page->slots[at], call->head.number);
 }
 
@@ -242,6 +243,37 @@ static void take_answer(struct eddy_process_pool *pool, struct ed_process *proce
         ed_remote_call_release(entry.call);
 }
 
+/* Is the one that says HELLO what this pool wants? Else why not; NULL with false: no memory for that. */
+static bool hello_is_right(const struct eddy_process_pool *pool, const struct ed_process *process,
+                           eddy_error **why_out) {
+    const char *path = pool->worker_path != NULL ? pool->worker_path : "/proc/self/exe";
+    const struct ed_wire_identity *own = &pool->identity;
+    struct ed_wire_identity theirs;
+    *why_out = NULL;
+    if (process->head.slot != ED_WIRE_VERSION || process->head.text_bytes != sizeof theirs) {
+        *why_out = ed_process_error(EDDY_EBROKENPOOL,
+                                    "process pool '%s': '%s' was built with another version of eddy (its workers speak "
+                                    "version %u, this program %u): build both with the same one",
+                                    pool->pool.name, path, process->head.slot, ED_WIRE_VERSION);
+        return false;
+    }
+    memcpy(&theirs, process->text, sizeof theirs);
+    if (!pool->same_build || theirs.build == own->build) return true;
+    if (theirs.registry == own->registry)
+        *why_out =
+            ed_process_error(EDDY_EBROKENPOOL,
+                             "process pool '%s': '%s' is another build of this program (%016llx there, %016llx "
+                             "here): was the file replaced? Start this program again",
+                             pool->pool.name, path, (unsigned long long)theirs.build, (unsigned long long)own->build);
+    else
+        *why_out = ed_process_error(EDDY_EBROKENPOOL,
+                                    "process pool '%s': '%s' has other functions registered with EDDY_REMOTE (%llu "
+                                    "there, %llu here): register the same ones in both, before main",
+                                    pool->pool.name, path, (unsigned long long)theirs.functions,
+                                    (unsigned long long)own->functions);
+    return false;
+}
+
 /* A whole frame has come in. */
 static void take_frame(struct eddy_process_pool *pool, struct ed_process *process) {
     eddy_bytes payload = process->payload;
@@ -255,7 +287,11 @@ static void take_frame(struct eddy_process_pool *pool, struct ed_process *proces
     eddy_bytes_free(&payload);
     pthread_mutex_lock(&pool->pool.lock);
     const bool is_hello = process->awaits == ED_AWAITS_HELLO;
-    if (is_hello && pool->initializer != NULL) {
+    eddy_error *why;
+    if (is_hello && !hello_is_right(pool, process, &why)) {
+        ed_process_pool_break(pool, why);
+        if (!process->reaped) ed_process_kill(process, true);
+    } else if (is_hello && pool->initializer != NULL) {
         process->awaits = ED_AWAITS_INITIALIZER;
         if (process->state == ED_PROCESS_STARTING) process->state = ED_PROCESS_INITIALIZING;
         process->send_first = (const char *)&pool->initializer->head;
@@ -278,8 +314,8 @@ static bool head_is_legal(struct eddy_process_pool *pool, struct ed_process *pro
     const struct ed_wire_head *head = &process->head;
     if (head->magic != ED_WIRE_MAGIC) return false;
     if (process->awaits == ED_AWAITS_HELLO)
-        return head->kind == ED_WIRE_HELLO && head->text_bytes == 0 && head->number == process->os.nonce &&
-               (pool->identity == 0 || head->bytes == pool->identity);
+        return head->kind == ED_WIRE_HELLO && head->bytes == 0 && head->text_bytes <= sizeof process->text &&
+               head->number == process->os.nonce;
     if (head->text_bytes > ED_WIRE_TEXT_MAX || (head->status >= 0 && head->text_bytes > 0) ||
         (head->status < 0 && head->bytes > 0) || head->bytes > ED_WIRE_BYTES_MAX)
         return false;
@@ -306,7 +342,7 @@ static size_t next_part(struct ed_process *process, char **to_out) {
         return text_end - process->got;
     }
     *to_out = process->payload.data != NULL ? (char *)process->payload.data + (process->got - text_end) : NULL;
-    return process->head.kind == ED_WIRE_HELLO ? 0 : process->head.bytes - (process->got - text_end);
+    return process->head.bytes - (process->got - text_end);
 }
 
 /* Takes bytes of frames. False: they are no frame of this process now. */

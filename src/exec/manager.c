@@ -36,6 +36,11 @@ eddy_error *ed_process_error(int status, const char *format, ...) {
     return ed_error_create(status, "", text);
 }
 
+eddy_error *ed_process_pool_error_of_end(const struct eddy_process_pool *pool) {
+    return ed_process_error(EDDY_EBROKENPOOL, "process pool '%s' was %s", pool->pool.name,
+                            pool->terminating ? "terminated" : "killed");
+}
+
 void ed_remote_call_end(struct ed_remote_call *call, int status, eddy_error *error) {
     call->state = ED_CALL_DONE;
     call->status = status;
@@ -67,7 +72,7 @@ void ed_process_pool_break(struct eddy_process_pool *pool, eddy_error *why) {
 void ed_process_kill(struct ed_process *process, bool expected) {
     process->state = ED_PROCESS_DYING;
     process->expected = expected;
-    ed_pidfd_kill(process->os.pidfd); /* fails only if it has ended already */
+    ed_pidfd_signal(process->os.pidfd, SIGKILL); /* fails only if it has ended already */
 }
 
 /* What became of it, for people. True: the call that it had begun used up its CPU time. */
@@ -203,10 +208,13 @@ static struct ed_entry_of_call *entry_at(struct ed_process *process, unsigned i)
 
 static bool is_live(const struct ed_entry_of_call *entry) { return entry->call != NULL && !entry->gone; }
 
-/* The lock is held: the first call of the process that is to be killed; its count: none. */
-static unsigned find_wanted(struct ed_process *process) {
+/* The lock is held: the first call of the process that is to be killed now; its count: none. */
+static unsigned find_wanted(struct ed_process *process, int64_t now_ns) {
     unsigned i = 0;
-    while (i < process->count && !(is_live(entry_at(process, i)) && entry_at(process, i)->call->kill_wanted)) i++;
+    for (; i < process->count; i++) {
+        const struct ed_entry_of_call *entry = entry_at(process, i);
+        if (is_live(entry) && entry->call->kill_wanted && entry->call->kill_at_ns <= now_ns) break;
+    }
     return i;
 }
 
@@ -232,7 +240,7 @@ static void look_at_kills(struct eddy_process_pool *pool, int64_t now_ns) {
     for (unsigned i = 0; i < pool->processes_max && pool->kills_wanted > 0; i++) {
         struct ed_process *process = &pool->processes[i];
         if (process->state != ED_PROCESS_READY || process->reaped) continue;
-        const unsigned wanted = find_wanted(process);
+        const unsigned wanted = find_wanted(process, now_ns);
         if (wanted == process->count) continue;
         if (!take_kill_token(pool, now_ns)) return;
         if (!spare_others(process, wanted)) continue;
@@ -240,6 +248,19 @@ static void look_at_kills(struct eddy_process_pool *pool, int64_t now_ns) {
         pool->kills++;
         pool->owed++;
     }
+}
+
+/* The lock is held. What has begun was told by its terms; a function that has a handler for SIGTERM is told by that as
+ * well (a worker process begins with SIGTERM ignored). */
+static void look_at_termination(struct eddy_process_pool *pool, int64_t now_ns) {
+    if (!pool->terminating) return;
+    for (unsigned i = 0; i < pool->processes_max && !pool->has_signalled; i++) {
+        const struct ed_process *process = &pool->processes[i];
+        if (process->state == ED_PROCESS_READY && !process->reaped && process->count > 0)
+            ed_pidfd_signal(process->os.pidfd, SIGTERM);
+    }
+    pool->has_signalled = true;
+    pool->killing |= now_ns >= pool->terminate_at_ns;
 }
 
 /* The lock is held. Nothing will ever be for this process to do. */
@@ -258,10 +279,11 @@ static void end_process(struct ed_process *process, int64_t now_ns) {
 /* Does what tasks asked for. False: the pool has ended. *starts_out: how many processes are wanted more; *alive_out: how
  * many there are. */
 static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned *alive_out) {
-    const int64_t now_ns = eddy_time_ns();
+    const int64_t now_ns = pool->looked_ns = eddy_time_ns();
     pthread_mutex_lock(&pool->pool.lock);
-    if (pool->killing && pool->queued > 0) {
-        eddy_error *error = ed_process_error(EDDY_EBROKENPOOL, "process pool '%s' was killed", pool->pool.name);
+    look_at_termination(pool, now_ns);
+    if ((pool->killing || pool->terminating) && pool->queued > 0) {
+        eddy_error *error = ed_process_pool_error_of_end(pool);
         fail_queued(pool, error);
         eddy_error_release(error);
     }
@@ -334,6 +356,20 @@ static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts,
 
 static int64_t earlier(int64_t a_ns, int64_t b_ns) { return a_ns < b_ns ? a_ns : b_ns; }
 
+/* The lock is held: when the first of the calls that were in their grace at the last look is to be killed. */
+static int64_t next_kill(struct eddy_process_pool *pool) {
+    int64_t first_ns = INT64_MAX;
+    for (unsigned i = 0; i < pool->processes_max; i++) {
+        struct ed_process *process = &pool->processes[i];
+        for (unsigned k = 0; k < process->count; k++) {
+            const struct ed_entry_of_call *entry = entry_at(process, k);
+            if (is_live(entry) && entry->call->kill_wanted && entry->call->kill_at_ns > pool->looked_ns)
+                first_ns = earlier(first_ns, entry->call->kill_at_ns);
+        }
+    }
+    return first_ns;
+}
+
 static int64_t next_deadline(struct eddy_process_pool *pool, bool wants_start) {
     int64_t deadline_ns = wants_start ? pool->spawn_pause_until_ns : INT64_MAX;
     pthread_mutex_lock(&pool->pool.lock);
@@ -342,6 +378,8 @@ static int64_t next_deadline(struct eddy_process_pool *pool, bool wants_start) {
         if (!process->reaped && (process->state == ED_PROCESS_STARTING || process->state == ED_PROCESS_ENDING))
             deadline_ns = earlier(deadline_ns, process->deadline_ns);
     }
+    if (pool->terminating && !pool->killing) deadline_ns = earlier(deadline_ns, pool->terminate_at_ns);
+    if (pool->kills_wanted > 0 && pool->grace_ns > 0) deadline_ns = earlier(deadline_ns, next_kill(pool));
     if (pool->kills_wanted > 0 && pool->kill_tokens < 1)
         deadline_ns = earlier(deadline_ns, pool->kill_tokens_ns +
                                                (int64_t)((1 - pool->kill_tokens) * 1e9 / pool->kills_per_second) + 1);

@@ -66,6 +66,7 @@ struct ed_remote_call *ed_remote_call_create(struct eddy_process_pool *pool, con
     call->references = 2;
     call->pool = pool;
     call->name = remote->name;
+    call->deadline_ns = ed_scope_deadline();
     call->head = (struct ed_wire_head){
         .magic = ED_WIRE_MAGIC, .kind = ED_WIRE_CALL, .text_bytes = (uint16_t)name_bytes, .bytes = in.size};
     call->frame_bytes = sizeof call->head + name_bytes + in.size;
@@ -90,19 +91,31 @@ static struct eddy_process_pool *pool_of(struct ed_pool *pool) {
     return ED_CONTAINER(pool, struct eddy_process_pool, pool);
 }
 
-/* The lock is held. */
-static void cancel_waiting(struct eddy_process_pool *pool) {
+/* The lock is held. The SENT call has begun and is to end early; its function may ask. */
+static void tell_to_end(struct ed_remote_call *call) {
+    const struct ed_process *process = call->process;
+    ED_STORE_RELEASE(&process->os.page->terms[call->entry].cancelled, process->entries[call->entry].number);
+}
+
+/* The lock is held. Calls that have not begun end with `status`; those that have are told to if `tell`. */
+static void end_waiting(struct eddy_process_pool *pool, int status, bool tell) {
     for (struct ed_list *link; (link = ed_list_pop(&pool->queue)) != NULL;) {
         pool->queued--;
-        ed_remote_call_end(ED_CONTAINER(link, struct ed_remote_call, link), EDDY_ECANCELED, NULL);
+        ed_remote_call_end(ED_CONTAINER(link, struct ed_remote_call, link), status,
+                           status == EDDY_ECANCELED ? NULL : ed_process_pool_error_of_end(pool));
     }
     for (unsigned i = 0; i < pool->processes_max; i++)
         for (unsigned k = 0; k < pool->processes[i].count; k++) {
             struct ed_process *process = &pool->processes[i];
             struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
-            if (entry->call == NULL || entry->gone || !ed_remote_call_take(entry->call)) continue;
+            if (entry->call == NULL || entry->gone) continue;
+            if (!ed_remote_call_take(entry->call)) {
+                if (tell) tell_to_end(entry->call);
+                continue;
+            }
             ED_ADD(&entry->call->references, 1); /* its frame may still have to be sent */
-            ed_remote_call_end(entry->call, EDDY_ECANCELED, NULL);
+            ed_remote_call_end(entry->call, status,
+                               status == EDDY_ECANCELED ? NULL : ed_process_pool_error_of_end(pool));
         }
 }
 
@@ -139,7 +152,13 @@ static bool begin_close(struct ed_pool *base, enum ed_close how) {
     pthread_mutex_lock(&base->lock);
     pool->closing = true;
     pool->killing |= how == ED_CLOSE_KILL || how == ED_CLOSE_CUT;
-    if (how == ED_CLOSE_CANCEL) cancel_waiting(pool);
+    if (how == ED_CLOSE_CANCEL) end_waiting(pool, EDDY_ECANCELED, false);
+    if (how == ED_CLOSE_TERMINATE) {
+        const int64_t now_ns = eddy_time_ns(), grace_ns = pool->terminate_grace_ns;
+        pool->terminating = true;
+        pool->terminate_at_ns = grace_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + grace_ns;
+        end_waiting(pool, EDDY_EBROKENPOOL, true);
+    }
     ed_process_pool_ring(pool);
     pthread_mutex_unlock(&base->lock);
     return false;
@@ -165,6 +184,7 @@ static int check_options(const eddy_process_pool_options *options) {
     if (options->nice < 0 || options->nice > 19)
         return eddy_fail(EDDY_EINVAL, "a nice value of %d: it is 0 to 19", options->nice);
     if (options->cpu_ns < 0) return eddy_fail(EDDY_EINVAL, "a negative limit of CPU time");
+    if (options->grace_ns < 0) return eddy_fail(EDDY_EINVAL, "a negative grace");
     const char *duplicate = ed_remote_duplicate();
     if (duplicate != NULL)
         return eddy_fail(EDDY_EINVAL, "two functions are registered as '%s' with EDDY_REMOTE", duplicate);
@@ -188,7 +208,9 @@ static int pool_init(struct eddy_process_pool *pool, const eddy_process_pool_opt
     pool->kill_tokens_ns = eddy_time_ns();
     pool->limits = (struct ed_wire_limits){options->cpu_ns, options->memory_bytes, options->nice};
     pool->hello_ns = options->hello_ns > 0 ? options->hello_ns : HELLO_DEFAULT_NS;
-    pool->identity = options->worker_path == NULL ? ed_remote_identity() : 0;
+    pool->grace_ns = options->grace_ns;
+    pool->same_build = options->worker_path == NULL || options->same_build;
+    ed_remote_identity(&pool->identity);
 
     if (options->worker_path != NULL && (pool->worker_path = ed_strdup(options->worker_path)) == NULL)
         return EDDY_ENOMEM;
@@ -270,6 +292,15 @@ int eddy_process_pool_cancel(eddy_process_pool *pool) {
 
 int eddy_process_pool_kill(eddy_process_pool *pool) {
     return ed_pool_close(pool != NULL ? &pool->pool : NULL, ED_CLOSE_KILL);
+}
+
+int eddy_process_pool_terminate(eddy_process_pool *pool, int64_t grace_ns) {
+    if (pool == NULL) return 0;
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    pthread_mutex_lock(&pool->pool.lock);
+    if (!pool->pool.has_closer) pool->terminate_grace_ns = grace_ns > 0 ? grace_ns : 0;
+    pthread_mutex_unlock(&pool->pool.lock);
+    return ed_pool_close(&pool->pool, ED_CLOSE_TERMINATE);
 }
 
 /* The default pool if it was used already. */
@@ -377,9 +408,12 @@ static bool give_up(struct eddy_process_pool *pool, struct ed_remote_call *call)
     } else if (call->state == ED_CALL_SENT && ed_remote_call_take(call)) {
         take_back = true; /* the process's entry keeps the reference */
     } else if (call->state == ED_CALL_SENT && pool->on_cancel == EDDY_ABANDON) {
+        tell_to_end(call);
         call->abandoned = true;
     } else if (call->state == ED_CALL_SENT && !call->kill_wanted) {
+        tell_to_end(call);
         call->kill_wanted = true;
+        call->kill_at_ns = pool->grace_ns > 0 ? eddy_time_ns() + pool->grace_ns : 0;
         pool->kills_wanted++;
         ed_process_pool_ring(pool);
     } /* else its message is on the way */

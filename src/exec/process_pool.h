@@ -11,7 +11,7 @@
  *   call     QUEUED ---home---> SENT (a process has it) ---home---> DONE (the caller is told)
  *              \  \---its process died or was too busy to begin it--/ back to the front of the queue
  *               \--its task, a closer---> TAKEN_BACK; also from SENT while its slot says that it has not begun (wire.h)
- *            kill_wanted: its task was cancelled and waits for the death of the work.
+ *            kill_wanted: its task was cancelled and waits for the end of the work, or from kill_at_ns on for its death.
  *            abandoned:   its task was cancelled and left; result and failure are the pool's to drop and report.
  *
  *   process  DEAD --spawned--> STARTING --HELLO--> INITIALIZING --RESULT--> READY
@@ -20,7 +20,8 @@
  *            any -> DYING: killed. Its pidfd says that it ended (`reaped`); then the home reads what it had sent, lets go of
  *            its socket, settles its calls: DEAD.
  *
- *   pool     open -> closing (kill: processes at once) -> ended, when all processes are DEAD.
+ *   pool     open -> closing (kill: processes at once; terminate: what has begun is told, and killed at terminate_at_ns) ->
+ *            ended, when all processes are DEAD.
  *            broken: takes no more calls; what is SENT may still end.
  *
  * In flight  A process that is free gets one call. Once all processes are there, and all have one, small calls go out up to
@@ -57,6 +58,8 @@ struct ed_remote_call {
     unsigned entry;                 /* (l) while SENT: of the process                      */
     enum ed_call_state state;       /* (l)                                                 */
     bool kill_wanted, abandoned;    /* (l)                                                 */
+    int64_t kill_at_ns;             /* (l) with kill_wanted                                */
+    int64_t deadline_ns;            /* (c) of its task's scopes; EDDY_FOREVER              */
     unsigned moves;                 /* (l) processes that died before they began it        */
     int status;                     /* once DONE or TAKEN_BACK                             */
     eddy_error *error;              /* as status                                           */
@@ -127,8 +130,9 @@ struct eddy_process_pool {
     struct ed_remote_call *initializer;   /* (c) a frame to send first; never QUEUED; NULL */
     unsigned max_tasks, kills_per_second; /* (c)                                           */
     struct ed_wire_limits limits;         /* (c)                                           */
-    int64_t hello_ns;                     /* (c)                                           */
-    uint64_t identity;                    /* (c) what HELLO must say; 0: anything          */
+    int64_t hello_ns, grace_ns;           /* (c)                                           */
+    bool same_build;                      /* (c) HELLO must give this identity             */
+    struct ed_wire_identity identity;     /* (c) of this program                           */
 
     struct ed_list queue;        /* (l)                                          */
     size_t queued;               /* (l)                                          */
@@ -136,6 +140,11 @@ struct eddy_process_pool {
     uint64_t deaths, respawns;   /* (l)                                          */
     unsigned kills_wanted;       /* (l) calls SENT with kill_wanted              */
     bool closing, killing;       /* (l)                                          */
+    bool terminating;            /* (l) also closing                             */
+    bool has_signalled;          /* (m) while terminating                        */
+    int64_t looked_ns;           /* (m) when it last looked at what was asked for */
+    int64_t terminate_grace_ns;  /* (l) of who terminates                        */
+    int64_t terminate_at_ns;     /* (l) while terminating                        */
     bool is_broken;              /* (l)                                          */
     eddy_error *broken;          /* (l) why; NULL: no memory for that            */
     int bell;                    /* (l) eventfd; -1: the manager has ended       */
@@ -173,6 +182,8 @@ void ed_process_detach(struct ed_message *message, struct ed_worker *home);
 /* The manager's thread. */
 void *ed_process_manager(void *pool);
 eddy_error *ed_process_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What calls are told that a pool which is killed or terminated does not run. NULL: no memory. */
+eddy_error *ed_process_pool_error_of_end(const struct eddy_process_pool *pool);
 /* The lock is held. Takes `why`; the first one stays. */
 void ed_process_pool_break(struct eddy_process_pool *pool, eddy_error *why);
 /* The lock is held. Its pidfd will tell. `expected`: by our own decision. */

@@ -14,7 +14,6 @@
  * Tests      tests/exec/process_test.c, process_life_test.c. */
 #include "exec/remote.h"
 #include "exec/exec.h"
-#include "exec/wire.h"
 
 #include <elf.h>
 #include <link.h>
@@ -32,6 +31,7 @@ struct program {
     const void *address; /* in:  asked for                      */
     bool holds_address;  /* out: lies in the program            */
     uint64_t build_id;   /* out: hash of its build id, or of "" */
+    uintptr_t base;      /* out: where it was loaded            */
 };
 
 #define HASH_START UINT64_C(0xcbf29ce484222325) /* FNV-1a */
@@ -59,6 +59,7 @@ static int look_at_program(struct dl_phdr_info *info, size_t size, void *arg) {
     struct program *program = arg;
     (void)size;
     program->build_id = HASH_START;
+    program->base = info->dlpi_addr;
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         const char *start = (const char *)(info->dlpi_addr + header->p_vaddr);
@@ -149,9 +150,17 @@ const char *ed_remote_duplicate(void) {
     return NULL;
 }
 
-uint64_t ed_remote_identity(void) {
-    uint64_t sum = program_with(NULL).build_id;
-    for (const struct eddy_remote *remote = ED_LOAD_ACQUIRE(&remotes); remote != NULL; remote = remote->next)
-        if (program_with(remote).holds_address) sum += hash(remote->name, strlen(remote->name));
-    return sum;
+void ed_remote_identity(struct ed_wire_identity *identity_out) {
+    struct ed_wire_identity sum = {.build = program_with(NULL).build_id};
+    for (const struct eddy_remote *remote = ED_LOAD_ACQUIRE(&remotes); remote != NULL; remote = remote->next) {
+        const struct program program = program_with(remote);
+        if (!program.holds_address) continue;
+        const struct {
+            uint64_t name, place;
+        } one = {hash(remote->name, strlen(remote->name)), (uintptr_t)remote->fn - program.base};
+        sum.registry += one.name;
+        sum.build += hash(&one, sizeof one); /* tells builds apart where a linker gives no build id */
+        sum.functions++;
+    }
+    *identity_out = sum;
 }

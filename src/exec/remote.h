@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "eddy/process.h"
+#include "exec/wire.h"
 
 /* NULL: not registered. Any thread. */
 const struct eddy_remote *ed_remote_by_fn(eddy_remote_fn fn);
@@ -16,8 +17,8 @@ const char *ed_remote_duplicate(void);
  * eddy_process_worker(). */
 bool ed_remote_can_start(void);
 
-/* Tells programs apart: from the build id and the names registered in the program itself. */
-uint64_t ed_remote_identity(void);
+/* Tells programs apart. */
+void ed_remote_identity(struct ed_wire_identity *identity_out);
 
 /* In a process with the marker: takes it away, checks who started us, serves, never returns. worker_process.c. */
 _Noreturn void ed_worker_process_serve(const char *marker);

@@ -17,10 +17,11 @@
 enum { ED_POOL_NAME_BYTES = 32 };
 
 enum ed_close {
-    ED_CLOSE,        /* refuse new work, end when there is none */
-    ED_CLOSE_CANCEL, /* and take back what has not begun        */
-    ED_CLOSE_KILL,   /* and kill what has: processes only       */
-    ED_CLOSE_CUT     /* the run's deadline has passed: leave behind or kill what runs */
+    ED_CLOSE,           /* refuse new work, end when there is none */
+    ED_CLOSE_CANCEL,    /* and take back what has not begun        */
+    ED_CLOSE_TERMINATE, /* and ask what has to end, then kill it: processes only */
+    ED_CLOSE_KILL,      /* and kill what has: processes only       */
+    ED_CLOSE_CUT        /* the run's deadline has passed: leave behind or kill what runs */
 };
 
 struct ed_pool;

@@ -17,7 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int ed_pidfd_kill(int pidfd) { return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0; }
+int ed_pidfd_signal(int pidfd, int signum) {
+    return syscall(SYS_pidfd_send_signal, pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+}
 
 int ed_spawn_supported(bool of_self, const char **why_out) {
     if (getauxval(AT_SECURE) != 0) {

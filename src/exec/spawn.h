@@ -25,6 +25,7 @@ int ed_spawn(const char *path, char **environment, const struct ed_wire_limits *
 /* EDDY_ENOTSUP if this system has no pidfd; *why_out says it. */
 int ed_spawn_supported(bool of_self, const char **why_out);
 
-int ed_pidfd_kill(int pidfd);
+/* SIGKILL, SIGTERM ... 0 or -errno: it has ended. */
+int ed_pidfd_signal(int pidfd, int signum);
 
 #endif

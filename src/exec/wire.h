@@ -1,6 +1,6 @@
 /* wire.h: what a pool and its worker processes say to each other, over one stream socket each.
  *
- *   worker -> pool   HELLO    once: nonce and identity
+ *   worker -> pool   HELLO    once: nonce, version of what is said here, and who speaks
  *   pool -> worker   CALL     number, slot, the function's name, the argument's bytes
  *   worker -> pool   RESULT   the same number, a status, and the failure's text or the result's bytes
  *                    SKIPPED  the same number: the call was taken back
@@ -11,7 +11,8 @@
  *
  * The shared page says what became of each call: its slot goes SENT -> BEGUN (the worker) or SENT -> TAKEN (the pool), by
  * compare-and-swap, so that a call that has not begun can be taken back or given to somebody else, and after a death the
- * one that had begun is lost, and no other. A slot is used again once its call's answer has been read. */
+ * one that had begun is lost, and no other. A slot is used again once its call's answer has been read. Beside it lie the
+ * call's terms, which the pool writes before the slot becomes SENT; `cancelled` alone changes after that. */
 #ifndef ED_EXEC_WIRE_H
 #define ED_EXEC_WIRE_H
 
@@ -28,11 +29,21 @@ struct ed_wire_head {
     uint16_t kind;
     uint16_t text_bytes; /* behind the head: the name, or the failure's text     */
     int32_t status;      /* RESULT                                               */
-    uint32_t slot;       /* CALL                                                 */
+    uint32_t slot;       /* CALL. HELLO: the version                             */
     uint64_t number;     /* CALL, RESULT: of the call. HELLO: the nonce          */
-    uint64_t bytes;      /* behind the text. HELLO: none, this is the identity   */
+    uint64_t bytes;      /* behind the text                                      */
 };
 _Static_assert(sizeof(struct ed_wire_head) == 32, "sent as it lies in memory");
+
+/* Counts changes of anything in this file. A HELLO's head looks the same in all versions. */
+enum { ED_WIRE_VERSION = 2 };
+
+/* Who speaks: the text of a HELLO. */
+struct ed_wire_identity {
+    uint64_t build;     /* hash of the program's build id, and of the names and places of its functions */
+    uint64_t registry;  /* hash of the names alone                                                      */
+    uint64_t functions; /* registered in the program itself                                             */
+};
 
 enum { ED_WIRE_IN_FLIGHT = 16 }; /* with small frames, system calls and wake-ups are shared by as many calls */
 enum ed_wire_slot { ED_WIRE_SENT = 1, ED_WIRE_BEGUN, ED_WIRE_TAKEN };
@@ -44,9 +55,16 @@ struct ed_wire_limits {
     int nice;              /* added to the process's                                       */
 };
 
+/* What a call brings besides its frame. */
+struct ed_wire_terms {
+    int64_t deadline_ns;        /* of CLOCK_MONOTONIC; INT64_MAX: none                                          */
+    _Atomic uint64_t cancelled; /* the number of the call that is asked to end early: the pool, under its lock */
+};
+
 struct ed_wire_page {
-    struct ed_wire_limits limits;              /* (c) written before the process starts */
-    _Atomic uint64_t slots[ED_WIRE_IN_FLIGHT]; /* {number, enum ed_wire_slot : 2} */
+    struct ed_wire_limits limits;                  /* (c) written before the process starts */
+    _Atomic uint64_t slots[ED_WIRE_IN_FLIGHT];     /* {number, enum ed_wire_slot : 2} */
+    struct ed_wire_terms terms[ED_WIRE_IN_FLIGHT]; /* each as its slot */
 };
 
 static inline void ed_wire_slot_send(_Atomic uint64_t *slot, uint64_t number) {

@@ -8,6 +8,7 @@
  *            process has moved to BEGUN.
  * Tests      tests/exec/process_life_test.c. */
 #include "exec/remote.h"
+#include "exec/serving.h"
 #include "exec/wire.h"
 #include "task/task.h"
 
@@ -127,6 +128,19 @@ static void allow_cpu(int64_t cpu_ns) {
 
 /* ---- serving ------------------------------------------------------------------------------------ */
 
+/* Who calls has it registered, so this is another program than the caller thinks. */
+static void say_not_registered(char *text, const char *name, int name_bytes) {
+    struct ed_wire_identity own;
+    ed_remote_identity(&own);
+    char path[256];
+    const ssize_t bytes = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[bytes > 0 ? bytes : 0] = 0;
+    snprintf(text, ED_WIRE_TEXT_MAX,
+             "'%.*s' is not registered in the worker program %s (build %016llx, %llu functions are): register it there "
+             "with EDDY_REMOTE, and build it again",
+             name_bytes, name, path, (unsigned long long)own.build, (unsigned long long)own.functions);
+}
+
 /* Runs one call: the status, and its text or result. *skipped_out: it was taken back. */
 static int answer_of(const struct ed_wire_head *head, const char *name, struct ed_wire_page *page, char *text,
                      eddy_bytes *out, bool *skipped_out) {
@@ -135,7 +149,7 @@ static int answer_of(const struct ed_wire_head *head, const char *name, struct e
     if (remote == NULL || eddy_bytes_alloc(&in, head->bytes) < 0) {
         skip(head->bytes);
         if (remote != NULL) return EDDY_ENOMEM;
-        snprintf(text, ED_WIRE_TEXT_MAX, "'%.*s' is not registered in the worker process", head->text_bytes, name);
+        say_not_registered(text, name, head->text_bytes);
         return EDDY_EINVAL;
     }
     read_all(in.data, in.size);
@@ -149,7 +163,9 @@ static int answer_of(const struct ed_wire_head *head, const char *name, struct e
     eddy_error *error = NULL;
     ed_error_thread_slot(&error);
     if (page->limits.cpu_ns > 0) allow_cpu(page->limits.cpu_ns);
+    ed_serving_begin(head->number, head->number != INITIALIZER ? &page->terms[head->slot] : NULL);
     int status = remote->fn(in, out);
+    ed_serving_end();
     if (page->limits.cpu_ns > 0) allow_cpu(0);
     ed_error_thread_slot(NULL);
     if (status < 0 && eddy_error_status(error) == status)
@@ -221,8 +237,13 @@ void ed_worker_process_serve(const char *marker) {
     if (page == MAP_FAILED) leave(1);
     set_limits(&page->limits);
 
-    struct ed_wire_head hello = {
-        .magic = ED_WIRE_MAGIC, .kind = ED_WIRE_HELLO, .number = nonce, .bytes = ed_remote_identity()};
-    write_all(&(struct iovec){&hello, sizeof hello}, 1);
+    struct ed_wire_identity own;
+    ed_remote_identity(&own);
+    struct ed_wire_head hello = {.magic = ED_WIRE_MAGIC,
+                                 .kind = ED_WIRE_HELLO,
+                                 .text_bytes = sizeof own,
+                                 .slot = ED_WIRE_VERSION,
+                                 .number = nonce};
+    write_all((struct iovec[]){{&hello, sizeof hello}, {&own, sizeof own}}, 2);
     for (;;) serve_one(page);
 }

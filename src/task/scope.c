@@ -149,6 +149,15 @@ int64_t eddy_timeout_deadline_ns(void) {
     return scope != NULL ? scope->deadline_ns : EDDY_FOREVER;
 }
 
+int64_t ed_scope_deadline(void) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    int64_t deadline_ns = EDDY_FOREVER;
+    if (fiber == NULL) return deadline_ns;
+    for (struct ed_scope *scope = ed_strand_of(fiber)->scope; scope != NULL; scope = scope->outer)
+        if (!scope->expired && scope->deadline_ns < deadline_ns) deadline_ns = scope->deadline_ns;
+    return deadline_ns;
+}
+
 bool eddy_timeout_expired(void) {
     struct ed_scope *scope = innermost();
     return scope != NULL && scope->expired;

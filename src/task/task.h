@@ -215,6 +215,9 @@ void ed_error_set_current(eddy_error *error);
 /* While set, eddy_fail on this plain thread stores its detail in *slot (releasing what is there). */
 void ed_error_thread_slot(eddy_error **slot);
 
+/* scope.c: the first deadline of the calling task's open scopes that has not expired; EDDY_FOREVER: none. */
+int64_t ed_scope_deadline(void);
+
 /* locals.c: where the context of a plain thread's function hangs; NULL: none runs. */
 void ed_context_thread_slot(eddy_context **slot);
 eddy_context **ed_context_of_thread(void);

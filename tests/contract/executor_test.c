@@ -1,6 +1,7 @@
 /* Executors: E1 to E6. */
 #include "contract/rule.h"
 #include "eddy/local.h"
+#include "eddy/process_call.h"
 #include "exec/process_helpers.h"
 
 #include <signal.h>
@@ -353,6 +354,32 @@ RULE(E6_kill_workers_fails_queued_and_started_work, TEST_REAL, NEEDS_PROCESSES) 
     help_until(pool, 1, 1);
     EXPECT_OK(eddy_process_pool_kill(pool));
     for (int i = 0; i < 2; i++) EXPECT_EQ(EDDY_EBROKENPOOL, end_one(tasks[i]));
+}
+
+/* CPython 3.14: read, not run; there the signal ends the worker, here its function may end by itself. */
+static int until_told(eddy_bytes in, eddy_bytes *out) {
+    (void)in;
+    while (!eddy_process_cancelled()) usleep(200);
+    return eddy_bytes_copy(out, "told", 4);
+}
+EDDY_REMOTE(until_told);
+
+static int until_told_task(void *pool, eddy_value *out) {
+    (void)out;
+    return eddy_process_pool_run(pool, until_told, eddy_bytes_view("", 0), NULL);
+}
+
+RULE(E6_terminate_workers_asks_started_work_to_end_and_fails_queued_work, TEST_REAL, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    eddy_task *tasks[2];
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    for (size_t i = 0; i < 2; i++) {
+        tasks[i] = spawn_one(until_told_task, pool);
+        help_until(pool, 1, i);
+    }
+    EXPECT_OK(eddy_process_pool_terminate(pool, EDDY_FOREVER));
+    EXPECT_EQ(0, end_one(tasks[0]));
+    EXPECT_EQ(EDDY_EBROKENPOOL, end_one(tasks[1]));
 }
 
 static int contract_fail(eddy_bytes in, eddy_bytes *out) {

@@ -208,8 +208,10 @@ TEST(misuse, pools) {
     CASE(EDDY_EINVAL, eddy_process_pool_create(&processes, EDDY_PROCESS_POOL(.processes = 257)));
     CASE(EDDY_EINVAL, eddy_process_pool_create(&processes, &(eddy_process_pool_options){.size = 1}));
     CASE(EDDY_EINVAL, eddy_to_process(nobody_remote, eddy_bytes_view("", 0), &out));
+    CASE(EDDY_EINVAL, eddy_process_pool_create(&processes, EDDY_PROCESS_POOL(.grace_ns = -1)));
     CASE(0, eddy_process_pool_close(NULL));
-    EXPECT_EQ(8, cases);
+    CASE(0, eddy_process_pool_terminate(NULL, 0));
+    EXPECT_EQ(10, cases);
     eddy_handled();
 }
 
