@@ -88,7 +88,8 @@ enum {
     EDDY_EBROKEN = -5009,        /**< a barrier was broken, or reset */
     EDDY_ETLS = -5010,           /**< TLS failed: the detail has OpenSSL's reasons */
     EDDY_ECERTIFICATE = -5011,   /**< the peer's certificate is not to be trusted: the detail says why */
-    EDDY_ETRUNCATED = -5012      /**< the connection ended without TLS's own end: perhaps not all came */
+    EDDY_ETRUNCATED = -5012,     /**< the connection ended without TLS's own end: perhaps not all came */
+    EDDY_EOVERLOADED = -5013     /**< refused: it would have waited too long (eddy/gate.h) */
 };
 
 /** "ECANCELED", "EGROUP", "ECONNRESET"...; "E?" for codes that nobody named. Static storage. */

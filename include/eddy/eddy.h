@@ -8,6 +8,7 @@
 #include "eddy/debug.h"
 #include "eddy/embed.h"
 #include "eddy/file.h"
+#include "eddy/gate.h"
 #include "eddy/local.h"
 #include "eddy/loop.h"
 #include "eddy/net.h"

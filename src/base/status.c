@@ -25,6 +25,7 @@ static const struct {
     {EDDY_ETLS, "ETLS", "TLS failed"},
     {EDDY_ECERTIFICATE, "ECERTIFICATE", "the peer's certificate is not to be trusted"},
     {EDDY_ETRUNCATED, "ETRUNCATED", "the connection ended without TLS's end"},
+    {EDDY_EOVERLOADED, "EOVERLOADED", "too much to do: refused, because it would have waited too long"},
     {-3000, "EAI_ADDRFAMILY", "address family not supported for the name"},
     {-3001, "EAI_AGAIN", "name look-up failed for now"},
     {-3002, "EAI_BADFLAGS", "bad flags for a name look-up"},

@@ -332,6 +332,24 @@ AT_EVERY_POINT(semaphore_keeps_its_slot, 1) {
     eddy_semaphore_release(w.objects[0]);
 }
 
+static int do_gate(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_gate_enter(w.objects[0], EDDY_FOREVER);
+}
+static int leave_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return eddy_gate_exit(w.objects[0]);
+}
+AT_EVERY_POINT(gate_keeps_its_slot, 1) {
+    w.objects[0] = eddy_gate_create(1, EDDY_GATE(.wait_ns_max = EDDY_SECONDS(1000)));
+    EXPECT(eddy_gate_try_enter(w.objects[0]));
+    operate(do_gate, leave_later);
+    EXPECT_EQ(w.status < 0, eddy_gate_try_enter(w.objects[0]));
+    EXPECT(!eddy_gate_try_enter(w.objects[0]));
+    eddy_gate_release(w.objects[0]);
+}
+
 static int do_event(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     return eddy_event_wait(w.objects[0]);

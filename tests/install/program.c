@@ -141,6 +141,7 @@ static EDDY_CORO(app) {
 
     eddy_child *child;
     eddy_udp *udp;
+    eddy_gate *gate;
     int code = -1;
 #ifdef PROGRAM_TLS /* linked with what pkg-config says for eddy-tls */
     eddy_tls *tls;
@@ -159,7 +160,10 @@ static EDDY_CORO(app) {
     CHECK(eddy_child_shell(&child, "exit 3", &child_options) == 0);
     eddy_udp_options udp_options = eddy_udp_options_init();
     CHECK(eddy_udp_open(&udp, "127.0.0.1", 0, &udp_options) == 0);
+    eddy_gate_options gate_options = eddy_gate_options_init();
+    gate = eddy_gate_create(1, &gate_options);
 #else
+    gate = eddy_gate_create(1, EDDY_GATE(.waiting_max = 1));
     CHECK(eddy_child_shell(&child, "exit 3", EDDY_CHILD(.in = EDDY_CHILD_NULL)) == 0);
     CHECK(eddy_udp_open(&udp, "127.0.0.1", 0, EDDY_UDP(.broadcast = true)) == 0);
 #ifdef PROGRAM_TLS
@@ -177,6 +181,8 @@ static EDDY_CORO(app) {
     CHECK(eddy_child_wait(child, &code) == 0 && code == 3);
     eddy_child_release(child);
     eddy_udp_close(udp);
+    CHECK(eddy_gate_enter(gate, EDDY_FOREVER) == 0 && !eddy_gate_try_enter(gate) && eddy_gate_exit(gate) == 0);
+    eddy_gate_release(gate);
 
     *out = EDDY_BYTES(arg, 1);
     return 0;

@@ -12,6 +12,7 @@ static struct things {
     eddy_lock *held;
     eddy_event *event;
     eddy_semaphore *semaphore;
+    eddy_gate *gate;
     eddy_queue *full, *empty;
     eddy_completions *completions;
     eddy_coro *coro;
@@ -44,6 +45,7 @@ static void things_make(void) {
     EXPECT_OK(eddy_lock_acquire(things.held));
     things.event = eddy_event_create();
     things.semaphore = eddy_semaphore_create(0);
+    things.gate = eddy_gate_create(1, NULL);
     things.full = eddy_queue_create(1, NULL);
     EXPECT_OK(eddy_queue_put(things.full, EDDY_NONE));
     things.empty = eddy_queue_create(1, NULL);
@@ -57,6 +59,7 @@ static void things_free(void) {
     eddy_completions_release(things.completions);
     eddy_queue_release(things.empty);
     eddy_queue_release(things.full);
+    eddy_gate_release(things.gate);
     eddy_semaphore_release(things.semaphore);
     eddy_event_release(things.event);
     eddy_lock_release(things.held);
@@ -113,13 +116,14 @@ CALL(resolve, eddy_resolve("localhost", "http", 0, &no_addresses))
 CALL(connect, eddy_connect(&no_stream, "127.0.0.1", 1, NULL))
 CALL(server_open, eddy_server_open(&no_server, "127.0.0.1", 0, serve_nobody, NULL, NULL))
 CALL(signal_open, eddy_signal_open(&no_signal, SIGUSR1))
+CALL(gate_enter, eddy_gate_enter(things.gate, EDDY_FOREVER))
 static const struct call of_tasks[] = {
     ROW(await),       ROW(wait_for),        ROW(sleep),         ROW(sleep_0),
     ROW(yield),       ROW(sleep_until),     ROW(interval_wait), ROW(gather),
     ROW(wait),        ROW(gather_all),      ROW(group_enter),   ROW(completions_next),
     ROW(defer),       ROW(coro_await),      ROW(to_thread),     ROW(to_thread_abandon),
     ROW(connect),     ROW(thread_pool_run), ROW(resolve),       ROW(thread_pool_close),
-    ROW(server_open), ROW(signal_open),
+    ROW(server_open), ROW(signal_open),     ROW(gate_enter),
 };
 
 /* Suspend in tasks, block plain threads, and are refused in callbacks. */
@@ -222,6 +226,7 @@ RULE(wrong_use_release_of_null_is_nothing) {
     eddy_barrier_release(NULL);
     eddy_rwlock_release(NULL);
     eddy_once_release(NULL);
+    eddy_gate_release(NULL);
     eddy_queue_release(NULL);
     eddy_stream_release(NULL);
     eddy_server_release(NULL);

@@ -181,6 +181,11 @@ TEST(misuse, objects) {
     eddy_barrier_abort(barrier);
     CASE(EDDY_EBROKEN, eddy_barrier_wait(barrier));
     eddy_barrier_release(barrier);
+    CASE(1, eddy_gate_create(0, NULL) == NULL);
+    eddy_gate *gate = eddy_gate_create(1, NULL);
+    CASE(EDDY_ESTATE, eddy_gate_exit(gate));
+    CASE(EDDY_EOVERLOADED, eddy_gate_enter(gate, 0));
+    eddy_gate_release(gate);
 
     eddy_queue *queue = eddy_queue_create(1, NULL);
     CASE(EDDY_ESTATE, eddy_queue_task_done(queue));
@@ -192,7 +197,7 @@ TEST(misuse, objects) {
     CASE(EDDY_ECLOSED, eddy_queue_get(queue, &item));
     CASE(EDDY_ECLOSED, eddy_queue_try_get(queue, &item));
     eddy_queue_release(queue);
-    EXPECT_EQ(13, cases);
+    EXPECT_EQ(16, cases);
 }
 
 TEST(misuse, pools) {

@@ -4,7 +4,7 @@
  * with one stack that takes its messages while it is parked; a request to cancel is such a message.
  * Sources src/task/waiter.c src/sync/guard.c src/sync/waitlist.c src/sync/lock.c src/sync/event.c src/sync/semaphore.c src/sync/store.c
  * Sources src/sync/queue.c src/sync/channel.c src/sync/select.c src/sync/condition.c src/sync/rwlock.c src/sync/once.c
- * Sources src/base/heap.c
+ * Sources src/sync/gate.c src/base/heap.c
  * Smaller src/sync/channel.c s/static _Atomic uint64_t ids/static uint64_t ids/; s/ED_ADD_RELAXED(&ids, 1)/ids++/ */
 #include "explorer.h"
 #include "sync/channel.h"
@@ -31,6 +31,7 @@ static unsigned began, ended;
 static eddy_lock *lock;
 static eddy_event *event;
 static eddy_semaphore *semaphore;
+static eddy_gate *gate;
 static eddy_queue *queue;
 static eddy_channel *a, *b;
 static eddy_condition *condition;
@@ -312,6 +313,41 @@ static void check_slots(unsigned posted) {
 }
 static void check_one_slot(void) { check_slots(1); }
 static void check_two_slots(void) { check_slots(2); }
+
+/* ---- a gate: the clock stands, and a request to cancel is the end of a wait's time ------------------------- */
+
+int64_t eddy_time_ns(void) { return 1; }
+void eddy_timeout_push(int64_t timeout_ns) { (void)timeout_ns; }
+int eddy_timeout_pop(int status) { return status == EDDY_ECANCELED ? EDDY_ETIMEDOUT : status; }
+void eddy_handled(void) {}
+
+static void setup_gate(void) {
+    setup();
+    gate = eddy_gate_create(1, NULL);
+    model_name(gate, "gate");
+    MODEL_CHECK(eddy_gate_try_enter(gate));
+}
+static void enter_gate_task(void) {
+    be_task();
+    began++;
+    note(eddy_gate_enter(gate, EDDY_FOREVER));
+}
+static void leave_and_refuse(void) {
+    MODEL_CHECK(eddy_gate_exit(gate) == 0);
+    cancel(1);
+}
+static void check_gate(void) {
+    unsigned free = eddy_gate_try_enter(gate);
+    MODEL_CHECK(count_of(0) + free == 1);
+    MODEL_CHECK(free == 0 || began == ended); /* nobody waits beside a slot */
+    MODEL_CHECK(status_of[1] == 0 || status_of[1] == EDDY_EOVERLOADED);
+    if (began > ended) return;
+    eddy_gate_stats stats;
+    eddy_gate_stats_read(gate, &stats);
+    MODEL_CHECK(stats.inside == 1 && stats.waiting == 0);
+    eddy_gate_release(gate);
+    MODEL_CHECK(model_live() == 0);
+}
 
 /* ---- a queue ----------------------------------------------------------------------------------------------- */
 
@@ -721,6 +757,7 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("event_cleared", setup_event, check_event_cleared, wait_event_task, wait_event, set_clear_and_cancel),
     SCENARIO("semaphore_cancel", setup_semaphore, check_one_slot, take_slot_task, take_slot, post_and_cancel),
     SCENARIO("semaphore_two", setup_semaphore, check_two_slots, take_slot_task, take_slot_task, post_twice_and_cancel),
+    SCENARIO("gate_refused", setup_gate, check_gate, enter_gate_task, enter_gate_task, leave_and_refuse),
     SCENARIO("queue_pair", setup_queue, check_item_of_two, get_item_task, put_item),
     SCENARIO("queue_getters", setup_queue, check_two_items, get_item_task, get_item, put_two_and_cancel),
     SCENARIO("queue_hands_on", setup_queue, check_one_item, get_item_task, get_item, put_and_cancel),
