@@ -97,8 +97,8 @@ static void tell_to_end(struct ed_remote_call *call) {
     ED_STORE_RELEASE(&process->os.page->terms[call->entry].cancelled, process->entries[call->entry].number);
 }
 
-/* The lock is held. Calls that have not begun end with `status`; those that have are told to if `tell`. */
-static void end_waiting(struct eddy_process_pool *pool, int status, bool tell) {
+/* The lock is held. Calls that have not begun end with `status`. */
+static void end_waiting(struct eddy_process_pool *pool, int status) {
     for (struct ed_list *link; (link = ed_list_pop(&pool->queue)) != NULL;) {
         pool->queued--;
         ed_remote_call_end(ED_CONTAINER(link, struct ed_remote_call, link), status,
@@ -108,14 +108,21 @@ static void end_waiting(struct eddy_process_pool *pool, int status, bool tell) {
         for (unsigned k = 0; k < pool->processes[i].count; k++) {
             struct ed_process *process = &pool->processes[i];
             struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
-            if (entry->call == NULL || entry->gone) continue;
-            if (!ed_remote_call_take(entry->call)) {
-                if (tell) tell_to_end(entry->call);
-                continue;
-            }
+            if (entry->call == NULL || entry->gone || !ed_remote_call_take(entry->call)) continue;
             ED_ADD(&entry->call->references, 1); /* its frame may still have to be sent */
             ed_remote_call_end(entry->call, status,
                                status == EDDY_ECANCELED ? NULL : ed_process_pool_error_of_end(pool));
+        }
+}
+
+/* The lock is held, and end_waiting was called: what is left has begun. (Not before: a process whose function ends because
+ * it was told begins the next call.) */
+static void tell_all_to_end(struct eddy_process_pool *pool) {
+    for (unsigned i = 0; i < pool->processes_max; i++)
+        for (unsigned k = 0; k < pool->processes[i].count; k++) {
+            struct ed_process *process = &pool->processes[i];
+            const struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
+            if (entry->call != NULL && !entry->gone) tell_to_end(entry->call);
         }
 }
 
@@ -152,12 +159,13 @@ static bool begin_close(struct ed_pool *base, enum ed_close how) {
     pthread_mutex_lock(&base->lock);
     pool->closing = true;
     pool->killing |= how == ED_CLOSE_KILL || how == ED_CLOSE_CUT;
-    if (how == ED_CLOSE_CANCEL) end_waiting(pool, EDDY_ECANCELED, false);
+    if (how == ED_CLOSE_CANCEL) end_waiting(pool, EDDY_ECANCELED);
     if (how == ED_CLOSE_TERMINATE) {
         const int64_t now_ns = eddy_time_ns(), grace_ns = pool->terminate_grace_ns;
         pool->terminating = true;
         pool->terminate_at_ns = grace_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + grace_ns;
-        end_waiting(pool, EDDY_EBROKENPOOL, true);
+        end_waiting(pool, EDDY_EBROKENPOOL);
+        tell_all_to_end(pool);
     }
     ed_process_pool_ring(pool);
     pthread_mutex_unlock(&base->lock);
