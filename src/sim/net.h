@@ -1,13 +1,13 @@
-/* net.h: the simulated network: descriptors, connections, what travels between them. See net.c. Inside sim/ only. */
+/* net.h: the simulated network: descriptors, connections, what travels between them. See net.c, wire.c, socket.c. Inside sim/ only. */
 #ifndef ED_SIM_NET_H
 #define ED_SIM_NET_H
 
 #include "sched/sched.h"
 
-struct socket;
+struct ed_sim_socket;
 
 struct ed_sim_net {
-    struct socket **sockets; /* by descriptor - ED_SIM_FD_FIRST; NULL: free */
+    struct ed_sim_socket **sockets; /* by descriptor - ED_SIM_FD_FIRST; NULL: free */
     size_t capacity, open;
     size_t links;          /* connections that anything still needs */
     uint16_t next_port;    /* for those that ask for any */
@@ -21,7 +21,7 @@ struct ed_sim_net {
 struct ed_sim_poller {
     struct ed_poller poller; /* first */
     struct ed_list node;     /* in net.ready */
-    struct socket *socket;
+    struct ed_sim_socket *socket;
     unsigned wanted;
 };
 
