@@ -18,6 +18,7 @@
 #define EDDY_NET_H
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "eddy/base.h"
 
@@ -178,7 +179,24 @@ EDDY_API int eddy_stream_read_until(eddy_stream *stream, const void *separator, 
  *  Suspends: never.  Threads: a task or callback of the runtime.  Source: StreamWriter.write. */
 EDDY_API int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes);
 
-/** Sends what is buffered, and waits while more than the high-water mark is left, until a quarter of it is.
+/** Appends `count` pieces to what goes out, as one write of all of them: nothing comes between them, and they leave in one
+ *  call of the system as far as that takes them (up to 64 in a call).
+ *
+ *  @param parts  Borrowed, with what they point to: sent or copied. Empty ones are legal, `count` 0 too.
+ *  @return       as eddy_stream_write; EDDY_ENOMEM: nothing of any of them will be sent.
+ *
+ *  Suspends: never.  Threads: a task or callback of the runtime.  Source: StreamWriter.writelines; writev(2). */
+EDDY_API int eddy_stream_writev(eddy_stream *stream, const struct iovec *parts, size_t count);
+
+/** From now on eddy_stream_drain waits while more than `high_bytes` wait in the output buffer, until `low_bytes` or less do.
+ *  0 and 0: until all is with the system. A stream begins with its options' high mark, or 64 KiB, and a quarter of it.
+ *  @return 0; EDDY_EINVAL: low is above high; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *  Suspends: on another worker than the home. Cancellation point: when it suspends. Threads: any task.
+ *  Source: WriteTransport.set_write_buffer_limits. */
+EDDY_API int eddy_stream_set_water_marks(eddy_stream *stream, size_t high_bytes, size_t low_bytes) EDDY_SUSPENDS;
+
+/** Sends what is buffered, and waits while more than the high-water mark is left, until a quarter
+ *  of it is (eddy_stream_set_water_marks).
  *  @return 0; the connection's failure (also one that only reading has shown); EDDY_ECLOSED; EDDY_ECANCELED;
  *          EDDY_EWRONGTHREAD outside a task.
  *  Suspends: while the peer is slow. Cancellation point: when it suspends; what is buffered is sent anyway.

@@ -58,6 +58,11 @@ static int pipe_send(int fd, const void *first, size_t first_bytes, const void *
     return write_quietly(fd, parts, first_bytes > 0 && parts[1].iov_len > 0 ? 2 : 1);
 }
 
+static int pipe_send_parts(int fd, const struct iovec *parts, size_t count) {
+    struct iovec fitting[ED_PARTS_MAX];
+    return write_quietly(fd, fitting, (int)ed_fitting_parts(fitting, parts, count));
+}
+
 static void pipe_close(int fd) { close(fd); }
 static int pipe_shutdown_write(int fd) {
     (void)fd;
@@ -74,6 +79,7 @@ static const struct ed_sockets pipe_calls = {
     .receive = pipe_receive,
     .discard = pipe_discard,
     .send = pipe_send,
+    .send_parts = pipe_send_parts,
     .shutdown_write = pipe_shutdown_write,
     .reset_on_close = pipe_reset_on_close,
     .local = pipe_local,

@@ -22,6 +22,16 @@ static size_t at_most_gib(size_t bytes) {
     return bytes < gib ? bytes : gib;
 }
 
+size_t ed_fitting_parts(struct iovec *fitting, const struct iovec *parts, size_t count) {
+    size_t used = 0, room = at_most_gib(SIZE_MAX);
+    for (; used < count && used < ED_PARTS_MAX && room > 0; used++) {
+        size_t bytes = parts[used].iov_len < room ? parts[used].iov_len : room;
+        fitting[used] = (struct iovec){parts[used].iov_base, bytes};
+        room -= bytes;
+    }
+    return used;
+}
+
 static int socket_open(int family) {
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
@@ -150,6 +160,16 @@ static int socket_send(int fd, const void *first, size_t first_bytes, const void
     }
 }
 
+static int socket_send_parts(int fd, const struct iovec *parts, size_t count) {
+    struct iovec fitting[ED_PARTS_MAX];
+    const struct msghdr message = {.msg_iov = fitting, .msg_iovlen = ed_fitting_parts(fitting, parts, count)};
+    for (;;) {
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (sent >= 0) return (int)sent;
+        if (errno != EINTR) return -errno;
+    }
+}
+
 static int socket_open_datagrams(int family, bool broadcast) {
     int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
@@ -214,6 +234,7 @@ const struct ed_sockets ed_system_sockets = {
     .receive = socket_receive,
     .discard = socket_discard,
     .send = socket_send,
+    .send_parts = socket_send_parts,
     .open_datagrams = socket_open_datagrams,
     .send_to = socket_send_to,
     .receive_from = socket_receive_from,

@@ -34,6 +34,10 @@ void ed_uv_poller_set(struct ed_poller *poller, unsigned directions);
 void ed_uv_poller_close(struct ed_poller *poller);
 
 /* socket.c: the system's calls. */
+struct iovec;
+enum { ED_PARTS_MAX = 64 };
+/* The first of `parts` as one call may have them: at most ED_PARTS_MAX, whose sum fits an int; how many. */
+size_t ed_fitting_parts(struct iovec *fitting, const struct iovec *parts, size_t count);
 extern const struct ed_sockets ed_system_sockets;
 
 /* adopt.c */

@@ -78,6 +78,7 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct 
     stream->poll = poll;
     stream->limit_bytes = limit_bytes != 0 ? limit_bytes : LIMIT_BYTES;
     stream->high_bytes = high_bytes != 0 ? high_bytes : HIGH_BYTES;
+    stream->low_bytes = stream->high_bytes / 4;
     stream->peer = *peer;
     stream->calls->local(ed_poll_fd(poll), &stream->local);
     ed_list_init(&stream->flush.node);
@@ -256,7 +257,7 @@ static void sent_some(eddy_stream *stream, int sent) {
         ed_buffer_release(&stream->out, store_of(stream));
         if (stream->shutting) stream->calls->shutdown_write(ed_poll_fd(stream->poll));
     }
-    if (left <= stream->high_bytes / 4) settle(&stream->drained, 0);
+    if (left <= stream->low_bytes) settle(&stream->drained, 0);
     if (left == 0 && stream->state == CLOSING) finish_close(stream);
 }
 
@@ -267,6 +268,8 @@ void ed_stream_flush(eddy_stream *stream) {
     sent_some(stream, stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out),
                                           ed_buffer_size(&stream->out), NULL, 0));
 }
+
+void ed_stream_sent(eddy_stream *stream, int sent) { sent_some(stream, sent); }
 
 int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
     if (stream->status < 0) return stream->status;
@@ -317,6 +320,12 @@ int ed_stream_drain_here(eddy_stream *stream) {
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (ed_buffer_size(&stream->out) <= stream->high_bytes) return 0;
     return wait_settled(&stream->drained, "drain");
+}
+
+void ed_stream_set_marks_here(eddy_stream *stream, size_t high_bytes, size_t low_bytes) {
+    stream->high_bytes = high_bytes;
+    stream->low_bytes = low_bytes;
+    if (ed_buffer_size(&stream->out) <= low_bytes) settle(&stream->drained, 0);
 }
 
 int ed_stream_close_here(eddy_stream *stream) {

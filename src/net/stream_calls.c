@@ -89,15 +89,20 @@ static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
     ed_free(write);
 }
 
-static int write_remote(eddy_stream *stream, const void *data, size_t bytes) {
+int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, size_t count) {
     int refusal = ED_LOAD_RELAXED(&stream->refusal);
     if (refusal < 0) return refusal;
-    struct write_message *write = ed_alloc(sizeof *write + bytes);
+    size_t bytes = ed_parts_bytes(parts, count);
+    struct write_message *write = bytes < SIZE_MAX / 2 ? ed_alloc(sizeof *write + bytes) : NULL;
     if (write == NULL) return EDDY_ENOMEM;
     write->message.arrive = arrive_write;
     write->stream = stream;
     write->bytes = bytes;
-    if (bytes > 0) memcpy(write->data, data, bytes);
+    char *at = write->data;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].iov_len > 0) memcpy(at, parts[i].iov_base, parts[i].iov_len);
+        at += parts[i].iov_len;
+    }
     ed_stream_take_reference(stream);
     int status = ed_post(stream->worker, &write->message);
     if (status < 0) {
@@ -111,13 +116,14 @@ int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL) return EDDY_EWRONGTHREAD;
     if (worker == stream->worker) return ed_stream_write_here(stream, data, bytes);
-    return bytes == 0 ? ED_LOAD_RELAXED(&stream->refusal) : write_remote(stream, data, bytes);
+    if (bytes == 0) return ED_LOAD_RELAXED(&stream->refusal);
+    return ed_stream_write_elsewhere(stream, &(struct iovec){(void *)(uintptr_t)data, bytes}, 1);
 }
 
 int eddy_stream_shutdown_write(eddy_stream *stream) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL) return EDDY_EWRONGTHREAD;
-    return worker == stream->worker ? ed_stream_shutdown_here(stream) : write_remote(stream, NULL, 0);
+    return worker == stream->worker ? ed_stream_shutdown_here(stream) : ed_stream_write_elsewhere(stream, NULL, 0);
 }
 
 size_t eddy_stream_buffered(const eddy_stream *stream) { return ED_LOAD_RELAXED((_Atomic size_t *)&stream->buffered); }
@@ -181,6 +187,11 @@ static int call_other(struct call *call, const char *name) {
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
     if (ed_worker_current() == call->stream->worker) return call->run(call);
     return ed_run_on(call->stream->worker, remote_other, call, name);
+}
+
+int ed_stream_at_home(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name) {
+    struct call call = {.run = run_custom, .custom = run, .stream = stream, .buffer = arg};
+    return call_other(&call, name);
 }
 
 int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name) {

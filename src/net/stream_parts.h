@@ -6,6 +6,8 @@
 #include "net/stream.h"
 #include "task/task.h"
 
+#include <sys/uio.h>
+
 /* What stands between a stream and its socket: TLS. It belongs to the stream and lives at its home, where all but release
  * is called. None of it suspends. */
 struct ed_layer {
@@ -25,7 +27,7 @@ struct eddy_stream {
     _Atomic uint32_t references;
     struct ed_worker *worker;       /* (c) home                                                   */
     const struct ed_sockets *calls; /* (c) of the descriptor's kind                               */
-    size_t limit_bytes, high_bytes; /* (c)                                                        */
+    size_t limit_bytes;             /* (c)                                                        */
     eddy_address peer, local;       /* (c)                                                        */
 
     struct ed_poll *poll;     /* (o)                                                        */
@@ -34,6 +36,8 @@ struct eddy_stream {
     struct ed_timer timer;    /* (o) ends LINGERING                                         */
     struct ed_buffer in, out; /* (o)                                                        */
     struct ed_layer *layer;   /* (o) NULL: none; set once                                   */
+    size_t high_bytes;        /* (o) of `out`: drain waits above it                         */
+    size_t low_bytes;         /* (o) of `out`: and not any more from here on                */
     size_t scanned;           /* (o) bytes of `in` that hold no separator's beginning       */
     size_t discarded;         /* (o) while LINGERING                                        */
     eddy_future *drained;     /* (o) set when `out` is low again; NULL: nobody waits        */
@@ -62,6 +66,8 @@ void ed_stream_drop_reference(eddy_stream *stream);
 void ed_stream_fail(eddy_stream *stream, int status); /* the connection is broken: nothing more can be sent */
 void ed_stream_abort_here(eddy_stream *stream);
 int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes);
+int ed_stream_write_parts_here(eddy_stream *stream, const struct iovec *parts, size_t count);
+void ed_stream_set_marks_here(eddy_stream *stream, size_t high_bytes, size_t low_bytes);
 int ed_stream_shutdown_here(eddy_stream *stream);
 int ed_stream_drain_here(eddy_stream *stream);
 int ed_stream_close_here(eddy_stream *stream);
@@ -81,7 +87,15 @@ int ed_stream_wait_raw(eddy_stream *stream);
 /* Takes the layer; it must get what had been read ahead, which is given here. */
 void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_buffer *ahead_out);
 
-/* Runs run(stream, arg) at home as the stream's one reader. Any task; suspends; `arg` is borrowed. */
+/* For writers of other kinds, on the home worker. sent: the socket took `sent` bytes of the output, -EAGAIN, or failed: what
+ * is left waits for writability. write_elsewhere: to a home that is another worker, a copy. */
+void ed_stream_sent(eddy_stream *stream, int sent);
+int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, size_t count);
+size_t ed_parts_bytes(const struct iovec *parts, size_t count); /* SIZE_MAX: more than memory */
+
+/* Runs run(stream, arg) at home. Any task; suspends if that is elsewhere, or if `run` does; `arg` is borrowed. as_reader: as
+ * the stream's one reader. */
+int ed_stream_at_home(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name);
 int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name);
 
 #endif

@@ -10,6 +10,7 @@
 struct eddy_address;
 struct ed_sched;
 struct ed_worker;
+struct iovec;
 struct sockaddr;
 
 #define ED_POLL_NOW INT64_MIN
@@ -50,6 +51,8 @@ struct ed_sockets {
     int (*discard)(int fd, size_t bytes);
     /* Two pieces of memory in one call; either may be empty. */
     int (*send)(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes);
+    /* Any number of them, of which a call may look at the first ones only. */
+    int (*send_parts)(int fd, const struct iovec *parts, size_t count);
     int (*shutdown_write)(int fd);
     /* Datagrams: open_datagrams NULL: there are none here. `to` NULL: the connected peer. receive_from gives the
      * datagram's whole length, of which at most `bytes` are written. */

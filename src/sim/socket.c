@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 /* ---- socket calls ----------------------------------------------------------------------------------- */
 
@@ -223,46 +224,64 @@ static int socket_receive(int fd, void *buffer, size_t bytes) { return take(fd, 
 
 static int socket_discard(int fd, size_t bytes) { return take(fd, NULL, bytes, false); }
 
+/* What is left to send: `skipped` bytes of the first part are gone. */
 struct pieces {
-    const char *data[2];
-    size_t bytes[2];
+    const struct iovec *parts;
+    size_t skipped;
 };
 
-/* A packet of the first `bytes` of `pieces`, which go on behind them. False: no memory. */
+static size_t bytes_of(const struct iovec *parts, size_t count) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) bytes += parts[i].iov_len;
+    return bytes;
+}
+
+/* Writes the next `bytes` of `pieces`, which go on behind them. */
+static void take_pieces(struct pieces *pieces, char *to, size_t bytes) {
+    while (bytes > 0) {
+        size_t left = pieces->parts->iov_len - pieces->skipped, part = bytes < left ? bytes : left;
+        if (part > 0) memcpy(to, (const char *)pieces->parts->iov_base + pieces->skipped, part);
+        pieces->skipped += part;
+        to += part;
+        bytes -= part;
+        if (part == left) *pieces = (struct pieces){pieces->parts + 1, 0};
+    }
+}
+
+/* A packet of the next `bytes` of `pieces`. False: no memory. */
 static bool send_data(struct ed_sim_socket *socket, struct pieces *pieces, size_t bytes) {
     struct ed_sim_packet *packet = ed_alloc(sizeof *packet + bytes);
     if (packet == NULL) return false;
     *packet = (struct ed_sim_packet){.link = socket->link, .to = (uint8_t)!socket->side, .kind = DATA, .bytes = bytes};
     ed_list_init(&packet->node);
-    for (size_t i = 0, at = 0; i < 2; i++) {
-        size_t part = bytes - at < pieces->bytes[i] ? bytes - at : pieces->bytes[i];
-        if (part > 0) memcpy(ed_sim_data_of(packet) + at, pieces->data[i], part);
-        pieces->data[i] += part;
-        pieces->bytes[i] -= part;
-        at += part;
-    }
+    take_pieces(pieces, ed_sim_data_of(packet), bytes);
     socket->link->sides[packet->to].flying_bytes += bytes;
     ed_sim_send_packet(packet, true);
     return true;
 }
 
-static int socket_send(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes) {
+static int socket_send_parts(int fd, const struct iovec *parts, size_t count) {
     struct ed_sim_socket *socket = socket_of(fd);
     if (socket->state != CONNECTED) return -ENOTCONN;
     struct ed_sim_side *own = &socket->link->sides[socket->side], *other = &socket->link->sides[!socket->side];
     if (ed_sim_failed(own)) return take_error(own, -EPIPE);
     if (own->sent_fin) return -EPIPE;
-    size_t bytes = first_bytes + second_bytes, room = other->capacity - other->flying_bytes - other->arrived_bytes;
+    size_t bytes = bytes_of(parts, count), room = other->capacity - other->flying_bytes - other->arrived_bytes;
     if (room == 0) return -EAGAIN;
     if (bytes > room) bytes = room;
     if (bytes > 1 && ed_sim_cut(socket->sched)) bytes = (size_t)ed_sim_draw(socket->sched, 1, (int64_t)bytes);
-    struct pieces pieces = {{first, second}, {first_bytes, second_bytes}};
+    struct pieces pieces = {parts, 0};
     for (size_t left = bytes; left > 0;) {
         size_t now_bytes = ed_sim_cut(socket->sched) ? (size_t)ed_sim_draw(socket->sched, 1, (int64_t)left) : left;
         if (!send_data(socket, &pieces, now_bytes)) return left < bytes ? (int)(bytes - left) : -ENOBUFS;
         left -= now_bytes;
     }
     return (int)bytes;
+}
+
+static int socket_send(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes) {
+    const struct iovec parts[] = {{(void *)(uintptr_t)first, first_bytes}, {(void *)(uintptr_t)second, second_bytes}};
+    return socket_send_parts(fd, parts, 2);
 }
 
 static int socket_shutdown_write(int fd) {
@@ -311,6 +330,7 @@ const struct ed_sockets ed_sim_sockets = {
     .receive = socket_receive,
     .discard = socket_discard,
     .send = socket_send,
+    .send_parts = socket_send_parts,
     .shutdown_write = socket_shutdown_write,
     .reset_on_close = socket_reset_on_close,
     .local = socket_local,
