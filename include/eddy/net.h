@@ -188,6 +188,26 @@ EDDY_API int eddy_stream_write(eddy_stream *stream, const void *data, size_t byt
  *  Suspends: never.  Threads: a task or callback of the runtime.  Source: StreamWriter.writelines; writev(2). */
 EDDY_API int eddy_stream_writev(eddy_stream *stream, const struct iovec *parts, size_t count);
 
+/** Sends a file's bytes, behind what was written before. The system moves them without a copy where it can (sendfile); over
+ *  TLS, and for files that it does not do that for, they are read and written in pieces.
+ *
+ *  @param fd        An open file (eddy_file_fd gives one's), borrowed. Its position is neither used nor moved.
+ *  @param offset    Where to begin.
+ *  @param bytes     How many; INT64_MAX: to the file's end, which also ends it earlier.
+ *  @param sent_out  May be NULL. Written whatever is returned: bytes of the file that were sent or will be, so that a
+ *                   cancelled call can be gone on with at offset + *sent_out.
+ *  @return          0: all `bytes`, or to the end; the file's failure (EBADF, EIO, EISDIR, ESPIPE): the stream goes on;
+ *                   the connection's; EDDY_ECLOSED after close, shutdown_write or an abort; EDDY_EBUSY while another task
+ *                   sends a file or descriptors; EDDY_EINVAL; EDDY_ENOMEM; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *
+ *  What other tasks write meanwhile goes out behind it, and so do shutdown_write and close.
+ *  Suspends: while the socket takes no more. Cancellation point: when it suspends. Threads: any task.
+ *  The file is read on the stream's worker: what is not in the page cache holds its loop for as long as the disk takes,
+ *  256 KiB at a time. Where that is too long, read by eddy_file_read and write. A file that changes meanwhile is sent as
+ *  it is when it leaves.  Source: loop.sendfile; sendfile(2). */
+EDDY_API int eddy_stream_send_file(eddy_stream *stream, int fd, int64_t offset, int64_t bytes,
+                                   int64_t *sent_out) EDDY_SUSPENDS;
+
 /** From now on eddy_stream_drain waits while more than `high_bytes` wait in the output buffer, until `low_bytes` or less do.
  *  0 and 0: until all is with the system. A stream begins with its options' high mark, or 64 KiB, and a quarter of it.
  *  @return 0; EDDY_EINVAL: low is above high; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.

@@ -10,8 +10,6 @@
 #include "loop/uvloop.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -33,19 +31,13 @@ static int pipe_discard(int fd, size_t bytes) {
 }
 
 static int write_quietly(int fd, const struct iovec *parts, int count) {
-    sigset_t pipe_only, before, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    struct ed_quiet quiet;
     ssize_t sent;
+    ed_quiet_begin(&quiet);
     do sent = writev(fd, parts, count);
     while (sent < 0 && errno == EINTR);
     int result = sent < 0 ? -errno : (int)sent;
-    if (result == -EPIPE && sigismember(&pending, SIGPIPE) == 0) /* ours */
-        while (sigtimedwait(&pipe_only, NULL, &(struct timespec){0, 0}) < 0 && errno == EINTR) {
-        }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ed_quiet_end(&quiet, result);
     return result;
 }
 
@@ -80,6 +72,8 @@ static const struct ed_sockets pipe_calls = {
     .discard = pipe_discard,
     .send = pipe_send,
     .send_parts = pipe_send_parts,
+    .send_file = ed_system_send_file,
+    .read_file = ed_system_read_file,
     .shutdown_write = pipe_shutdown_write,
     .reset_on_close = pipe_reset_on_close,
     .local = pipe_local,

@@ -2,6 +2,7 @@
 #ifndef ED_LOOP_UVLOOP_H
 #define ED_LOOP_UVLOOP_H
 
+#include <signal.h>
 #include <uv.h>
 
 #include "loop/loop.h"
@@ -39,6 +40,16 @@ enum { ED_PARTS_MAX = 64 };
 /* The first of `parts` as one call may have them: at most ED_PARTS_MAX, whose sum fits an int; how many. */
 size_t ed_fitting_parts(struct iovec *fitting, const struct iovec *parts, size_t count);
 extern const struct ed_sockets ed_system_sockets;
+
+/* send_file.c. Between begin and end a write to what nobody reads raises no SIGPIPE; `result`: what it gave, or -errno. */
+struct ed_quiet {
+    sigset_t mask;
+    bool was_pending;
+};
+void ed_quiet_begin(struct ed_quiet *quiet);
+void ed_quiet_end(const struct ed_quiet *quiet, int result);
+int ed_system_send_file(int fd, int file, int64_t offset, size_t bytes);
+int ed_system_read_file(int file, void *buffer, size_t bytes, int64_t offset);
 
 /* adopt.c */
 int ed_uv_adopt(int *fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);

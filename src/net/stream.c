@@ -12,7 +12,8 @@
  *            reset would overtake our last bytes) -> CLOSED. abort goes to CLOSED from anywhere.
  * Invariants (N1) poll != NULL <=> the descriptor is open <=> state != CLOSED <=> the stream is in its worker's list
  *            and holds one reference for itself.
- *            (N2) `blocked` <=> a notify for writability is out; then `out` is not empty and nobody sends.
+ *            (N2) `blocked` <=> a notify for writability is out, and `out` is not empty; or a call has seized the output
+ *            (seize.c) of a stream without a layer. Nobody else sends then.
  *            (N3) Bytes leave `in`, or the socket, only in a call that returns them: no suspension lies between.
  *            (N4) `status` is the connection's first failure; once it is set `out` stays empty.
  *            (N5) `exhausted`: the last read took all there was. The next one waits without asking; readable
@@ -177,6 +178,7 @@ void ed_stream_fail(eddy_stream *stream, int status) {
     ed_buffer_release(&stream->out, store_of(stream));
     set_buffered(stream);
     settle(&stream->drained, stream->status);
+    if (stream->seizure != NULL) ed_poll_interrupt(stream->poll, ED_POLL_WRITE, 0);
     if (stream->state == CLOSING)
         finish_close(stream);
     else
@@ -193,9 +195,9 @@ void ed_stream_begin_close(eddy_stream *stream) {
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
     ed_stream_take_reference(stream); /* for this function: a flush may end the stream */
     ed_poll_interrupt(stream->poll, ED_POLL_READ, EDDY_ECLOSED);
-    end_layer(stream);
+    if (stream->seizure == NULL) end_layer(stream);
     ed_stream_flush(stream);
-    if (stream->state == CLOSING && ed_buffer_size(&stream->out) == 0) finish_close(stream);
+    if (stream->state == CLOSING && ed_buffer_size(&stream->out) == 0 && stream->seizure == NULL) finish_close(stream);
     ed_stream_drop_reference(stream);
 }
 
@@ -255,10 +257,10 @@ static void sent_some(eddy_stream *stream, int sent) {
         ed_poll_notify(stream->poll, ED_POLL_WRITE, on_writable, stream);
     } else {
         ed_buffer_release(&stream->out, store_of(stream));
-        if (stream->shutting) stream->calls->shutdown_write(ed_poll_fd(stream->poll));
+        if (stream->shutting && stream->seizure == NULL) stream->calls->shutdown_write(ed_poll_fd(stream->poll));
     }
     if (left <= stream->low_bytes) settle(&stream->drained, 0);
-    if (left == 0 && stream->state == CLOSING) finish_close(stream);
+    if (left == 0 && stream->state == CLOSING && stream->seizure == NULL) finish_close(stream);
 }
 
 /* Sends what the socket takes. The stream may be CLOSED afterwards, and gone unless the caller holds it. */
@@ -271,11 +273,17 @@ void ed_stream_flush(eddy_stream *stream) {
 
 void ed_stream_sent(eddy_stream *stream, int sent) { sent_some(stream, sent); }
 
+void ed_stream_sent_seized(eddy_stream *stream, size_t bytes) {
+    ed_buffer_consume(&stream->out, bytes);
+    set_buffered(stream);
+    if (ed_buffer_size(&stream->out) <= stream->low_bytes) settle(&stream->drained, 0);
+}
+
 int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN || stream->shutting) return EDDY_ECLOSED;
     if (bytes == 0) return 0;
-    if (stream->layer != NULL) return stream->layer->send(stream->layer, data, bytes);
+    if (stream->layer != NULL) return ed_stream_write_through(stream, data, bytes);
     size_t waiting = ed_buffer_size(&stream->out);
     int status = ed_buffer_reserve(&stream->out, store_of(stream), bytes);
     if (status < 0) return status;
@@ -305,12 +313,17 @@ int ed_stream_shutdown_here(eddy_stream *stream) {
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN) return EDDY_ECLOSED;
     if (stream->shutting) return 0;
-    end_layer(stream);
+    if (stream->seizure == NULL) end_layer(stream);
     stream->shutting = true;
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
+    if (stream->seizure != NULL) return 0; /* when it is over */
     if (ed_buffer_size(&stream->out) == 0) return stream->calls->shutdown_write(ed_poll_fd(stream->poll));
     ed_stream_flush(stream);
     return stream->status;
+}
+
+static size_t unsent_bytes(const eddy_stream *stream) {
+    return ed_buffer_size(&stream->out) + (stream->seizure != NULL ? ed_buffer_size(&stream->seizure->held) : 0);
 }
 
 int ed_stream_drain_here(eddy_stream *stream) {
@@ -318,8 +331,16 @@ int ed_stream_drain_here(eddy_stream *stream) {
     if (stream->status == 0 && stream->state == OPEN) ed_stream_flush(stream);
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN) return EDDY_ECLOSED;
-    if (ed_buffer_size(&stream->out) <= stream->high_bytes) return 0;
-    return wait_settled(&stream->drained, "drain");
+    int status = 0;
+    while (status == 0 && unsent_bytes(stream) > stream->high_bytes) status = wait_settled(&stream->drained, "drain");
+    return status;
+}
+
+int ed_stream_drain_layer(eddy_stream *stream) {
+    int status = 0;
+    while (status == 0 && ed_buffer_size(&stream->out) > stream->high_bytes)
+        status = wait_settled(&stream->drained, "drain");
+    return status;
 }
 
 void ed_stream_set_marks_here(eddy_stream *stream, size_t high_bytes, size_t low_bytes) {

@@ -20,6 +20,12 @@ struct ed_layer {
     bool exhausted;                          /* N5, of the socket; cleared by the stream's wait */
 };
 
+/* A call that has the output for itself: see seize.c. It lies in that call's frame. */
+struct ed_seizure {
+    size_t ahead;          /* bytes of `out` that were written before it; without a layer */
+    struct ed_buffer held; /* what others have written meanwhile; with a layer             */
+};
+
 enum state { OPEN, CLOSING, LINGERING, CLOSED };
 
 struct eddy_stream {
@@ -30,26 +36,27 @@ struct eddy_stream {
     size_t limit_bytes;             /* (c)                                                        */
     eddy_address peer, local;       /* (c)                                                        */
 
-    struct ed_poll *poll;     /* (o)                                                        */
-    struct ed_list node;      /* (o) in ed_net_worker.streams                               */
-    struct ed_flush flush;    /* (o) queued while `out` waits for the end of the pass       */
-    struct ed_timer timer;    /* (o) ends LINGERING                                         */
-    struct ed_buffer in, out; /* (o)                                                        */
-    struct ed_layer *layer;   /* (o) NULL: none; set once                                   */
-    size_t high_bytes;        /* (o) of `out`: drain waits above it                         */
-    size_t low_bytes;         /* (o) of `out`: and not any more from here on                */
-    size_t scanned;           /* (o) bytes of `in` that hold no separator's beginning       */
-    size_t discarded;         /* (o) while LINGERING                                        */
-    eddy_future *drained;     /* (o) set when `out` is low again; NULL: nobody waits        */
-    eddy_future *closed;      /* (o) set when the stream is closed; NULL: nobody waits      */
-    int status;               /* (o) 0, or the first failure                                */
-    uint8_t state;            /* (o) enum state                                             */
-    bool reading;             /* (o) a task is in a read                                    */
-    bool exhausted;           /* (o) N5                                                     */
-    bool eof;                 /* (o) reading has come to its end                            */
-    bool finished;            /* (o) nobody waits for input any more                        */
-    bool blocked;             /* (o) N2                                                     */
-    bool shutting;            /* (o) nothing more will be written                           */
+    struct ed_poll *poll;       /* (o)                                                        */
+    struct ed_list node;        /* (o) in ed_net_worker.streams                               */
+    struct ed_flush flush;      /* (o) queued while `out` waits for the end of the pass       */
+    struct ed_timer timer;      /* (o) ends LINGERING                                         */
+    struct ed_buffer in, out;   /* (o)                                                        */
+    struct ed_layer *layer;     /* (o) NULL: none; set once                                   */
+    size_t high_bytes;          /* (o) of `out`: drain waits above it                         */
+    size_t low_bytes;           /* (o) of `out`: and not any more from here on                */
+    size_t scanned;             /* (o) bytes of `in` that hold no separator's beginning       */
+    size_t discarded;           /* (o) while LINGERING                                        */
+    struct ed_seizure *seizure; /* (o) NULL: none                                           */
+    eddy_future *drained;       /* (o) set when `out` is low again; NULL: nobody waits        */
+    eddy_future *closed;        /* (o) set when the stream is closed; NULL: nobody waits      */
+    int status;                 /* (o) 0, or the first failure                                */
+    uint8_t state;              /* (o) enum state                                             */
+    bool reading;               /* (o) a task is in a read                                    */
+    bool exhausted;             /* (o) N5                                                     */
+    bool eof;                   /* (o) reading has come to its end                            */
+    bool finished;              /* (o) nobody waits for input any more                        */
+    bool blocked;               /* (o) N2                                                     */
+    bool shutting;              /* (o) nothing more will be written                           */
 
     _Atomic int refusal;                 /* what a write from elsewhere gets; 0: accepted              */
     _Atomic size_t buffered;             /* bytes in `out`, for other threads                          */
@@ -90,6 +97,16 @@ void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_
 /* For writers of other kinds, on the home worker. sent: the socket took `sent` bytes of the output, -EAGAIN, or failed: what
  * is left waits for writability. write_elsewhere: to a home that is another worker, a copy. */
 void ed_stream_sent(eddy_stream *stream, int sent);
+void ed_stream_sent_seized(eddy_stream *stream, size_t bytes);
+int ed_stream_write_through(eddy_stream *stream, const void *data, size_t bytes); /* write_here's, with a layer */
+int ed_stream_drain_layer(eddy_stream *stream);                                   /* drain, of who has seized it */
+/* seize.c. seize: EDDY_EBUSY, or what a write would get. send_ahead: what was written before; suspends. wait: until the
+ * socket may take more; suspends. Both give 0, or EDDY_ECANCELED, or the connection's end. unseize: always at the end. */
+int ed_stream_seize(eddy_stream *stream, struct ed_seizure *seizure);
+int ed_stream_send_ahead(eddy_stream *stream, struct ed_seizure *seizure);
+int ed_stream_wait_seized(eddy_stream *stream, const char *reason);
+int ed_stream_seized_status(const eddy_stream *stream); /* 0: it still carries bytes */
+void ed_stream_unseize(eddy_stream *stream, struct ed_seizure *seizure);
 int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, size_t count);
 size_t ed_parts_bytes(const struct iovec *parts, size_t count); /* SIZE_MAX: more than memory */
 

@@ -53,6 +53,10 @@ struct ed_sockets {
     int (*send)(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes);
     /* Any number of them, of which a call may look at the first ones only. */
     int (*send_parts)(int fd, const struct iovec *parts, size_t count);
+    /* A file's bytes from `offset` on, without their passing through the program; 0: its end; -EINVAL and its like: not
+     * this file. NULL: not to be had. Its position is not moved. */
+    int (*send_file)(int fd, int file, int64_t offset, size_t bytes);
+    int (*read_file)(int file, void *buffer, size_t bytes, int64_t offset); /* may wait for the disk */
     int (*shutdown_write)(int fd);
     /* Datagrams: open_datagrams NULL: there are none here. `to` NULL: the connected peer. receive_from gives the
      * datagram's whole length, of which at most `bytes` are written. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* ---- socket calls ----------------------------------------------------------------------------------- */
 
@@ -291,6 +292,12 @@ static int socket_shutdown_write(int fd) {
     return 0;
 }
 
+/* Files are the system's own. */
+static int read_file(int file, void *buffer, size_t bytes, int64_t offset) {
+    ssize_t got = pread(file, buffer, bytes, offset);
+    return got < 0 ? -errno : (int)got;
+}
+
 static void socket_reset_on_close(int fd) { socket_of(fd)->reset_on_close = true; }
 
 static void socket_local(int fd, eddy_address *address_out) { *address_out = socket_of(fd)->local; }
@@ -331,6 +338,7 @@ const struct ed_sockets ed_sim_sockets = {
     .discard = socket_discard,
     .send = socket_send,
     .send_parts = socket_send_parts,
+    .read_file = read_file,
     .shutdown_write = socket_shutdown_write,
     .reset_on_close = socket_reset_on_close,
     .local = socket_local,

@@ -651,6 +651,34 @@ AT_EVERY_POINT(stream_drain_sends_every_byte_once, 1) {
     EXPECT_EQ(1, w.got_bytes);
 }
 
+static int file_to_send;
+static int64_t file_bytes_sent;
+static int do_send_file(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_stream_send_file(w.stream, file_to_send, 0, BIG, &file_bytes_sent);
+}
+/* It is gone on with where the operation has stopped, to the byte. */
+static void send_the_pattern(void) {
+    unsigned char *bytes = malloc(BIG);
+    pattern_fill(bytes, BIG, 0);
+    file_to_send = open(test_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (file_to_send < 0) test_skip("this file system has no files without names");
+    EXPECT_EQ(BIG, pwrite(file_to_send, bytes, BIG, 0));
+    free(bytes);
+    operate(do_send_file, NULL);
+    if (w.status == 0) EXPECT_EQ(BIG, file_bytes_sent);
+    EXPECT_OK(eddy_stream_send_file(w.stream, file_to_send, file_bytes_sent, BIG - file_bytes_sent, NULL));
+    close(file_to_send);
+    hang_up(w.stream);
+    stop_serving(w.server);
+    EXPECT_EQ(1, w.got_bytes);
+}
+AT_EVERY_POINT(stream_send_file_sends_every_byte_once, 1) {
+    w.server = serve(read_the_pattern, NULL);
+    w.stream = dial(w.server);
+    send_the_pattern();
+}
+
 static int do_close(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     return eddy_stream_close(w.stream);
@@ -774,6 +802,13 @@ AT_EVERY_POINT(start_tls_leaves_a_stream_to_close, 1) {
     (void)eddy_stream_close(w.stream);
     eddy_stream_release(w.stream);
     stop_serving(w.server);
+    trust_drop(&trust);
+}
+AT_EVERY_POINT(stream_send_file_over_tls_sends_every_byte_once, 1) {
+    trust_make(&trust, NULL, NULL);
+    w.server = serve_tls(read_the_pattern, NULL, trust.server);
+    w.stream = dial_tls(w.server, trust.client);
+    send_the_pattern();
     trust_drop(&trust);
 }
 

@@ -424,6 +424,8 @@ RULE(wrong_use_of_a_closed_stream_gets_eclosed, TEST_REAL) {
     EXPECT_EQ(EDDY_ECLOSED, eddy_stream_write(stream, "x", 1));
     EXPECT_EQ(EDDY_ECLOSED, eddy_stream_writev(stream, &(struct iovec){&c, 1}, 1));
     EXPECT_EQ(EDDY_EINVAL, eddy_stream_set_water_marks(stream, 1, 2));
+    EXPECT_EQ(EDDY_EINVAL, eddy_stream_send_file(stream, 0, -1, 1, NULL));
+    EXPECT_EQ(EDDY_ECLOSED, eddy_stream_send_file(stream, 0, 0, 1, NULL));
     EXPECT_EQ(EDDY_ECLOSED, eddy_stream_drain(stream));
     EXPECT_EQ(EDDY_ECLOSED, eddy_stream_shutdown_write(stream));
     eddy_stream_abort(stream); /* legal */

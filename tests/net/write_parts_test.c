@@ -1,6 +1,6 @@
 /* Many pieces in one write, and the water marks. */
+#include "ends_testing.h"
 #include "net/stream_parts.h"
-#include "tls_testing.h"
 
 #include "eddy/loop.h"
 
@@ -153,60 +153,31 @@ static int drain_it(void *arg, eddy_value *out) {
     return eddy_stream_drain(arg);
 }
 
-/* Two ends of one connection, whose buffers are smaller than MUCH: a pair of Unix sockets, or simulated ones. */
-enum { MUCH = 1 << 20 };
-struct ends {
-    eddy_stream *writer, *reader;
-    struct guest guest;
-};
-
-static void ends_open(struct ends *ends) {
-    if (test_simulated()) {
-        guest_enter(&ends->guest);
-        ends->writer = ends->guest.client;
-        ends->reader = ends->guest.stream;
-        return;
-    }
-    int pair[2];
-    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-    EXPECT_OK(eddy_stream_open_fd(&ends->writer, pair[0]));
-    EXPECT_OK(eddy_stream_open_fd(&ends->reader, pair[1]));
-}
-
-static void ends_close(struct ends *ends) {
-    if (test_simulated()) {
-        guest_leave(&ends->guest);
-        return;
-    }
-    hang_up(ends->writer);
-    hang_up(ends->reader);
-}
-
 CORE_TEST(water_marks, decide_when_drain_waits_and_until_when) {
     struct ends ends;
     test_stay();
     ends_open(&ends);
     unsigned char *bytes = malloc(MUCH);
     pattern_fill(bytes, MUCH, 0);
-    EXPECT_OK(eddy_stream_write(ends.writer, bytes, MUCH));
+    EXPECT_OK(eddy_stream_write(ends.left, bytes, MUCH));
     free(bytes);
-    EXPECT_EQ(EDDY_EINVAL, eddy_stream_set_water_marks(ends.writer, 10, 11));
-    EXPECT_OK(eddy_stream_set_water_marks(ends.writer, MUCH, 0));
-    EXPECT_OK(eddy_stream_drain(ends.writer)); /* below */
-    EXPECT_OK(eddy_stream_set_water_marks(ends.writer, 0, 0));
-    eddy_task *drainer = spawn_parked(drain_it, ends.writer);
-    EXPECT_OK(eddy_stream_set_water_marks(ends.writer, MUCH, MUCH)); /* who waits already is told */
+    EXPECT_EQ(EDDY_EINVAL, eddy_stream_set_water_marks(ends.left, 10, 11));
+    EXPECT_OK(eddy_stream_set_water_marks(ends.left, MUCH, 0));
+    EXPECT_OK(eddy_stream_drain(ends.left)); /* below */
+    EXPECT_OK(eddy_stream_set_water_marks(ends.left, 0, 0));
+    eddy_task *drainer = spawn_parked(drain_it, ends.left);
+    EXPECT_OK(eddy_stream_set_water_marks(ends.left, MUCH, MUCH)); /* who waits already is told */
     EXPECT_OK(end_of(drainer));
-    EXPECT_OK(eddy_stream_set_water_marks(ends.writer, 0, 0));
-    drainer = spawn_parked(drain_it, ends.writer);
+    EXPECT_OK(eddy_stream_set_water_marks(ends.left, 0, 0));
+    drainer = spawn_parked(drain_it, ends.left);
     unsigned char buffer[4096];
     for (uint64_t at = 0; at < MUCH;) {
-        int got = eddy_stream_read(ends.reader, buffer, sizeof buffer);
+        int got = eddy_stream_read(ends.right, buffer, sizeof buffer);
         EXPECT(got > 0);
         pattern_expect(buffer, (size_t)got, at);
         at += (uint64_t)got;
     }
     EXPECT_OK(end_of(drainer));
-    EXPECT_EQ(0, eddy_stream_buffered(ends.writer)); /* not before the last byte was with the system */
+    EXPECT_EQ(0, eddy_stream_buffered(ends.left)); /* not before the last byte was with the system */
     ends_close(&ends);
 }
