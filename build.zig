@@ -163,6 +163,11 @@ pub fn build(b: *Build) void {
     shipped.addTool("eddy-stress", "tests/stress");
     shipped.runTool(stress, "eddy-stress");
 
+    const soak = b.step("soak", "Hold connections between two processes; after --: --seconds N, --connections N, ...");
+    shipped.addTool("eddy-soak", "tests/soak");
+    shipped.runTool(soak, "eddy-soak");
+    shipped.install(programs, "eddy-soak");
+
     const faults = b.step("faults", "Fail each call of the system once; after --: --only PROGRAM, --kind KIND, --nth N");
     shipped.addTool("eddy-faults", "tests/faults");
     shipped.runTool(faults, "eddy-faults");
