@@ -409,13 +409,19 @@ static void consume(eddy_stream *stream, size_t bytes) {
     stream->scanned = 0;
 }
 
+/* The same for what the caller has a copy of: who stops reading here may be idle for long. */
+static void consume_copied(eddy_stream *stream, size_t bytes) {
+    consume(stream, bytes);
+    if (ed_buffer_size(&stream->in) == 0) ed_buffer_release(&stream->in, store_of(stream));
+}
+
 int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes) {
     size_t held = ed_buffer_size(&stream->in);
     if (held > 0) {
         if (stream->state != OPEN) return EDDY_ECLOSED;
         if (bytes > held) bytes = held;
         memcpy(buffer, ed_buffer_bytes(&stream->in), bytes);
-        consume(stream, bytes);
+        consume_copied(stream, bytes);
         return (int)bytes;
     }
     if (stream->state != CLOSED) ed_buffer_release(&stream->in, store_of(stream)); /* a line that was read is over */
@@ -443,7 +449,7 @@ int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes,
     size_t held = ed_buffer_size(&stream->in);
     *got_out = held < bytes ? held : bytes;
     if (*got_out > 0) memcpy(buffer, ed_buffer_bytes(&stream->in), *got_out);
-    consume(stream, *got_out);
+    consume_copied(stream, *got_out);
     return status;
 }
 

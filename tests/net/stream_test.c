@@ -1,4 +1,5 @@
 /* Streams: nothing is lost, doubled or reordered, whoever is slow, cancelled, reset or on another worker. */
+#include "base/base.h"
 #include "net_testing.h"
 
 #include <netinet/in.h>
@@ -30,6 +31,29 @@ CORE_TEST(stream, echo_over_many_connections) {
     EXPECT_OK(eddy_group_enter(&group));
     for (int i = 0; i < CLIENTS; i++) EXPECT_OK(eddy_group_spawn(&group, NULL, ping, server, NULL));
     EXPECT_OK(eddy_group_exit(&group, 0));
+    stop_serving(server);
+}
+
+/* A client between two requests is in no call: what it holds then counts, a hundred times. A worker stores 64 blocks. */
+TEST(stream, holds_no_buffer_once_all_is_read) {
+    enum { IDLE = 200, BLOCK = 16 * 1024 };
+    if (test_workers() > 1) return;
+    eddy_server *server = serve(echo, NULL);
+    eddy_stream *streams[IDLE];
+    for (int i = 0; i < IDLE; i++) streams[i] = dial(server);
+    const int64_t before = ed_alloc_live_bytes();
+    for (int i = 0; i < IDLE; i++) {
+        write_text(streams[i], "question");
+        if (i % 2 == 0) {
+            expect_text(streams[i], "question");
+        } else {
+            char rest[16];
+            expect_text(streams[i], "quest");
+            EXPECT_EQ(3, eddy_stream_read(streams[i], rest, sizeof rest));
+        }
+    }
+    EXPECT(ed_alloc_live_bytes() < before + IDLE / 2 * BLOCK);
+    for (int i = 0; i < IDLE; i++) hang_up(streams[i]);
     stop_serving(server);
 }
 

@@ -208,6 +208,7 @@ static int talk(eddy_stream *stream, uint64_t id, uint64_t *random, bool first) 
         status = wait_a_period(random, first && i == 0);
         if (status == 0) return end_in_order(stream);
         if (status != EDDY_ETIMEDOUT) return status;
+        eddy_handled();
         if (kind == REOPENED && i == REOPENED_AFTER) return end_in_order(stream);
         if (kind == RESET && i == REOPENED_AFTER) return cut_off(stream, id * 2, out), 0;
         const uint64_t dice = next_random(random), small = dice / 64 % SMALL_MAX + 1;
