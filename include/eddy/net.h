@@ -208,6 +208,41 @@ EDDY_API int eddy_stream_writev(eddy_stream *stream, const struct iovec *parts, 
 EDDY_API int eddy_stream_send_file(eddy_stream *stream, int fd, int64_t offset, int64_t bytes,
                                    int64_t *sent_out) EDDY_SUSPENDS;
 
+/** Sends open descriptors over a Unix socket, beside `data`: the peer gets them with its first byte.
+ *
+ *  @param data   Borrowed; 1 byte or more: descriptors do not travel alone.
+ *  @param fds    Borrowed: the peer gets duplicates. They may be closed when 0 is returned.
+ *  @param count  At most 253 (the system's limit); 0 is a write.
+ *  @return       0: all descriptors are with the system, and `data` is sent or in the output buffer; a negative one: nothing
+ *                of either. EDDY_EINVAL; EBADF: one is not open; ETOOMANYREFS: too many are on their way; EDDY_ENOTSUP: not
+ *                a Unix socket, or a simulation; EDDY_ESTATE over TLS; otherwise as eddy_stream_send_file.
+ *
+ *  Goes out behind what was written before, and before what is written meanwhile.
+ *  Suspends: while the socket takes no more. Cancellation point: when it suspends; nothing was sent then.
+ *  Threads: any task.  Source: sendmsg(2) with SCM_RIGHTS; socket.send_fds; libuv's uv_write2. */
+EDDY_API int eddy_stream_send_fds(eddy_stream *stream, const void *data, size_t bytes, const int *fds,
+                                  size_t count) EDDY_SUSPENDS;
+
+/** From now on the stream, of a Unix socket, receives descriptors that come with its bytes; without it they are closed by the
+ *  system as the bytes are read. Call it before the first read.
+ *
+ *  @param most  1 to 65536: so many wait to be taken; those that find no room, or no free descriptor in this process, are
+ *               closed, and eddy_stream_take_fd tells it in their place.
+ *  @return      0; EDDY_EINVAL; EDDY_ENOTSUP: not a Unix socket, or a simulation; EDDY_ESTATE: it does so already, or has
+ *               TLS; EDDY_ECLOSED; the connection's failure; EDDY_ENOMEM; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
+ *  Suspends: on another worker than the home. Cancellation point: when it suspends. Threads: any task. */
+EDDY_API int eddy_stream_accept_fds(eddy_stream *stream, size_t most) EDDY_SUSPENDS;
+
+/** Takes the oldest descriptor that has come. A descriptor is there when the byte that it came with has been read, or sooner,
+ *  since streams read ahead: which message has how many the program's protocol says. Those that nobody takes are closed when
+ *  the last reference to the stream is given back.
+ *
+ *  @param fd_out  Gives it, close-on-exec: close(2), eddy_stream_open_fd. Written when 0 is returned.
+ *  @return        0; EAGAIN: none is there; EDDY_ELIMIT: here one or more were lost, see eddy_stream_accept_fds; EDDY_ESTATE
+ *                 without that call; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task. Legal on a closed stream.
+ *  Suspends: on another worker than the home. Cancellation point: when it suspends; none was taken. Threads: any task. */
+EDDY_API int eddy_stream_take_fd(eddy_stream *stream, int *fd_out) EDDY_SUSPENDS;
+
 /** From now on eddy_stream_drain waits while more than `high_bytes` wait in the output buffer, until `low_bytes` or less do.
  *  0 and 0: until all is with the system. A stream begins with its options' high mark, or 64 KiB, and a quarter of it.
  *  @return 0; EDDY_EINVAL: low is above high; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.

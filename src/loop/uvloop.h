@@ -51,6 +51,10 @@ void ed_quiet_end(const struct ed_quiet *quiet, int result);
 int ed_system_send_file(int fd, int file, int64_t offset, size_t bytes);
 int ed_system_read_file(int file, void *buffer, size_t bytes, int64_t offset);
 
+/* pass_fds.c */
+int ed_system_send_fds(int fd, const void *data, size_t bytes, const int *fds, size_t count);
+int ed_system_receive_fds(int fd, void *buffer, size_t bytes, int *fds, size_t room, size_t *count_out, bool *lost_out);
+
 /* adopt.c */
 int ed_uv_adopt(int *fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);
 

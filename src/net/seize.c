@@ -3,7 +3,7 @@
  * Problem    What the system sends by itself goes past the output buffer. What was written before must leave before it, and
  *            what other tasks write meanwhile must not come into its middle, nor be refused, nor be lost.
  * Idea       Who seizes the output sends what lies in it first. Meanwhile the stream looks `blocked`: writes gather behind,
- *            and nobody sends. With a layer, whose output goes out by itself, writes gather in `held` and go through the
+ *            and nobody sends. With TLS, whose output goes out by itself, writes gather in `held` and go through the
  *            layer when the seizure ends. A half close and a close that come meanwhile are done at its end, in order.
  * Ends       always by unseize, also after a cancel: what is not sent by then the seizer's caller knows.
  * Threads    The home worker.
@@ -19,7 +19,7 @@ int ed_stream_seize(eddy_stream *stream, struct ed_seizure *seizure) {
     if (stream->seizure != NULL) return EDDY_EBUSY;
     *seizure = (struct ed_seizure){0, {NULL, 0, 0, 0}};
     stream->seizure = seizure;
-    if (stream->layer != NULL) return 0;
+    if (ed_stream_is_sealed(stream)) return 0;
     seizure->ahead = ed_buffer_size(&stream->out);
     if (stream->blocked) ed_poll_interrupt(stream->poll, ED_POLL_WRITE, 0); /* the notify: this call waits instead */
     ed_flush_forget(&stream->flush);
@@ -67,7 +67,8 @@ static int hold(eddy_stream *stream, const void *data, size_t bytes) {
 }
 
 int ed_stream_write_through(eddy_stream *stream, const void *data, size_t bytes) {
-    return stream->seizure != NULL ? hold(stream, data, bytes) : stream->layer->send(stream->layer, data, bytes);
+    bool held = stream->seizure != NULL && ed_stream_is_sealed(stream);
+    return held ? hold(stream, data, bytes) : stream->layer->send(stream->layer, data, bytes);
 }
 
 void ed_stream_unseize(eddy_stream *stream, struct ed_seizure *seizure) {
@@ -75,7 +76,7 @@ void ed_stream_unseize(eddy_stream *stream, struct ed_seizure *seizure) {
     stream->seizure = NULL;
     ed_stream_take_reference(stream); /* what follows may close it */
     struct ed_layer *layer = stream->layer;
-    if (layer == NULL) stream->blocked = false;
+    if (!ed_stream_is_sealed(stream)) stream->blocked = false;
     if (ed_buffer_size(&seizure->held) > 0 && ed_stream_seized_status(stream) == 0) {
         int status = layer->send(layer, ed_buffer_bytes(&seizure->held), ed_buffer_size(&seizure->held));
         if (status < 0 && stream->status == 0) ed_stream_fail(stream, status); /* a gap in the data would be worse */

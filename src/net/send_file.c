@@ -39,7 +39,7 @@ static bool is_of_file(int status) { return status == -EBADF || status == -EIO |
 
 /* The system moves the bytes. EDDY_ENOTSUP: it does not. */
 static int move(eddy_stream *stream, struct sending *sending) {
-    if (stream->calls->send_file == NULL || stream->layer != NULL) return EDDY_ENOTSUP;
+    if (stream->calls->send_file == NULL || ed_stream_is_sealed(stream)) return EDDY_ENOTSUP;
     while (sending->left > 0) {
         int sent = stream->calls->send_file(ed_poll_fd(stream->poll), sending->file, sending->offset,
                                             next_bytes(sending, PIECE_BYTES));
@@ -66,7 +66,7 @@ static int move(eddy_stream *stream, struct sending *sending) {
 
 /* Sends `bytes` of `block`, or some of them: how many, or negative. */
 static int pass_on(eddy_stream *stream, const char *block, int bytes) {
-    if (stream->layer != NULL) {
+    if (ed_stream_is_sealed(stream)) {
         int status = stream->layer->send(stream->layer, block, (size_t)bytes);
         return status < 0 ? status : bytes;
     }
@@ -89,7 +89,7 @@ static int copy(eddy_stream *stream, struct sending *sending, char *block) {
         int sent = pass_on(stream, block, got);
         if (sent < 0) return sent;
         note_sent(sending, sent);
-        int status = stream->layer != NULL ? ed_stream_drain_layer(stream) : 0;
+        int status = ed_stream_is_sealed(stream) ? ed_stream_drain_layer(stream) : 0;
         if (status < 0) return status;
         ed_count_io();
         status = ed_stream_seized_status(stream);

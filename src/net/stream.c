@@ -13,7 +13,7 @@
  * Invariants (N1) poll != NULL <=> the descriptor is open <=> state != CLOSED <=> the stream is in its worker's list
  *            and holds one reference for itself.
  *            (N2) `blocked` <=> a notify for writability is out, and `out` is not empty; or a call has seized the output
- *            (seize.c) of a stream without a layer. Nobody else sends then.
+ *            (seize.c) of a stream that is not sealed. Nobody else sends then.
  *            (N3) Bytes leave `in`, or the socket, only in a call that returns them: no suspension lies between.
  *            (N4) `status` is the connection's first failure; once it is set `out` stays empty.
  *            (N5) `exhausted`: the last read took all there was. The next one waits without asking; readable

@@ -8,7 +8,7 @@
 
 #include <sys/uio.h>
 
-/* What stands between a stream and its socket: TLS. It belongs to the stream and lives at its home, where all but release
+/* What stands between a stream and its socket: TLS, or the receiving of descriptors. It belongs to the stream and lives at its home, where all but release
  * is called. None of it suspends. */
 struct ed_layer {
     /* More than 0; 0: the end; -EAGAIN: all that has come is used up; or a failure, for which it has made the detail. */
@@ -18,12 +18,13 @@ struct ed_layer {
     void (*end)(struct ed_layer *layer);     /* tells the peer that nothing more will come */
     void (*release)(struct ed_layer *layer); /* any thread */
     bool exhausted;                          /* N5, of the socket; cleared by the stream's wait */
+    bool seals;                              /* bytes are not sent as they are */
 };
 
 /* A call that has the output for itself: see seize.c. It lies in that call's frame. */
 struct ed_seizure {
-    size_t ahead;          /* bytes of `out` that were written before it; without a layer */
-    struct ed_buffer held; /* what others have written meanwhile; with a layer             */
+    size_t ahead;          /* bytes of `out` that were written before it; unless sealed */
+    struct ed_buffer held; /* what others have written meanwhile; if sealed                */
 };
 
 enum state { OPEN, CLOSING, LINGERING, CLOSED };
@@ -102,6 +103,9 @@ int ed_stream_write_through(eddy_stream *stream, const void *data, size_t bytes)
 int ed_stream_drain_layer(eddy_stream *stream);                                   /* drain, of who has seized it */
 /* seize.c. seize: EDDY_EBUSY, or what a write would get. send_ahead: what was written before; suspends. wait: until the
  * socket may take more; suspends. Both give 0, or EDDY_ECANCELED, or the connection's end. unseize: always at the end. */
+static inline bool ed_stream_is_sealed(const eddy_stream *stream) {
+    return stream->layer != NULL && stream->layer->seals;
+}
 int ed_stream_seize(eddy_stream *stream, struct ed_seizure *seizure);
 int ed_stream_send_ahead(eddy_stream *stream, struct ed_seizure *seizure);
 int ed_stream_wait_seized(eddy_stream *stream, const char *reason);

@@ -265,7 +265,7 @@ static struct tls *create(eddy_stream *stream, eddy_tls *config, const char *ser
     pthread_once(&once, make_method);
     struct tls *tls = ed_calloc(sizeof *tls);
     if (tls == NULL) return NULL;
-    tls->layer = (struct ed_layer){receive, send_records, end, release, false};
+    tls->layer = (struct ed_layer){receive, send_records, end, release, false, true};
     tls->stream = stream;
     ERR_clear_error();
     tls->ssl = SSL_new(config->context);
@@ -298,7 +298,9 @@ struct start {
 /* At home, as the stream's reader. */
 static int start_here(eddy_stream *stream, void *arg) {
     const struct start *start = arg;
-    if (stream->layer != NULL) return eddy_fail(EDDY_ESTATE, "it is a TLS stream already");
+    if (stream->layer != NULL)
+        return eddy_fail(EDDY_ESTATE,
+                         ed_stream_is_sealed(stream) ? "it is a TLS stream already" : "it receives descriptors");
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN || stream->shutting) return EDDY_ECLOSED;
     struct tls *tls = create(stream, start->config, start->server_name);
@@ -330,7 +332,7 @@ int eddy_stream_start_tls(eddy_stream *stream, eddy_tls *tls, const char *server
 /* ---- what it agreed on ------------------------------------------------------------------------- */
 
 static const struct tls *established(const eddy_stream *stream) {
-    return stream->layer != NULL && tls_of(stream->layer)->established ? tls_of(stream->layer) : NULL;
+    return ed_stream_is_sealed(stream) && tls_of(stream->layer)->established ? tls_of(stream->layer) : NULL;
 }
 
 int eddy_stream_tls_info(const eddy_stream *stream, eddy_tls_info *info_out) {

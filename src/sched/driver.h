@@ -57,6 +57,10 @@ struct ed_sockets {
      * this file. NULL: not to be had. Its position is not moved. */
     int (*send_file)(int fd, int file, int64_t offset, size_t bytes);
     int (*read_file)(int file, void *buffer, size_t bytes, int64_t offset); /* may wait for the disk */
+    /* Unix sockets: with open descriptors beside the bytes; NULL: not to be had. send: 1 byte or more; what was taken has
+     * them all. receive: at most `room` of them, close-on-exec; bytes as receive; *count_out, and *lost_out: there were more. */
+    int (*send_fds)(int fd, const void *data, size_t bytes, const int *fds, size_t count);
+    int (*receive_fds)(int fd, void *buffer, size_t bytes, int *fds, size_t room, size_t *count_out, bool *lost_out);
     int (*shutdown_write)(int fd);
     /* Datagrams: open_datagrams NULL: there are none here. `to` NULL: the connected peer. receive_from gives the
      * datagram's whole length, of which at most `bytes` are written. */

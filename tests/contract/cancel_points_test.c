@@ -814,6 +814,42 @@ AT_EVERY_POINT(stream_send_file_over_tls_sends_every_byte_once, 1) {
 
 /* ---- datagrams and descriptors ----------------------------------------------------------------------------------- */
 
+/* A socket that is full: the descriptor goes with its byte, or neither does. */
+static int do_send_fds(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int fd = STDERR_FILENO;
+    return eddy_stream_send_fds(w.stream, "!", 1, &fd, 1);
+}
+static int read_all_of_it(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    unsigned char *bytes = malloc(BIG);
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    EXPECT_OK(eddy_stream_read_exactly(w.objects[0], bytes, BIG, NULL));
+    pattern_expect(bytes, BIG, 0);
+    free(bytes);
+    return 0;
+}
+AT_EVERY_REAL_POINT(stream_send_fds_sends_both_or_neither, 1) {
+    int pair[2], fd;
+    eddy_stream *other;
+    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+    EXPECT_OK(eddy_stream_open_fd(&w.stream, pair[0]));
+    EXPECT_OK(eddy_stream_open_fd(&other, pair[1]));
+    EXPECT_OK(eddy_stream_accept_fds(other, 1));
+    w.objects[0] = other;
+    unsigned char *bytes = malloc(BIG);
+    pattern_fill(bytes, BIG, 0);
+    EXPECT_OK(eddy_stream_write(w.stream, bytes, BIG));
+    free(bytes);
+    operate(do_send_fds, read_all_of_it);
+    write_text(w.stream, ".");
+    expect_text(other, w.status < 0 ? "." : "!.");
+    EXPECT_EQ(w.status < 0 ? -EAGAIN : 0, eddy_stream_take_fd(other, &fd));
+    if (w.status == 0) EXPECT_EQ(0, close(fd));
+    hang_up(w.stream);
+    hang_up(other);
+}
+
 static int do_receive_datagram(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     char buffer[16];
