@@ -40,6 +40,22 @@ typedef struct eddy_address {
 /** Writes "127.0.0.1:80" or "[::1]:80" as snprintf does. @return bytes of the whole text without its NUL. */
 EDDY_API size_t eddy_address_text(const eddy_address *address, char *buffer, size_t bytes) EDDY_ANY_THREAD;
 
+/** Looks up the names that belong to an address, as getnameinfo(3) does.
+ *
+ *  @param address  Borrowed.
+ *  @param flags    NI_NUMERICHOST, NI_NUMERICSERV, NI_NAMEREQD, NI_NOFQDN, NI_DGRAM of <netdb.h>, or 0: a name where there is
+ *                  one, else the number.
+ *  @param host     The host's name is written here, ended by a NUL; 1025 bytes are enough for all. NULL: not wanted.
+ *  @param service  The same of the port; 32 bytes are enough.
+ *  @return         0; EAI_NONAME with NI_NAMEREQD, EAI_FAMILY, EAI_OVERFLOW (a buffer is too small), EAI_AGAIN, ... with a
+ *                  text that names the address; EDDY_EINVAL: both are NULL; EDDY_ENOMEM; EDDY_ECANCELED;
+ *                  EDDY_EWRONGTHREAD outside a task. Nothing is to be read from the buffers unless it is 0.
+ *
+ *  Suspends, threads of the resolver, cancellation: as eddy_resolve; with both NI_NUMERIC flags it does not suspend.
+ *  eddy_address_text gives both numbers from anywhere.  Source: loop.getnameinfo. */
+EDDY_API int eddy_address_name(const eddy_address *address, int flags, char *host, size_t host_bytes, char *service,
+                               size_t service_bytes) EDDY_SUSPENDS;
+
 /** Looks up the TCP addresses of a name.
  *
  *  @param host           A name or a numeric address; NULL: the addresses to listen on everywhere.

@@ -34,6 +34,7 @@ static const struct {
     {-3006, "EAI_MEMORY", "no memory in a name look-up"},
     {-3007, "EAI_NODATA", "the name has no address"},
     {-3008, "EAI_NONAME", "unknown name or service"},
+    {-3009, "EAI_OVERFLOW", "a name does not fit into its buffer"},
     {-3010, "EAI_SERVICE", "service not available for the socket type"},
     {-3011, "EAI_SOCKTYPE", "socket type not supported"},
 };

@@ -219,6 +219,14 @@ static int look_up(const char *host, const char *service, int family, int *error
     return failure;
 }
 
+static int name_of(const eddy_address *address, int flags, char *host, size_t host_bytes, char *service,
+                   size_t service_bytes, int *error_out) {
+    int failure = getnameinfo((const struct sockaddr *)&address->storage, address->bytes, host, (socklen_t)host_bytes,
+                              service, (socklen_t)service_bytes, flags);
+    *error_out = errno;
+    return failure;
+}
+
 const struct ed_sockets ed_system_sockets = {
     .open = socket_open,
     .close = socket_close,
@@ -246,4 +254,5 @@ const struct ed_sockets ed_system_sockets = {
     .reset_on_close = socket_reset_on_close,
     .local = socket_local,
     .look_up = look_up,
+    .name_of = name_of,
 };

@@ -1,7 +1,7 @@
 /* worker.c: what net/ does when a run ends. */
+#include "net/lookup.h"
 #include "net/net.h"
 #include "net/opened.h"
-#include "net/resolve.h"
 #include "net/stream.h"
 #include "sched/sched.h"
 

@@ -73,6 +73,9 @@ struct ed_sockets {
      * *error_out for EAI_SYSTEM. NULL as host: any address; NULL as service: port 0. */
     int (*look_up)(const char *host, const char *service, int family, int *error_out,
                    void (*add)(void *arg, const struct sockaddr *address, unsigned bytes), void *arg);
+    /* The same, the other way: NI_ flags; blocks unless both are to be numbers. */
+    int (*name_of)(const struct eddy_address *address, int flags, char *host, size_t host_bytes, char *service,
+                   size_t service_bytes, int *error_out);
 };
 
 /* Something to run once at a step of its own, outside workers. */

@@ -7,7 +7,9 @@
  * Tests      tests/sim/net_test.c, and the tests of net/. */
 #include "sim/wire.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -322,6 +324,32 @@ static int look_up(const char *host, const char *service, int family, int *error
     return 0;
 }
 
+static bool is_loopback(const eddy_address *address) {
+    const struct sockaddr_in *in = (const void *)&address->storage;
+    const struct sockaddr_in6 *in6 = (const void *)&address->storage;
+    if (address->storage.ss_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+    return in->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+}
+
+static int name_of(const eddy_address *address, int flags, char *host, size_t host_bytes, char *service,
+                   size_t service_bytes, int *error_out) {
+    *error_out = 0;
+    if (address->bytes == 0) return EAI_FAMILY;
+    bool named = !(flags & NI_NUMERICHOST) && is_loopback(address);
+    if (!named && (flags & NI_NAMEREQD)) return EAI_NONAME;
+    if (named)
+        snprintf(host, host_bytes, "localhost");
+    else
+        inet_ntop(address->storage.ss_family,
+                  address->storage.ss_family == AF_INET6
+                      ? (const void *)&((const struct sockaddr_in6 *)&address->storage)->sin6_addr
+                      : (const void *)&((const struct sockaddr_in *)&address->storage)->sin_addr,
+                  host, (socklen_t)host_bytes);
+    eddy_address copy = *address;
+    snprintf(service, service_bytes, "%u", ntohs(*ed_sim_port_of(&copy)));
+    return 0;
+}
+
 const struct ed_sockets ed_sim_sockets = {
     .open = socket_open,
     .close = socket_close,
@@ -343,4 +371,5 @@ const struct ed_sockets ed_sim_sockets = {
     .reset_on_close = socket_reset_on_close,
     .local = socket_local,
     .look_up = look_up,
+    .name_of = name_of,
 };

@@ -776,6 +776,35 @@ AT_EVERY_POINT(shutdown_can_be_asked_for_again, 1) {
     eddy_server_release(w.server);
 }
 
+/* Names: who is cancelled is given nothing, and the look-up touches nothing of its. */
+static int do_resolve(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_addresses *addresses;
+    int status = eddy_resolve("localhost", "80", 0, &addresses);
+    if (status < 0) return status;
+    w.got_bytes = eddy_addresses_count(addresses);
+    eddy_addresses_release(addresses);
+    return 0;
+}
+AT_EVERY_POINT(resolve_gives_addresses_or_nothing, 1) {
+    operate(do_resolve, NULL);
+    EXPECT_EQ(w.status < 0 ? 0 : 2, w.got_bytes);
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+}
+static int do_name_an_address(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_addresses *addresses;
+    EXPECT_OK(eddy_resolve("127.0.0.1", "80", 0, &addresses));
+    int status = eddy_address_name(eddy_addresses_get(addresses, 0), 0, w.got, sizeof w.got, NULL, 0);
+    eddy_addresses_release(addresses);
+    return status;
+}
+AT_EVERY_POINT(address_name_gives_a_name_or_nothing, 1) {
+    operate(do_name_an_address, NULL);
+    EXPECT_STR(w.status < 0 ? "" : "localhost", w.got);
+    EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+}
+
 static struct trust trust;
 static int answer_in_tls(eddy_stream *stream, void *arg) {
     (void)arg;

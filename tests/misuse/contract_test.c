@@ -429,6 +429,7 @@ RULE(wrong_use_of_a_closed_stream_gets_eclosed, TEST_REAL) {
     EXPECT_EQ(EDDY_EINVAL, eddy_stream_send_fds(stream, "", 0, NULL, 0));
     EXPECT_EQ(EDDY_EINVAL, eddy_stream_accept_fds(stream, 0));
     EXPECT_EQ(EDDY_ESTATE, eddy_stream_take_fd(stream, &(int){0}));
+    EXPECT_EQ(EDDY_EINVAL, eddy_address_name(&(eddy_address){.bytes = 0}, 0, NULL, 0, NULL, 0));
     EXPECT_EQ(EDDY_ECLOSED, eddy_stream_drain(stream));
     EXPECT_EQ(EDDY_ECLOSED, eddy_stream_shutdown_write(stream));
     eddy_stream_abort(stream); /* legal */

@@ -73,6 +73,31 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     return 0;
 }
 
+typedef int (*getnameinfo_fn)(const struct sockaddr *, socklen_t, char *, socklen_t, char *, socklen_t, int);
+
+static bool is_local(const struct sockaddr *address, int number) {
+    const struct sockaddr_in *in = (const void *)address;
+    return address->sa_family == AF_INET && ntohl(in->sin_addr.s_addr) == 0x7f000000u + (unsigned)number;
+}
+
+/* 127.0.0.2 is two.test, 127.0.0.7 is slow.test and slow, 127.0.0.8 meets a system error. */
+int getnameinfo(const struct sockaddr *address, socklen_t bytes, char *host, socklen_t host_bytes, char *service,
+                socklen_t service_bytes, int flags) {
+    getnameinfo_fn next = (getnameinfo_fn)dlsym(RTLD_NEXT, "getnameinfo");
+    const char *name = is_local(address, 2) ? "two.test" : is_local(address, 7) ? "slow.test" : NULL;
+    if (is_local(address, 8)) {
+        errno = EIO;
+        return EAI_SYSTEM;
+    }
+    if (is_local(address, 9)) return EAI_NONAME;
+    if (name == NULL || flags & NI_NUMERICHOST)
+        return next(address, bytes, host, host_bytes, service, service_bytes, flags);
+    if (is_local(address, 7)) be_slow();
+    int failure = next(address, bytes, host, host_bytes, service, service_bytes, flags | NI_NUMERICHOST);
+    if (failure == 0) snprintf(host, host_bytes, "%s", name);
+    return failure;
+}
+
 static void expect_address(const eddy_addresses *addresses, size_t index, const char *wanted) {
     char text[64];
     EXPECT_EQ(strlen(wanted), eddy_address_text(eddy_addresses_get(addresses, index), text, sizeof text));
@@ -105,6 +130,73 @@ TEST(resolve, names_give_all_their_addresses_in_order) {
     EXPECT_OK(eddy_resolve("localhost", NULL, AF_INET, &addresses));
     expect_address(addresses, 0, "127.0.0.1:0");
     eddy_addresses_release(addresses);
+}
+
+static eddy_address numeric(const char *host, const char *port) {
+    eddy_addresses *addresses;
+    EXPECT_OK(eddy_resolve(host, port, 0, &addresses));
+    eddy_address address = *eddy_addresses_get(addresses, 0);
+    eddy_addresses_release(addresses);
+    return address;
+}
+
+TEST(resolve, addresses_have_names, TEST_REAL) {
+    const eddy_address two = numeric("127.0.0.2", "7"), six = numeric("::1", "65000");
+    char host[1025] = "", service[32] = "";
+    EXPECT_OK(eddy_address_name(&two, NI_NUMERICSERV, host, sizeof host, service, sizeof service));
+    EXPECT_STR("two.test", host);
+    EXPECT_STR("7", service);
+    EXPECT_OK(eddy_address_name(&two, NI_NUMERICHOST | NI_NUMERICSERV, host, sizeof host, NULL, 0));
+    EXPECT_STR("127.0.0.2", host);
+    EXPECT_OK(eddy_address_name(&six, NI_NUMERICHOST | NI_NUMERICSERV, host, sizeof host, service, sizeof service));
+    EXPECT_STR("::1", host);
+    EXPECT_STR("65000", service);
+    EXPECT_OK(eddy_address_name(&two, NI_NUMERICSERV, host, sizeof "two.test", service, 2));
+    int status = eddy_address_name(&two, NI_NUMERICSERV, host, sizeof "two.test" - 1, NULL, 0);
+    EXPECT_STR("EAI_OVERFLOW", eddy_status_name(status));
+    EXPECT_HAS(eddy_error_text(eddy_error_current(status)), "127.0.0.2:7");
+    const eddy_address broken = numeric("127.0.0.8", "7"), nameless = numeric("127.0.0.9", "7");
+    EXPECT_EQ(-EIO, eddy_address_name(&broken, 0, host, sizeof host, NULL, 0));
+    EXPECT_HAS(eddy_error_text(eddy_error_current(-EIO)), "127.0.0.8:7");
+    EXPECT_STR("EAI_NONAME", eddy_status_name(eddy_address_name(&nameless, NI_NAMEREQD, host, sizeof host, NULL, 0)));
+    EXPECT_EQ(EDDY_EINVAL, eddy_address_name(&two, 0, NULL, 0, NULL, 0));
+    eddy_handled();
+}
+
+CORE_TEST(resolve, addresses_are_named_in_a_simulation_too) {
+    if (!test_simulated()) return;
+    const eddy_address own = numeric("127.0.0.1", "80"), other = numeric("10.0.0.1", "81");
+    char host[64], service[8];
+    EXPECT_OK(eddy_address_name(&own, 0, host, sizeof host, service, sizeof service));
+    EXPECT_STR("localhost", host);
+    EXPECT_STR("80", service);
+    EXPECT_OK(eddy_address_name(&other, 0, host, sizeof host, NULL, 0));
+    EXPECT_STR("10.0.0.1", host);
+    EXPECT_STR("EAI_NONAME", eddy_status_name(eddy_address_name(&other, NI_NAMEREQD, host, sizeof host, NULL, 0)));
+    eddy_handled();
+}
+
+static int name_slowly(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    const eddy_address slow = numeric("127.0.0.7", "7");
+    char host[64] = "";
+    int status = eddy_address_name(&slow, NI_NUMERICSERV, host, sizeof host, NULL, 0);
+    if (status == 0) EXPECT_STR("slow.test", host);
+    return status;
+}
+
+/* The thread outlives what it was asked for, and touches nothing of it. */
+TEST(resolve, a_name_that_takes_long_is_cancelled_or_has_a_deadline, TEST_REAL) {
+    eddy_task *task = spawn_parked(name_slowly, NULL);
+    EXPECT(eddy_cancel(EDDY_FUTURE(task)));
+    EXPECT_EQ(EDDY_ECANCELED, end_of(task));
+    eddy_value none;
+    EXPECT_EQ(EDDY_ETIMEDOUT, EDDY_TIMEOUT(EDDY_MS(1), name_slowly(NULL, &none)));
+    eddy_handled();
+    task = spawn_parked(name_slowly, NULL);
+    allow_slow(3);
+    EXPECT_OK(end_of(task));
+    while (slow_figure(&slow_now) > 0) EXPECT_OK(eddy_yield());
 }
 
 TEST(resolve, failures_have_a_name_and_a_text) {
