@@ -34,6 +34,7 @@ struct ed_worker {
     void *driver_data;      /* (c) the driver's */
     void *net_data;         /* (o) net/ */
     void *slab;             /* (o) task/slab.c: free records */
+    void *handles;          /* (o) task/blocks.h: free records of task/handle.c */
 
     struct ed_fiber *running; /* (o) NULL <=> the worker's own stack runs */
     struct ed_ready ready;    /* (o) what runs here */

@@ -6,6 +6,7 @@
  *            one goes to the common list, so that records which one worker makes and another frees come back.
  * Threads    get and put: any; a worker uses its own list, other threads the common one (under a spin lock).
  * Tests      tests/task/slab_test.c. */
+#include "task/blocks.h"
 #include "task/task.h"
 
 #include <stdio.h>
@@ -20,16 +21,24 @@ struct ed_slab_chunk {
 struct cache {
     eddy_task *free;
     unsigned count;
+    struct ed_block_cache handles;
 };
 
 int ed_tasks_worker_open(struct ed_worker *worker) {
-    worker->slab = ed_calloc(sizeof(struct cache));
-    return worker->slab != NULL ? 0 : EDDY_ENOMEM;
+    struct cache *cache = ed_calloc(sizeof *cache);
+    if (cache == NULL) return EDDY_ENOMEM;
+    ed_block_cache_open(&cache->handles, ed_tasks_of(worker->sched)->handles);
+    worker->slab = cache;
+    worker->handles = &cache->handles;
+    return 0;
 }
 
 void ed_tasks_worker_close(struct ed_worker *worker) {
-    ed_free(worker->slab);
-    worker->slab = NULL;
+    struct cache *cache = worker->slab;
+    if (cache == NULL) return;
+    ed_block_cache_close(&cache->handles);
+    worker->slab = worker->handles = NULL;
+    ed_free(cache);
 }
 
 /* Fills an empty cache with a batch from the common list, or from a new chunk. */
@@ -83,7 +92,7 @@ static eddy_task *take(struct ed_sched *sched, struct cache *cache) {
 
 ED_HOT eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker) {
     if (ED_LIKELY(worker != NULL)) return take(sched, worker->slab);
-    struct cache cache = {NULL, 0};
+    struct cache cache = {0};
     eddy_task *task = take(sched, &cache);
     to_common(ed_tasks_of(sched), &cache, cache.count);
     return task;
@@ -96,7 +105,7 @@ ED_HOT void ed_slab_put(eddy_task *task) {
     ed_start_free(&task->start);
     ED_STORE_RELEASE(&task->future.word, 0);
     if (ED_UNLIKELY(worker == NULL || worker->sched != task->future.sched)) {
-        struct cache cache = {task, 1};
+        struct cache cache = {.free = task, .count = 1};
         task->next_free = NULL;
         to_common(ed_tasks_of(task->future.sched), &cache, 1);
         return;
@@ -130,6 +139,11 @@ void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *a
 int ed_tasks_open(struct ed_sched *sched, eddy_exception_handler handler, void *arg) {
     struct ed_tasks *tasks = ed_calloc(sizeof *tasks);
     if (tasks == NULL) return EDDY_ENOMEM;
+    int status = ed_handles_open(&tasks->handles);
+    if (status < 0) {
+        ed_free(tasks);
+        return status;
+    }
     ed_spinlock_init(&tasks->lock);
     tasks->loop = (eddy_loop){.sched = sched};
     tasks->on_exception = handler;
@@ -173,6 +187,7 @@ void ed_tasks_close(struct ed_sched *sched) {
         tasks->domains = domain->next;
         ed_free(domain);
     }
+    ed_block_store_close(tasks->handles);
     ed_free(tasks);
     sched->tasks = NULL;
 }

@@ -17,6 +17,8 @@
 
 enum { ED_TASK_NAME_BYTES = 32, ED_TASK_ARG_BYTES = 64 };
 
+struct ed_block_store;
+
 struct ed_defer {
     struct ed_defer *next;
     void (*fn)(void *arg);
@@ -72,10 +74,11 @@ struct eddy_loop {
 /* What task/ keeps for a run: sched->tasks. */
 struct ed_tasks {
     struct ed_spinlock lock;
-    struct ed_slab_chunk *chunks; /* under lock; never freed before the run ends */
-    eddy_task *free;              /* under lock */
-    eddy_loop *domains;           /* under lock */
-    eddy_loop loop;               /* the runtime's */
+    struct ed_slab_chunk *chunks;   /* under lock; never freed before the run ends */
+    eddy_task *free;                /* under lock */
+    struct ed_block_store *handles; /* (c) blocks.h */
+    eddy_loop *domains;             /* under lock */
+    eddy_loop loop;                 /* the runtime's */
     eddy_exception_handler on_exception;
     void *on_exception_arg;
 };
@@ -235,6 +238,7 @@ static inline eddy_context *ed_context_capture(struct ed_worker *here) {
 }
 
 /* handle.c */
+int ed_handles_open(struct ed_block_store **store_out);
 int ed_domain_open_on(struct ed_worker *worker, eddy_loop **loop_out);
 void ed_handle_drop_timers(struct ed_worker *worker); /* at the end of a run: timers nobody will see fire */
 
