@@ -37,8 +37,16 @@ static inline void ed_caller_arrives(struct ed_caller *caller) {
     if (fiber != NULL) ed_wake(fiber, 0);
 }
 
+/* On the task's worker: if the task is parked here, ed_caller_park returns false, with no status. */
+static inline void ed_caller_interrupt(struct ed_caller *caller) {
+    struct ed_fiber *fiber = caller->fiber;
+    if (fiber == NULL || fiber == ED_CALLER_HERE) return;
+    caller->fiber = NULL;
+    ed_wake(fiber, 0);
+}
+
 /* Suspends until the message has arrived: true. False: a cancel was delivered before that (or a timeout scope found
- * no memory); the task may park again, or leave. *interrupted_out gets that status, also together with true, and is
+ * no memory), or ed_caller_interrupt came; the task may park again, or leave. *interrupted_out gets that status, also together with true, and is
  * otherwise left alone. */
 bool ed_caller_park(struct ed_caller *caller, const char *reason, int *interrupted_out);
 

@@ -68,8 +68,14 @@ static void drop_unsent(struct ed_process *process) {
 }
 
 /* The result or -errno. */
-static ED_SYSCALL ssize_t socket_send(int socket, struct iovec *parts, size_t count) {
-    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+static ED_SYSCALL ssize_t socket_send(int socket, struct iovec *parts, size_t count,
+                                      const struct ed_call_extras *extras) {
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    union ed_fds_control control = {.alignment = 0};
+    if (extras != NULL) {
+        message.msg_controllen = ed_fds_pack(&control, extras->fds, extras->fds_count);
+        message.msg_control = &control;
+    }
     const ssize_t put = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return put < 0 ? -errno : put;
 }
@@ -79,11 +85,45 @@ static ED_SYSCALL ssize_t socket_receive(int socket, void *to, size_t bytes) {
     return got < 0 ? -errno : got;
 }
 
+/* The call that is the next to be sent has descriptors, and none of its frame is sent yet: what it brings. NULL: not so. */
+static const struct ed_call_extras *fds_to_send(struct ed_process *process) {
+    if (process->send_first_bytes > 0 || process->sent_bytes > 0) return NULL;
+    const struct ed_call_extras *extras = entry_at(process, process->count - process->unsent)->call->extras;
+    return extras != NULL && extras->fds_count > 0 ? extras : NULL;
+}
+
+/* The system lets no more descriptors be on their way: the call fails, and its frame goes without them, to be skipped. */
+static void refuse_fds(struct ed_process *process) {
+    struct eddy_process_pool *pool = process->pool;
+    pthread_mutex_lock(&pool->pool.lock);
+    struct ed_entry_of_call *entry = entry_at(process, process->count - process->unsent);
+    struct ed_remote_call *call = entry->call;
+    const bool taken = !entry->gone && ed_remote_call_take(call);
+    ED_ASSERT(taken || entry->gone); /* nothing of it was sent, so it cannot have begun */
+    if (taken) {
+        ED_ADD(&call->references, 1); /* the entry keeps its own */
+        ed_remote_call_end(
+            call, EDDY_ELIMIT,
+            ed_process_error(EDDY_ELIMIT,
+                             "process pool '%s': too many descriptors are on their way to other processes "
+                             "(ETOOMANYREFS, see RLIMIT_NOFILE)",
+                             pool->pool.name));
+    }
+    pthread_mutex_unlock(&pool->pool.lock);
+}
+
 static void send_some(struct ed_process *process) {
+    bool without_fds = false;
     while (has_unsent(process)) {
         struct iovec parts[PARTS_MAX];
-        const ssize_t put = socket_send(process->os.socket, parts, parts_of(process, parts));
+        const struct ed_call_extras *extras = without_fds ? NULL : fds_to_send(process);
+        const ssize_t put = socket_send(process->os.socket, parts, parts_of(process, parts), extras);
         if (put == -EINTR) continue;
+        if (put == -ETOOMANYREFS && extras != NULL) {
+            refuse_fds(process);
+            without_fds = true;
+            continue;
+        }
         if (put == -EAGAIN) {
             watch(process);
             return;
@@ -120,7 +160,7 @@ static void give(struct eddy_process_pool *pool, struct ed_process *process) {
     call->process = process;
     call->entry = at;
     call->head.slot = at;
-    process->os.page->terms[at].deadline_ns = call->deadline_ns;
+    ed_call_write_terms(call, &process->os.page->terms[at]);
     ed_wire_slot_send(&process->os.page->slots[at], call->head.number);
 }
 
@@ -158,6 +198,11 @@ static bool call_back_one(struct eddy_process_pool *pool) {
     return false;
 }
 
+/* May it wait behind another in a process? */
+static bool may_wait(const struct ed_remote_call *call) {
+    return call->frame_bytes <= SMALL_BYTES && (call->extras == NULL || call->extras->fds_count == 0);
+}
+
 /* The lock is held. */
 static void give_all(struct eddy_process_pool *pool) {
     unsigned alive = 0, ready = 0;
@@ -172,7 +217,7 @@ static void give_all(struct eddy_process_pool *pool) {
             struct ed_process *process = &pool->processes[i];
             if (process->count != level || !takes_calls(pool, process)) continue;
             const struct ed_remote_call *call = ED_CONTAINER(pool->queue.next, struct ed_remote_call, link);
-            if (level == 0 || call->frame_bytes <= SMALL_BYTES) give(pool, process);
+            if (level == 0 || may_wait(call)) give(pool, process);
         }
     for (unsigned i = 0; i < pool->processes_max && pool->queued == 0; i++) {
         struct ed_process *process = &pool->processes[i];
@@ -225,6 +270,7 @@ static void take_answer(struct eddy_process_pool *pool, struct ed_process *proce
 
     pthread_mutex_lock(&pool->pool.lock);
     struct ed_entry_of_call entry = *entry_at(process, 0);
+    if (!entry.gone) ed_call_keep_report(entry.call, &process->os.page->terms[entry.call->entry]);
     process->first = (process->first + 1) % ED_WIRE_IN_FLIGHT;
     process->count--;
     if (!entry.gone) {
@@ -279,6 +325,10 @@ static void take_frame(struct eddy_process_pool *pool, struct ed_process *proces
     eddy_bytes payload = process->payload;
     process->payload = (eddy_bytes){NULL, 0};
     process->got = 0;
+    if (process->awaits == ED_AWAITS_ANSWERS && process->head.kind == ED_WIRE_REPORTED) {
+        ed_call_has_news(entry_at(process, 0)->call);
+        return;
+    }
     if (process->awaits == ED_AWAITS_ANSWERS) {
         take_answer(pool, process, payload);
         return;
@@ -326,8 +376,9 @@ static bool head_is_legal(struct eddy_process_pool *pool, struct ed_process *pro
     const struct ed_entry_of_call entry = *entry_at(process, 0);
     pthread_mutex_unlock(&pool->pool.lock);
     if (head->number != entry.number) return false;
-    return entry.gone ? head->kind == ED_WIRE_SKIPPED && head->bytes == 0 && head->text_bytes == 0
-                      : head->kind == ED_WIRE_RESULT;
+    const bool is_empty = head->bytes == 0 && head->text_bytes == 0;
+    if (entry.gone) return head->kind == ED_WIRE_SKIPPED && is_empty;
+    return head->kind == ED_WIRE_RESULT || (head->kind == ED_WIRE_REPORTED && is_empty);
 }
 
 /* Where the next bytes go, and how many may; 0: the frame is whole. NULL as place: nowhere. */

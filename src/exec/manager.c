@@ -105,6 +105,7 @@ static bool describe_end(const struct ed_process *process, char *text, size_t by
 /* The lock is held. What becomes of a call of a process that has died. True: it is in the queue again. */
 static bool settle_call(struct ed_process *process, struct ed_remote_call *call, bool begun, bool another_had_begun) {
     struct eddy_process_pool *pool = process->pool;
+    if (begun) ed_call_keep_report(call, &process->os.page->terms[call->entry]);
     if (call->kill_wanted) {
         pool->kills_wanted--;
         ed_remote_call_end(call, EDDY_ECANCELED, NULL);

@@ -40,6 +40,7 @@ void ed_remote_call_release(struct ed_remote_call *call) {
     if (ED_SUB(&call->references, 1) != 1) return;
     eddy_error_release(call->error);
     eddy_bytes_free(&call->out);
+    ed_call_extras_free(call->extras);
     ed_pool_release(&call->pool->pool);
     ed_free(call);
 }
@@ -277,7 +278,7 @@ int eddy_process_pool_create(eddy_process_pool **pool_out, const eddy_process_po
     return pool_create(exec, pool_out, options != NULL ? options : &defaults);
 }
 
-static int default_pool(struct eddy_process_pool **pool_out) {
+int ed_process_pool_default(struct eddy_process_pool **pool_out) {
     struct ed_exec *exec = ed_exec_current();
     if (exec == NULL) return EDDY_EWRONGTHREAD;
     eddy_process_pool_options options = eddy_process_pool_options_init();
@@ -432,7 +433,8 @@ static bool give_up(struct eddy_process_pool *pool, struct ed_remote_call *call)
     return leave;
 }
 
-static int call_in_pool(struct eddy_process_pool *pool, struct ed_remote_call *call, eddy_bytes *out) {
+int ed_remote_call_run(struct ed_remote_call *call, eddy_bytes *out) {
+    struct eddy_process_pool *pool = call->pool;
     ed_caller_init(&call->caller, call_arrives);
     const int status = submit(pool, call);
     if (status < 0) {
@@ -440,8 +442,11 @@ static int call_in_pool(struct eddy_process_pool *pool, struct ed_remote_call *c
         return status;
     }
     int interrupted = 0;
-    while (!ed_caller_park(&call->caller, "process", &interrupted))
-        if (give_up(pool, call)) return interrupted;
+    while (!ed_caller_park(&call->caller, "process", &interrupted)) {
+        if (interrupted == 0) interrupted = ed_call_tell_news(call);
+        if (interrupted < 0 && give_up(pool, call)) return interrupted;
+    }
+    if (interrupted == 0 && call->extras != NULL) interrupted = ed_call_tell_news(call);
     if (interrupted < 0) return interrupted;
     if (call->status >= 0 && out != NULL) {
         *out = call->out;
@@ -454,9 +459,9 @@ static int call_in_pool(struct eddy_process_pool *pool, struct ed_remote_call *c
     return call->status;
 }
 
-int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) {
-    if (out != NULL) *out = (eddy_bytes){NULL, 0};
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+int ed_remote_call_make(struct eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in,
+                        struct ed_remote_call **call_out) {
+    *call_out = NULL;
     if (pool == NULL || (in.data == NULL && in.size > 0)) return EDDY_EINVAL;
     if (in.size > ED_WIRE_BYTES_MAX)
         return eddy_fail(EDDY_ELIMIT, "an argument of %zu bytes, more than 1 GiB", in.size);
@@ -466,7 +471,17 @@ int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes
     struct ed_remote_call *call = ed_remote_call_create(pool, remote, in);
     if (call == NULL) return EDDY_ENOMEM;
     ed_pool_ref(&pool->pool);
-    const int status = call_in_pool(pool, call, out);
+    *call_out = call;
+    return 0;
+}
+
+int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) {
+    if (out != NULL) *out = (eddy_bytes){NULL, 0};
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    struct ed_remote_call *call;
+    int status = ed_remote_call_make(pool, fn, in, &call);
+    if (status < 0) return status;
+    status = ed_remote_call_run(call, out);
     ed_remote_call_release(call);
     return status;
 }
@@ -475,6 +490,6 @@ int eddy_to_process(eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) {
     if (out != NULL) *out = (eddy_bytes){NULL, 0};
     if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
     struct eddy_process_pool *pool;
-    const int status = default_pool(&pool);
+    const int status = ed_process_pool_default(&pool);
     return status < 0 ? status : eddy_process_pool_run(pool, fn, in, out);
 }

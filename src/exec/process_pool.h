@@ -38,6 +38,7 @@
 
 #include "eddy/process.h"
 #include "exec/caller.h"
+#include "exec/process_call.h"
 #include "exec/run.h"
 #include "exec/spawn.h"
 #include "exec/wire.h"
@@ -60,6 +61,7 @@ struct ed_remote_call {
     bool kill_wanted, abandoned;    /* (l)                                                 */
     int64_t kill_at_ns;             /* (l) with kill_wanted                                */
     int64_t deadline_ns;            /* (c) of its task's scopes; EDDY_FOREVER              */
+    struct ed_call_extras *extras;  /* (c) NULL: bytes alone                               */
     unsigned moves;                 /* (l) processes that died before they began it        */
     int status;                     /* once DONE or TAKEN_BACK                             */
     eddy_error *error;              /* as status                                           */
@@ -161,6 +163,13 @@ struct eddy_process_pool {
 /* The lock is held: makes the manager look. */
 void ed_process_pool_ring(struct eddy_process_pool *pool);
 
+/* The default pool of the calling worker's run, opened at its first use. */
+int ed_process_pool_default(struct eddy_process_pool **pool_out);
+/* A call of a registered function, with two references: the caller's, and the pool's, which ed_remote_call_run passes on. */
+int ed_remote_call_make(struct eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in,
+                        struct ed_remote_call **call_out);
+/* Has it run, and waits: what eddy_process_pool_call gives. */
+int ed_remote_call_run(struct ed_remote_call *call, eddy_bytes *out);
 void ed_remote_call_release(struct ed_remote_call *call);
 
 /* A call with its frame built; number 0. NULL: no memory. */

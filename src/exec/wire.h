@@ -2,7 +2,8 @@
  *
  *   worker -> pool   HELLO    once: nonce, version of what is said here, and who speaks
  *   pool -> worker   CALL     number, slot, the function's name, the argument's bytes
- *   worker -> pool   RESULT   the same number, a status, and the failure's text or the result's bytes
+ *   worker -> pool   REPORTED the same number: the slot's report has something new
+ *                    RESULT   the same number, a status, and the failure's text or the result's bytes
  *                    SKIPPED  the same number: the call was taken back
  *
  * Up to ED_WIRE_IN_FLIGHT calls are on their way to a worker or wait there; it serves them in order. The pool's side always
@@ -12,17 +13,22 @@
  * The shared page says what became of each call: its slot goes SENT -> BEGUN (the worker) or SENT -> TAKEN (the pool), by
  * compare-and-swap, so that a call that has not begun can be taken back or given to somebody else, and after a death the
  * one that had begun is lost, and no other. A slot is used again once its call's answer has been read. Beside it lie the
- * call's terms, which the pool writes before the slot becomes SENT; `cancelled` alone changes after that. */
+ * call's terms, which the pool writes before the slot becomes SENT; `cancelled` alone changes after that, and the report
+ * (report.h), which the worker writes while the call runs.
+ *
+ * Descriptors, a buffer's last, come with the first byte of their CALL. Such a call is sent to a process that has no other, so
+ * there is never more than one set of them on the way. */
 #ifndef ED_EXEC_WIRE_H
 #define ED_EXEC_WIRE_H
 
 #include "base/base.h"
+#include "exec/report.h"
 
 #define ED_WIRE_MAGIC UINT32_C(0x79646465)
 #define ED_WIRE_BYTES_MAX (UINT64_C(1) << 30) /* of one argument or result: what memory bears twice */
 enum { ED_WIRE_TEXT_MAX = 512 };              /* of a name or a failure's text, as eddy_fail cuts it */
 
-enum ed_wire_kind { ED_WIRE_HELLO = 1, ED_WIRE_CALL, ED_WIRE_RESULT, ED_WIRE_SKIPPED };
+enum ed_wire_kind { ED_WIRE_HELLO = 1, ED_WIRE_CALL, ED_WIRE_RESULT, ED_WIRE_SKIPPED, ED_WIRE_REPORTED };
 
 struct ed_wire_head {
     uint32_t magic;
@@ -36,7 +42,7 @@ struct ed_wire_head {
 _Static_assert(sizeof(struct ed_wire_head) == 32, "sent as it lies in memory");
 
 /* Counts changes of anything in this file. A HELLO's head looks the same in all versions. */
-enum { ED_WIRE_VERSION = 2 };
+enum { ED_WIRE_VERSION = 3 };
 
 /* Who speaks: the text of a HELLO. */
 struct ed_wire_identity {
@@ -59,7 +65,12 @@ struct ed_wire_limits {
 struct ed_wire_terms {
     int64_t deadline_ns;        /* of CLOCK_MONOTONIC; INT64_MAX: none                                          */
     _Atomic uint64_t cancelled; /* the number of the call that is asked to end early: the pool, under its lock */
+    uint64_t buffer_bytes;      /* 0: none                                                                      */
+    uint32_t fds;               /* that come with the call, the buffer's not counted                            */
+    bool wants_reports;
+    struct ed_report report;
 };
+enum { ED_WIRE_FDS_MAX = 17 }; /* with a buffer's */
 
 struct ed_wire_page {
     struct ed_wire_limits limits;                  /* (c) written before the process starts */

@@ -7,6 +7,7 @@
  *            and the end of the stream. (W2) A function is entered only for a call whose slot this
  *            process has moved to BEGUN.
  * Tests      tests/exec/process_life_test.c. */
+#include "exec/process_call.h"
 #include "exec/remote.h"
 #include "exec/serving.h"
 #include "exec/wire.h"
@@ -39,10 +40,30 @@ static struct {
     char data[16384];
 } ahead;
 
+/* The descriptors of the one call that has some and is not served yet. */
+static struct ed_came came;
+
+static void take_fds(struct msghdr *message) {
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+        const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (came.count > 0 || count > ED_WIRE_FDS_MAX) leave(1);
+        memcpy(came.fds, CMSG_DATA(part), count * sizeof(int));
+        came.count = (unsigned)count; /* fewer than were sent if this process may open no more */
+    }
+}
+
 static size_t receive(void *to, size_t bytes) {
     for (;;) {
-        const ssize_t got = recv(ED_WORKER_SOCKET, to, bytes, 0);
-        if (got > 0) return (size_t)got;
+        union ed_fds_control control;
+        struct iovec part = {to, bytes};
+        struct msghdr message = {
+            .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        const ssize_t got = recvmsg(ED_WORKER_SOCKET, &message, MSG_CMSG_CLOEXEC);
+        if (got > 0) {
+            if (message.msg_controllen > 0) take_fds(&message);
+            return (size_t)got;
+        }
         if (got == 0 || errno != EINTR) leave(0);
     }
 }
@@ -82,6 +103,10 @@ static void write_all(struct iovec *parts, size_t count) {
         message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + put;
         message.msg_iov->iov_len -= (size_t)put;
     }
+}
+
+void ed_worker_send(const struct ed_wire_head *head) {
+    write_all(&(struct iovec){(void *)(uintptr_t)head, sizeof *head}, 1);
 }
 
 static void skip(uint64_t bytes) {
@@ -141,41 +166,46 @@ static void say_not_registered(char *text, const char *name, int name_bytes) {
              name_bytes, name, path, (unsigned long long)own.build, (unsigned long long)own.functions);
 }
 
-/* Runs one call: the status, and its text or result. *skipped_out: it was taken back. */
-static int answer_of(const struct ed_wire_head *head, const char *name, struct ed_wire_page *page, char *text,
-                     eddy_bytes *out, bool *skipped_out) {
-    const struct eddy_remote *remote = ed_remote_by_name(name, head->text_bytes);
-    eddy_bytes in;
-    if (remote == NULL || eddy_bytes_alloc(&in, head->bytes) < 0) {
-        skip(head->bytes);
-        if (remote != NULL) return EDDY_ENOMEM;
-        say_not_registered(text, name, head->text_bytes);
-        return EDDY_EINVAL;
-    }
-    read_all(in.data, in.size);
-    *skipped_out = head->number != INITIALIZER &&
-                   !ed_wire_slot_claim(&page->slots[head->slot], head->number, ED_WIRE_BEGUN); /* (W2) */
-    if (*skipped_out) {
-        eddy_bytes_free(&in);
-        return 0;
-    }
-
+/* Runs the function of a call that has begun: the status, and its text or result. */
+static int run(const struct eddy_remote *remote, eddy_bytes in, struct ed_wire_page *page, char *text,
+               eddy_bytes *out) {
     eddy_error *error = NULL;
     ed_error_thread_slot(&error);
     if (page->limits.cpu_ns > 0) allow_cpu(page->limits.cpu_ns);
-    ed_serving_begin(head->number, head->number != INITIALIZER ? &page->terms[head->slot] : NULL);
     int status = remote->fn(in, out);
-    ed_serving_end();
     if (page->limits.cpu_ns > 0) allow_cpu(0);
     ed_error_thread_slot(NULL);
     if (status < 0 && eddy_error_status(error) == status)
         snprintf(text, ED_WIRE_TEXT_MAX, "%s", eddy_error_text(error));
     eddy_error_release(error);
-    eddy_bytes_free(&in);
     if (status >= 0 && out->size > ED_WIRE_BYTES_MAX) {
         snprintf(text, ED_WIRE_TEXT_MAX, "the result of '%s' has %zu bytes, more than 1 GiB", remote->name, out->size);
         status = EDDY_ELIMIT;
     }
+    return status;
+}
+
+/* What becomes of one call: the status, and its text or result. *skipped_out: it was taken back. */
+static int answer_of(const struct ed_wire_head *head, const char *name, struct ed_wire_page *page, char *text,
+                     eddy_bytes *out, bool *skipped_out) {
+    const struct eddy_remote *remote = ed_remote_by_name(name, head->text_bytes);
+    eddy_bytes in = {NULL, 0};
+    const int got = remote != NULL ? eddy_bytes_alloc(&in, head->bytes) : EDDY_EINVAL;
+    if (got == 0)
+        read_all(in.data, in.size);
+    else
+        skip(head->bytes);
+    const bool has_terms = head->number != INITIALIZER;
+    *skipped_out = has_terms && !ed_wire_slot_claim(&page->slots[head->slot], head->number, ED_WIRE_BEGUN); /* (W2) */
+    int status = *skipped_out ? 0 : got;
+    if (!*skipped_out && remote == NULL) say_not_registered(text, name, head->text_bytes);
+    if (!*skipped_out && got == 0) {
+        status = ed_serving_begin(head->number, has_terms ? &page->terms[head->slot] : NULL, &came, text);
+        if (status == 0) status = run(remote, in, page, text, out);
+        ed_serving_end();
+    }
+    ed_came_close(&came);
+    eddy_bytes_free(&in);
     return status;
 }
 

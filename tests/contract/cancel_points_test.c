@@ -1207,6 +1207,25 @@ AT_EVERY_REAL_POINT(to_process_leaves_no_work, 1, WITH_CHILDREN) {
     eddy_process_pool_stats_read(NULL, &stats);
     EXPECT_EQ(0, stats.running + stats.queued);
 }
+static int do_call_process(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_process_buffer *buffer;
+    int status = eddy_process_buffer_create(&buffer, 10);
+    if (status < 0) return status;
+    eddy_bytes said;
+    status = eddy_process_pool_call(NULL, work_elsewhere, eddy_bytes_view("x", w.cancel_at > 0 ? 1 : 0), &said,
+                                    EDDY_PROCESS_CALL(.buffer = &buffer));
+    eddy_bytes_free(&said);
+    EXPECT(buffer != NULL); /* the work is dead, or never began */
+    eddy_process_buffer_release(buffer);
+    return status;
+}
+AT_EVERY_REAL_POINT(process_pool_call_leaves_no_work_and_its_buffer, 1, WITH_CHILDREN) {
+    eddy_process_pool_stats stats;
+    operate(do_call_process, NULL);
+    eddy_process_pool_stats_read(NULL, &stats);
+    EXPECT_EQ(0, stats.running + stats.queued);
+}
 static int cancel_at_work(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     eddy_process_pool_stats stats;

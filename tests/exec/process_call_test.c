@@ -303,15 +303,18 @@ static void expect_refused(unsigned version, const struct ed_wire_identity *iden
 TEST(process_call, strangers_are_refused_by_name, TEST_LIMIT(60), NEEDS_PROCESSES) {
     struct ed_wire_identity own, other;
     ed_remote_identity(&own);
-    expect_refused(77, &own, false,
-                   "was built with another version of eddy (its workers speak version 77, this program 2): build both "
-                   "with the same one");
+    char part[160];
+    snprintf(
+        part, sizeof part,
+        "was built with another version of eddy (its workers speak version 77, this program %d): build both with the "
+        "same one",
+        ED_WIRE_VERSION);
+    expect_refused(77, &own, false, part);
     other = own;
     other.build++;
     expect_refused(ED_WIRE_VERSION, &other, true, "was the file replaced? Start this program again");
     other.registry++;
     other.functions = 3;
-    char part[128];
     snprintf(part, sizeof part, "has other functions registered with EDDY_REMOTE (3 there, %u here)",
              (unsigned)own.functions);
     expect_refused(ED_WIRE_VERSION, &other, true, part);

@@ -234,6 +234,7 @@ RULE(wrong_use_release_of_null_is_nothing) {
     eddy_signal_close(NULL);
     EXPECT_OK(eddy_thread_pool_close(NULL));
     EXPECT_OK(eddy_process_pool_close(NULL));
+    eddy_process_buffer_release(NULL);
     EXPECT_EQ(0, eddy_error_status(NULL));
     EXPECT_STR("", eddy_error_text(NULL));
     EXPECT_EQ(0, eddy_error_children(NULL));

@@ -216,7 +216,16 @@ TEST(misuse, pools) {
     CASE(EDDY_EINVAL, eddy_process_pool_create(&processes, EDDY_PROCESS_POOL(.grace_ns = -1)));
     CASE(0, eddy_process_pool_close(NULL));
     CASE(0, eddy_process_pool_terminate(NULL, 0));
-    EXPECT_EQ(10, cases);
+    eddy_process_buffer *buffer = NULL;
+    CASE(EDDY_EINVAL, eddy_process_buffer_create(&buffer, 0));
+    CASE(EDDY_EINVAL, eddy_process_pool_call(NULL, nobody_remote, eddy_bytes_view("", 0), &out,
+                                             EDDY_PROCESS_CALL(.buffer = &buffer)));
+    CASE(EDDY_EINVAL, eddy_process_pool_call(NULL, nobody_remote, eddy_bytes_view("", 0), &out, NULL));
+    CASE(EDDY_EINVAL, eddy_process_pool_call(NULL, nobody_remote, eddy_bytes_view("", 0), &out,
+                                             &(eddy_process_call_options){.size = 1}));
+    CASE(EDDY_EINVAL, eddy_process_fd_take(0));
+    CASE(EDDY_EWRONGTHREAD, eddy_process_report("x", 1));
+    EXPECT_EQ(16, cases);
     eddy_handled();
 }
 

@@ -91,6 +91,7 @@ GIVEN_NULL(eddy_picture_cycle, eddy_picture_cycle(NULL, NULL, 0));
 GIVEN_NULL(eddy_picture_print, eddy_picture_print(NULL, EDDY_PICTURE_TABLE, buffer, 9));
 GIVEN_NULL(eddy_picture_take, eddy_picture_take(NULL));
 GIVEN_NULL(eddy_picture_task, eddy_picture_task(NULL, 0) != NULL);
+GIVEN_NULL(eddy_process_buffer_bytes, eddy_process_buffer_bytes(NULL).size);
 GIVEN_NULL(eddy_process_pool_stats_read, (eddy_process_pool_stats_read(NULL, NULL), 0));
 GIVEN_NULL(eddy_queue_close_now, (eddy_queue_close_now(NULL), 0));
 GIVEN_NULL(eddy_queue_size, eddy_queue_size(NULL));
