@@ -181,7 +181,7 @@ pub fn build(b: *Build) void {
     shipped.install(all, "eddy-faults");
     delayed.install(all, "eddy-chaos");
     all.dependOn(&b.addInstallFileWithDir(delayed.library.getEmittedBin(), .lib, "chaos/libeddy.a").step);
-    const check = b.step("check", "Run the tests optimised, under TSan, ASan + UBSan and valgrind, migrating, and the rules");
+    const check = b.step("check", "Run the tests optimised, under TSan, ASan + UBSan and valgrind, migrating, ticking, and the rules");
     for ([_]Leg{
         .{ .name = "optimised", .optimize = .fast },
         .{ .name = "thread", .sanitize = .thread, .scripts = true },
@@ -201,6 +201,8 @@ pub fn build(b: *Build) void {
     }
     // Each started task that may change workers does so whenever it may.
     tested.runTests(check, .{ .after = all, .args = &.{"--migrate"} });
+    // A tick has come whenever anybody looks.
+    tested.runTests(check, .{ .after = all, .args = &.{ "--tick", "--seeds", "3" } });
     tested.runTests(check, .{ .after = all, .units = false, .scripts = "tests/checks" });
 }
 

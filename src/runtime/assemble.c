@@ -66,9 +66,10 @@ static int workers_create(struct ed_runtime *runtime, unsigned count, uint64_t s
     return 0;
 }
 
-static bool migrate_always;
+static bool migrate_always, tick_always;
 
 void ed_runtime_migrate_always(bool always) { migrate_always = always; }
+void ed_runtime_tick_always(bool always) { tick_always = always; }
 
 int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *driver, const eddy_run_options *options,
                     unsigned workers, uint64_t seed, const struct ed_stack_options *stacks) {
@@ -81,6 +82,7 @@ int ed_runtime_open(struct ed_runtime **runtime_out, const struct ed_driver *dri
     sched->direct_await = !options->no_direct_await;
     sched->debug = options->debug;
     sched->migrate_always = migrate_always;
+    sched->tick_always = tick_always;
     sched->migrate = options->migrate || migrate_always;
     sched->max_slices = ED_SLICES_PER_POLL;
     sched->run_start = ed_task_run_start;

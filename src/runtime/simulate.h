@@ -30,6 +30,10 @@ struct ed_sim_options {
  * worker, each time it is ready; and all may that do not say EDDY_STAY. */
 void ed_runtime_migrate_always(bool always);
 
+/* For tests: in runs that begin from now on a tick has always come, whenever anybody looks: each counted call puts its task
+ * off, and a pass ends with the first that ran. */
+void ed_runtime_tick_always(bool always);
+
 /* As eddy_sim_run, with what only the core's own tests ask for. A broken invariant of the core is a panic. */
 int ed_sim_run(eddy_coro_fn fn, void *arg, const struct ed_sim_options *options);
 

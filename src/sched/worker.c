@@ -14,6 +14,7 @@ enum { NONE = 255 }; /* beside enum ed_entry_kind */
 
 int ed_worker_init(struct ed_worker *worker, struct ed_sched *sched, unsigned index, uint64_t seed) {
     *worker = (struct ed_worker){.index = index, .sched = sched, .random = seed * 2 + 1, .budget = ED_BUDGET_CALLS};
+    if (sched->tick_always) ED_OR(&worker->attention, ED_TICK);
     static _Atomic uint64_t identities;
     if (ed_barrier_open()) worker->identity = ED_ADD_RELAXED(&identities, 1) + 1;
     ed_ready_init(&worker->ready);
@@ -113,7 +114,7 @@ static struct ed_deque_entry *oldest_own(struct ed_worker *worker) {
 static void look_up(struct ed_worker *worker) {
     uint32_t attention = ED_LOAD_RELAXED(&worker->attention);
     if (attention & ED_TICK) {
-        ED_AND(&worker->attention, ~(uint32_t)ED_TICK);
+        if (ED_LIKELY(!worker->sched->tick_always)) ED_AND(&worker->attention, ~(uint32_t)ED_TICK);
         worker->may_start = true;
         /* Timers and the poll have waited for a tick: on to the next pass. But not from one that has only begun: where
          * the poll itself takes longer than a tick nothing would ever run. */

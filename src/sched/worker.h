@@ -98,6 +98,7 @@ struct ed_sched {
     bool debug;                     /* (c) debug mode: tasks look at what they leave behind */
     bool migrate;                   /* (c) started tasks may move unless they say no */
     bool migrate_always;            /* (c) for tests: and do, whenever they may */
+    bool tick_always;               /* (c) for tests: each look finds a tick */
     struct ed_listener *listener;   /* (c) trace.h; NULL: nobody listens */
     int max_slices;                 /* (c) slices of a turn; the simulator takes fewer */
     struct ed_stack_arena *arena;   /* (c) */

@@ -99,7 +99,7 @@ static void at_every_point(void (*scenario)(void), int points_min) {
         run_once(scenario, seed, serial, 0);
         EXPECT_EQ(0, w.status < 0);
         int points = w.parks;
-        EXPECT(points >= points_min);
+        if (serial || !test_ticks()) EXPECT(points >= points_min); /* ticks: on another worker than what it waits for */
         for (int at = 1; at <= points; at++) {
             run_once(scenario, seed, serial, at);
             EXPECT_EQ(at, w.delivered_at);

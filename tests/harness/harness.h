@@ -13,6 +13,7 @@ struct test_how {
     bool simulated;
     bool serial;  /* in a serial domain */
     bool migrate; /* each started task that may change workers does, whenever it may */
+    bool tick;    /* each look for a tick finds one */
 };
 
 /* All tests, in no order. */

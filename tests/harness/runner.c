@@ -66,7 +66,7 @@ static struct {
     int workers;   /* 0: 1, 2 and 8                */
     uint64_t seed; /* 0: the default ones          */
     int seeds, repeat, jobs;
-    bool planted, units, list, times, simulated_only, serial_only, migrate, verbose;
+    bool planted, units, list, times, simulated_only, serial_only, migrate, tick, verbose;
     const char *scripts, *bin, *variant, *under, *exact, *program;
 } options = {.seeds = SEEDS_DEFAULT, .repeat = 1, .jobs = JOBS_DEFAULT, .units = true, .variant = "plain"};
 
@@ -135,6 +135,7 @@ static void add_test(const struct test_case *test) {
     struct run run = {.test = test, .name = name, .limit_s = test->limit_s ? test->limit_s : LIMIT_S_DEFAULT};
     run.how.seed = options.seed ? options.seed : 1;
     run.how.migrate = options.migrate;
+    run.how.tick = options.tick;
     if (test->kind == TEST_KIND_UNIT) {
         if (options.simulated_only) return;
         run.name = need(strdup(name));
@@ -204,12 +205,13 @@ static void choose(void) {
 /* ------------------------------------------------------------------ telling */
 
 static void describe(const struct run *run, char *text, size_t bytes) {
-    const char *serial = run->how.serial ? "serial, " : "", *migrating = run->how.migrate ? ", migrating" : "";
+    const char *serial = run->how.serial ? "serial, " : "";
+    const char *migrating = run->how.migrate ? ", migrating" : "", *ticking = run->how.tick ? ", ticking" : "";
     if (run->how.simulated)
-        snprintf(text, bytes, "%s [%ssimulated, seed %llu%s]", run->name, serial, (unsigned long long)run->how.seed,
-                 migrating);
+        snprintf(text, bytes, "%s [%ssimulated, seed %llu%s%s]", run->name, serial, (unsigned long long)run->how.seed,
+                 migrating, ticking);
     else if (run->how.workers > 0)
-        snprintf(text, bytes, "%s [%sworkers %d%s]", run->name, serial, run->how.workers, migrating);
+        snprintf(text, bytes, "%s [%sworkers %d%s%s]", run->name, serial, run->how.workers, migrating, ticking);
     else
         snprintf(text, bytes, "%s", run->name);
 }
@@ -251,6 +253,7 @@ static void tell_failure(const struct run *run, const char *why) {
     if (run->how.simulated) printf(" --simulated");
     if (run->how.serial) printf(" --serial");
     if (run->how.migrate) printf(" --migrate");
+    if (run->how.tick) printf(" --tick");
     if (run->test != NULL && run->test->kind != TEST_KIND_UNIT)
         printf(" --seed %llu", (unsigned long long)run->how.seed);
     printf("\n\n");
@@ -293,6 +296,7 @@ static void start(struct run *run) {
         if (run->how.simulated) argv[argc++] = "--simulated";
         if (run->how.serial) argv[argc++] = "--serial";
         if (run->how.migrate) argv[argc++] = "--migrate";
+        if (run->how.tick) argv[argc++] = "--tick";
     }
     argv[argc] = NULL;
     environment(run);
@@ -530,6 +534,7 @@ static const char usage[] =
     "  --simulated      on the simulator only\n"
     "  --serial         in serial domains only\n"
     "  --migrate        every started task that may change workers does so whenever it may\n"
+    "  --tick           each look for a tick finds one: each counted call puts its task off\n"
     "  --repeat K       all of it K times\n"
     "  --jobs N         N at a time (3)\n"
     "  --times          list the slowest\n"
@@ -597,6 +602,8 @@ static void read_arguments(int argc, char **argv) {
             options.serial_only = true;
         else if (strcmp(word, "--migrate") == 0)
             options.migrate = true;
+        else if (strcmp(word, "--tick") == 0)
+            options.tick = true;
         else if (strcmp(word, "--verbose") == 0)
             options.verbose = true;
         else if (strcmp(word, "--help") == 0) {
@@ -621,6 +628,7 @@ static int run_exact(void) {
         how.simulated = options.simulated_only;
         how.serial = options.serial_only;
         how.migrate = options.migrate;
+        how.tick = options.tick;
         if (test->kind == TEST_KIND_UNIT)
             how.workers = 0;
         else if (how.workers == 0)
@@ -671,8 +679,9 @@ int main(int argc, char **argv) {
 
     if (!options.units)
         printf("%s:\n", options.scripts ? options.scripts : "nothing");
-    else if (strcmp(options.variant, "plain") != 0 || options.migrate)
-        printf("tests, %s%s:\n", options.variant, options.migrate ? ", migrating" : "");
+    else if (strcmp(options.variant, "plain") != 0 || options.migrate || options.tick)
+        printf("tests, %s%s%s:\n", options.variant, options.migrate ? ", migrating" : "",
+               options.tick ? ", ticking" : "");
     run_all();
 
     test_remove_folder(temporary);

@@ -63,6 +63,7 @@ uint64_t test_seed(void) { return how_now.seed; }
 bool test_simulated(void) { return how_now.simulated; }
 bool test_serial(void) { return how_now.serial; }
 bool test_migrates(void) { return how_now.migrate; }
+bool test_ticks(void) { return how_now.tick; }
 const char *test_status(int status) { return eddy_status_name(status); }
 
 #if defined(__has_feature)
@@ -89,6 +90,7 @@ const char *__ubsan_default_options(void) { return "print_stacktrace=1"; }
 
 bool test_under(const char *tool) {
     if (strcmp(tool, sanitizer) == 0) return true;
+    if (strcmp(tool, "tick") == 0) return how_now.tick;
     const char *command = getenv("EDDY_UNDER"); /* the runner's --under */
     return command != NULL && strstr(command, tool) != NULL;
 }
@@ -99,7 +101,7 @@ int test_limit_factor(void) {
 }
 
 int64_t test_scaled(int64_t n) {
-    if (test_limit_factor() == 1) return n;
+    if (test_limit_factor() == 1 && !how_now.tick) return n;
     return n < 10 ? 1 : n / 10;
 }
 
@@ -119,7 +121,7 @@ static void print_where(void) {
         fprintf(stderr, ", simulated, seed %llu", (unsigned long long)how_now.seed);
     else if (how_now.workers > 0)
         fprintf(stderr, ", workers %d, seed %llu", how_now.workers, (unsigned long long)how_now.seed);
-    fprintf(stderr, how_now.migrate ? ", migrating\n" : "\n");
+    fprintf(stderr, "%s%s\n", how_now.migrate ? ", migrating" : "", how_now.tick ? ", ticking" : "");
 }
 
 _Noreturn void test_fail(const char *file, int line, const char *format, ...) {
@@ -330,6 +332,7 @@ int test_run_here(const struct test_case *test, struct test_how how) {
     }
 #ifdef HAS_SIMULATOR
     ed_runtime_migrate_always(how.migrate);
+    ed_runtime_tick_always(how.tick);
 #endif
     prime_libuv();
     fds_read(&before);

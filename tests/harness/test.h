@@ -46,7 +46,7 @@ struct test_case {
 
 #define TEST_LIMIT(seconds) .limit_s = (seconds)
 #define TEST_REAL .real = true
-#define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu; the run is skipped */
+#define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu tick; the run is skipped */
 
 #define TEST_DEFINE_(suite_, name_, ...)                                                     \
     static void test_##suite_##_##name_(void);                                               \
@@ -96,9 +96,10 @@ uint64_t test_seed(void);  /* same seed, same random choices; 1 unless asked oth
 bool test_simulated(void); /* on the single-threaded driver                                        */
 bool test_serial(void);    /* in a serial domain                                                   */
 bool test_migrates(void);  /* with --migrate: tasks, the body's too, change workers when they may   */
-/* Built with or run under: "thread", "address", "valgrind", "qemu". */
+bool test_ticks(void);     /* with --tick: each counted call puts its task off, each pass ends with what ran first */
+/* Built with or run under: "thread", "address", "valgrind", "qemu", "tick". */
 bool test_under(const char *tool);
-/* `n` for plain runs; a tenth of it, at least 1, where a tool makes everything ten times slower. */
+/* `n` for plain runs; a tenth of it, at least 1, where a tool or ticks make everything ten times slower. */
 int64_t test_scaled(int64_t n);
 
 /* Suspends until nothing but the caller can run: every other task is parked, every inbox is empty. The

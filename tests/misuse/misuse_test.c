@@ -293,7 +293,7 @@ static int release_while_awaited(void *arg, eddy_value *out) {
     eddy_event *event = eddy_event_create();
     eddy_task *task;
     EXPECT_OK(eddy_spawn(&task, wait_for_event, event, NULL));
-    EXPECT_OK(eddy_yield());
+    test_until_all_parked();
     eddy_event_release(event);
     return end_of(task);
 }
@@ -307,7 +307,7 @@ static int release_while_joined(void *arg, eddy_value *out) {
     eddy_task *task;
     EXPECT_OK(eddy_queue_put(queue, EDDY_I64(1)));
     EXPECT_OK(eddy_spawn(&task, join_queue, queue, NULL));
-    EXPECT_OK(eddy_yield());
+    test_until_all_parked();
     eddy_queue_release(queue);
     return end_of(task);
 }

@@ -305,7 +305,7 @@ static int counts_direct(void *arg, eddy_value *out) {
         EXPECT_OK(end_of(spawn(give_nothing, NULL)));
         EXPECT_OK(eddy_worker_stats_read((unsigned)here(), &after));
     }
-    EXPECT_EQ(before.tasks_direct + 1, after.tasks_direct);
+    EXPECT_EQ(before.tasks_direct + !test_ticks(), after.tasks_direct);
     return 0;
 }
 UNIT(migrate, who_asks_does_not_run_on_a_stack_that_stays) {
