@@ -247,11 +247,13 @@ static bool is_shortage(int status) {
     return status == -EMFILE || status == -ENFILE || status == -ENOBUFS || status == -ENOMEM;
 }
 
-/* Accepts until the queue is empty. 0, or EDDY_ECANCELED, or a failure of the listener itself. */
-static int accept_all(struct part *part) {
+/* Accepts until the queue is empty or, as long as it still fills (`fills`), the server closes: clients that never pause
+ * could keep it full. 0, or EDDY_ECANCELED, or a failure of the listener itself. */
+static int accept_all(struct part *part, bool fills) {
     eddy_server *server = part->server;
     for (;;) {
         ed_count_io();
+        if (fills && closing(part)) return 0;
         if (server->slots != NULL) {
             int status = eddy_semaphore_acquire(server->slots);
             if (status < 0) return status;
@@ -280,7 +282,7 @@ static void unbind(struct part *part) {
 
 static int accept_until_closed(struct part *part) {
     int status;
-    while ((status = accept_all(part)) == 0 && !closing(part)) {
+    while ((status = accept_all(part, true)) == 0 && !closing(part)) {
         status = ed_poll_wait(part->listener, ED_POLL_READ, "accept");
         if (status < 0) return status;
     }
@@ -290,7 +292,7 @@ static int accept_until_closed(struct part *part) {
         status = eddy_sleep(handshake_ns);
         if (status < 0) return status;
     }
-    return accept_all(part);
+    return accept_all(part, false);
 }
 
 static int acceptor_main(void *arg, eddy_value *out) {

@@ -3,6 +3,7 @@
 
 #include "eddy/loop.h"
 #include "eddy/thread.h"
+#include "runtime/simulate.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -313,7 +314,7 @@ static int visit_until_refused(void *arg, eddy_value *out) {
 }
 
 /* Clients connect without a pause while the server closes. A connection that was made is served: none is reset. */
-CORE_TEST(server, close_resets_nobody_who_got_through) {
+static void close_before_visitors(void) {
     enum { VISITORS = 8 };
     struct visitors visitors = {.server = serve(greet, NULL)};
     visitors.port = eddy_server_port(visitors.server);
@@ -324,6 +325,19 @@ CORE_TEST(server, close_resets_nobody_who_got_through) {
     for (int i = 0; i < VISITORS; i++) EXPECT_OK(end_of(tasks[i]));
     EXPECT_EQ(VISITORS, atomic_load(&visitors.refused));
     stop_serving(visitors.server);
+}
+CORE_TEST(server, close_resets_nobody_who_got_through) { close_before_visitors(); }
+
+/* On one worker, with a tick after each connection that is accepted: all clients have come back before the next look, and the
+ * queue is never empty. */
+static int serve_restless_clients(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    close_before_visitors();
+    return 0;
+}
+UNIT(server, close_does_not_wait_for_an_empty_queue) {
+    ed_runtime_tick_always(true);
+    EXPECT_OK(eddy_run(serve_restless_clients, NULL, NULL, EDDY_RUN(.workers = 1)));
 }
 
 static int wait_closed(void *arg, eddy_value *out) {
