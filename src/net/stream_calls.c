@@ -235,11 +235,17 @@ int eddy_stream_drain(eddy_stream *stream) {
     return call_other(&call, "drain");
 }
 
+void ed_stream_close_soon(eddy_stream *stream) {
+    if (ed_worker_current() == stream->worker)
+        ed_stream_begin_close(stream);
+    else
+        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
+}
+
 int eddy_stream_close(eddy_stream *stream) {
     struct call call = {.run = run_close, .stream = stream};
     struct ed_worker *worker = ed_worker_current();
-    if (worker != NULL && worker != stream->worker) /* however the wait for it ends */
-        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
+    if (worker != NULL && worker != stream->worker) ed_stream_close_soon(stream); /* however the wait for it ends */
     return call_other(&call, "close");
 }
 

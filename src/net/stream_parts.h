@@ -114,6 +114,9 @@ void ed_stream_unseize(eddy_stream *stream, struct ed_seizure *seizure);
 int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, size_t count);
 size_t ed_parts_bytes(const struct iovec *parts, size_t count); /* SIZE_MAX: more than memory */
 
+/* Any thread: begins to close it, behind the writes that this thread has sent. */
+void ed_stream_close_soon(eddy_stream *stream);
+
 /* Runs run(stream, arg) at home. Any task; suspends if that is elsewhere, or if `run` does; `arg` is borrowed. as_reader: as
  * the stream's one reader. */
 int ed_stream_at_home(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name);

@@ -293,11 +293,13 @@ failed:
 struct start {
     eddy_tls *config;
     const char *server_name;
+    bool begun;
 };
 
 /* At home, as the stream's reader. */
 static int start_here(eddy_stream *stream, void *arg) {
-    const struct start *start = arg;
+    struct start *start = arg;
+    start->begun = true;
     if (stream->layer != NULL)
         return eddy_fail(EDDY_ESTATE,
                          ed_stream_is_sealed(stream) ? "it is a TLS stream already" : "it receives descriptors");
@@ -322,10 +324,12 @@ int eddy_stream_start_tls(eddy_stream *stream, eddy_tls *tls, const char *server
         return eddy_fail(EDDY_EINVAL, "a TLS client must say whose certificate it expects");
     if (server_name != NULL && strlen(server_name) >= sizeof((struct tls *)NULL)->info.server_name)
         return eddy_fail(EDDY_EINVAL, "a server's name of more than 255 bytes");
-    struct start start = {tls, server_name};
+    struct start start = {tls, server_name, false};
     int status = EDDY_TIMEOUT(tls->handshake_ns, ed_stream_as_reader(stream, start_here, &start, "start_tls"));
     if (status == EDDY_ETIMEDOUT) /* ours: the caller's own scopes give EDDY_ECANCELED in here */
         eddy_fail(status, "the TLS handshake took longer than %lld ms", (long long)(tls->handshake_ns / 1000000));
+    /* On its way to the stream's worker: what the caller wanted in TLS must not go out in the clear. */
+    if (!start.begun && (status == EDDY_ETIMEDOUT || status == EDDY_ECANCELED)) ed_stream_close_soon(stream);
     return status;
 }
 
