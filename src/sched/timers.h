@@ -12,11 +12,11 @@
 struct ed_worker;
 
 struct ed_timer {
+    struct ed_worker *worker; /* != NULL <=> armed */
     union {
         struct ed_heap_node node; /* near; when_ns and seq hold in both */
         struct ed_list link;      /* far: over node.child and node.sibling, and node.back is the node itself */
     };
-    struct ed_worker *worker; /* != NULL <=> armed */
     void (*fire)(struct ed_timer *timer);
 };
 _Static_assert(sizeof(struct ed_list) <= offsetof(struct ed_heap_node, back), "a far timer keeps its mark");

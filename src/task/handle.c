@@ -34,12 +34,16 @@ struct eddy_handle {
     struct ed_origin *origin; /* (c) debug mode; or NULL */
     union {                   /* the worker's: first the one, then the other */
         struct ed_timer timer;
-        struct ed_call call; /* leaves timer.worker alone, which tells which it is */
+        struct {
+            struct ed_worker *of_timer; /* timer.worker: NULL by then */
+            struct ed_call call;
+        };
     };
     int64_t when_ns;           /* (c) of a timer; else 0 */
     struct ed_message message; /* of call_soon_threadsafe, or of a timer's cancel */
 };
-_Static_assert(sizeof(struct ed_call) <= offsetof(struct ed_timer, worker), "a queued handle's timer is not armed");
+_Static_assert(offsetof(struct eddy_handle, of_timer) == offsetof(struct eddy_handle, timer.worker),
+               "a queued handle's timer is not armed");
 
 static uint32_t references_of(uint32_t word) { return word / REF_ONE; }
 
