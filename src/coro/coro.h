@@ -175,6 +175,13 @@ struct ed_stack_pool {
 void ed_stack_pool_init(struct ed_stack_pool *pool, struct ed_stack_arena *arena);
 void ed_stack_pool_deinit(struct ed_stack_pool *pool); /* its stacks go to the arena */
 
+/* Fetches what a start or a switch touches first: lines of the record, and of the frames below it. For the one that comes
+ * next: with more stacks than the caches hold its lines are then on their way while this one runs. Any address will do. */
+static inline void ed_stack_fetch(const struct ed_stack *next) {
+    for (intptr_t line = -5; line < 5; line++)
+        __builtin_prefetch((const char *)((uintptr_t)next + (uintptr_t)(line * ED_LINE)), 1);
+}
+
 /* 0, EDDY_ENOMEM, or EDDY_ELIMIT: the cap, or the kernel's limit on mappings. */
 int ed_stack_get(struct ed_stack_pool *pool, enum ed_stack_class class_, struct ed_stack **stack_out);
 /* Takes `stack`. Legal on that very stack, if the caller's next acts are other than ed_stack_get on

@@ -322,6 +322,9 @@ static int refill(struct ed_stack_pool *pool, enum ed_stack_class number) {
         for (int i = 0; i < CARVE && status == 0; i++) status = carve_one(arena, number);
     struct ed_stack *stack;
     for (int i = 0; i < ED_STACK_BATCH && (stack = take_spare(arena, class_)) != NULL; i++) {
+        /* They were put back one after the other, and lie mostly at equal distances: eight ahead, or nowhere. */
+        const uintptr_t distance = (uintptr_t)stack->next - (uintptr_t)stack;
+        __builtin_prefetch((const char *)((uintptr_t)stack + 8 * distance));
         push(&pool->hot[number], stack);
         status = 0;
     }
@@ -439,6 +442,7 @@ int ed_stack_get(struct ed_stack_pool *pool, enum ed_stack_class class_, struct 
         }
     }
     struct ed_stack *stack = pop(hot);
+    ed_stack_fetch(hot->first); /* who takes one takes the next one soon */
     ED_ASSERT(stack->class_ == class_);
     ED_ASSERT(ed_stack_left(&stack->context) == 0); /* it was put by its runner, who did not leave it */
     *stack_out = stack;
