@@ -35,6 +35,7 @@ enum {
     JOBS_DEFAULT = 3,
     JOBS_MAX = 64,
     DUMP_NS = 2000000000,       /* between SIGABRT and SIGKILL   */
+    PF_EXITING = 4,             /* proc(5), stat, field 9        */
     OUTPUT_BYTES_MAX = 1 << 20, /* of one run; the rest is cut   */
     SHOWN_BYTES_MAX = 16 * 1024 /* of a failed one: its end      */
 };
@@ -361,12 +362,14 @@ static int sweep(pid_t session, int *seen) {
         if (stat == NULL) continue;
         char process_state = 'X';
         int parent, group, process_session = 0;
+        unsigned flags = 0;
         if (fgets(text, sizeof text, stat) != NULL && (name_end = strrchr(text, ')')) != NULL)
-            sscanf(name_end, ") %c %d %d %d", &process_state, &parent, &group, &process_session);
+            sscanf(name_end, ") %c %d %d %d %*d %*d %u", &process_state, &parent, &group, &process_session, &flags);
         fclose(stat);
         if (process_session != session) continue;
         (*seen)++;
-        if (process_state != 'Z' && process_state != 'X') alive++;
+        /* One that has begun to end has closed its descriptors, which is what a test can see of it, before it is a zombie. */
+        if (process_state != 'Z' && process_state != 'X' && !(flags & PF_EXITING)) alive++;
         const pid_t pid = atoi(entry->d_name);
         kill(pid, SIGKILL);
         waitpid(pid, NULL, WNOHANG);
