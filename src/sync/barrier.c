@@ -2,8 +2,9 @@
  *
  * States     FILLING -> DRAINING (the last one came) -> FILLING (all have left)
  *            any -> RESETTING (reset with tasks inside) -> FILLING (all have left); any -> BROKEN (abort), until reset
- *            Who comes while it drains or resets waits outside. Who is inside reads the state when it runs, not when it
- *            was woken: a reset or an abort in between still reaches it, as in asyncio.
+ *            Who comes while it drains or resets waits outside. Who is woken reads the state when it runs, not when it
+ *            was woken: a reset or an abort in between still reaches it, as in asyncio. For the same reason a reset wakes
+ *            those outside too, though it may be too early: who is first to run after the last one has left is first in.
  *            Who is cancelled wakes one other, as asyncio's condition does, which goes back to the end of the line.
  * Invariants (B1) inside == those that arrived and did not leave. (B2) DRAINING or RESETTING => inside > 0.
  *            (B3) somebody waits outside => DRAINING or RESETTING.
@@ -126,7 +127,7 @@ static void change(eddy_barrier *barrier, bool abort) {
     ed_guard_lock(&barrier->sync.lock);
     barrier->state = abort ? BROKEN : barrier->inside > 0 ? RESETTING : FILLING;
     ed_waitlist_take_all(&barrier->waiters, 0, &taken);
-    if (!blocked(barrier)) ed_waitlist_take_all(&barrier->outside, 0, &taken);
+    ed_waitlist_take_all(&barrier->outside, 0, &taken);
     ed_guard_unlock(&barrier->sync.lock);
     ed_waitlist_send(&taken);
 }

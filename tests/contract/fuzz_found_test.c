@@ -405,3 +405,36 @@ CORE_TEST(fuzz_found, a_cancel_at_a_barrier_sends_another_to_the_end_of_the_line
     in_domain(cancel_one_at_the_barrier);
     EXPECT_STR("acdb", trace);
 }
+
+/* ---- S5: a reset wakes who waits outside, who then comes before those that come later ------------------- */
+
+static int come_later(void *arg, eddy_value *out) {
+    EXPECT_OK(eddy_yield());
+    return come(arg, out);
+}
+static int reset_it(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_barrier_reset(barrier);
+    return 0;
+}
+static int reset_one_that_drains(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    static char names[] = "abm";
+    barrier = eddy_barrier_create(2);
+    eddy_task *inside = spawn(come, &names[0]);
+    EXPECT_OK(eddy_yield());
+    eddy_task *resets = spawn(reset_it, NULL), *later = spawn(come_later, &names[1]);
+    EXPECT_EQ(1, eddy_barrier_wait(barrier)); /* it drains */
+    EXPECT_EQ(0, eddy_barrier_wait(barrier));
+    note(names[2]);
+    EXPECT_EQ(EDDY_EBROKEN, end_of(inside));
+    EXPECT_OK(end_of(resets));
+    EXPECT_OK(end_of(later));
+    eddy_barrier_release(barrier);
+    return 0;
+}
+
+CORE_TEST(fuzz_found, a_reset_wakes_those_who_wait_outside_the_barrier) {
+    in_domain(reset_one_that_drains);
+    EXPECT_STR("abm", trace);
+}
