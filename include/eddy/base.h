@@ -4,7 +4,13 @@
  * Ownership words in all headers have one meaning each: *borrows* (valid for the call), *takes* (the
  * caller must not touch it again), *gives* (the caller must release it), *shares* (counts one more).
  * Times and durations are int64_t nanoseconds. Sizes are bytes. errno is never part of a contract.
- * NULL is legal where a comment says so. Elsewhere it ends the program, with a line that names the task. */
+ * NULL is legal where a comment says so. Elsewhere it ends the program, with a line that names the task; or the call fails:
+ * EDDY_EINVAL where a function or a path is asked for, the system's EFAULT for a buffer that only the system follows.
+ * What is released, closed or taken is gone: a second use is found by AddressSanitizer only.
+ * Several runtimes may live in a process. Locks, queues, channels and all else of eddy/sync.h, pools and references work
+ * between them. A future, group, stream, socket, watch, signal or task of another one is refused with EDDY_ESTATE by calls
+ * that would wait for it or be told of it; eddy_future_wait, on a thread that is no worker, is the way to wait for it.
+ * tests/misuse/matrix.def has a line for each function, with what each kind of wrong use gives. */
 #ifndef EDDY_BASE_H
 #define EDDY_BASE_H
 
@@ -161,7 +167,7 @@ typedef struct eddy_error eddy_error;
  *      return eddy_fail(EDDY_EINVAL, "port %d out of range", port);
  *  The detail belongs to this task and this code: it is handed up only while the status passed up equals
  *  `code`, replaced by the next eddy_fail, dropped by eddy_handled(). Outside a task, and where there is
- *  no memory, only the code remains. Text is cut at 511 bytes. Never suspends. */
+ *  no memory, only the code remains. Text is cut at 511 bytes; `format` may be NULL: no text. Never suspends. */
 EDDY_API int eddy_fail(int code, const char *format, ...) EDDY_PRINTF(2, 3);
 
 /** Says that the last failure was dealt with: drops the calling task's detail. */

@@ -12,7 +12,7 @@ EDDY_BEGIN_DECLS
  *  A task that runs on its awaiter's stack has its own calls only.
  *  @return how many were written, at most `capacity` and 64; 0 for a task that has not started or is done. EDDY_EBUSY: its
  *          worker has not answered in 1 s, because something holds it (debug mode tells what). EDDY_ENOMEM,
- *          EDDY_ECANCELED, EDDY_EWRONGTHREAD outside a task.
+ *          EDDY_ECANCELED, EDDY_ESTATE for a task of another runtime, EDDY_EWRONGTHREAD outside a task.
  *  Suspends: unless the task is on the caller's worker. Cancellation point: when it suspends. Threads: any task.
  *  Needs the unwind tables that compilers make by default; code built without them ends the list.
  *  Source: Task.get_stack. */

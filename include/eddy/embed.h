@@ -59,7 +59,7 @@ EDDY_API int eddy_runtime_fd(const eddy_runtime *runtime) EDDY_ANY_THREAD;
  *  does not suspend makes it longer. Work that the host has handed over since the last turn needs no call: the descriptor
  *  tells.
  *  @return 1 if there is more to do now, 0 if not; EDDY_ECLOSED once main has ended (by SIGINT, if handled) or
- *          the runtime is stopped; EDDY_EWRONGTHREAD from another thread, EDDY_ESTATE inside a task or for a runtime with
+ *          the runtime is stopped; EDDY_EWRONGTHREAD from another thread, EDDY_ESTATE on a worker or for a runtime with
  *          threads of its own.
  *  Threads: the one that called eddy_runtime_guest. Does not block. */
 EDDY_API int eddy_runtime_turn(eddy_runtime *runtime, int64_t budget_ns) EDDY_BLOCKS;

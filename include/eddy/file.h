@@ -23,7 +23,7 @@ typedef struct eddy_file eddy_file;
  *  @param path      Borrowed.
  *  @param flags     As open(2) has them: O_RDONLY, O_RDWR | O_CREAT, ...; it is close-on-exec.
  *  @param mode      Of a file that is made, as open(2) has it; else 0.
- *  @return          0; ENOENT, EACCES, EMFILE... with a text that names the path; EDDY_ENOMEM; EDDY_ECANCELED;
+ *  @return          0; ENOENT, EACCES, EMFILE... with a text that names the path; EDDY_ENOMEM; EDDY_EINVAL: no path; EDDY_ECANCELED;
  *                   EDDY_ECLOSED while the run shuts down; EDDY_EWRONGTHREAD outside a task.
  *
  *  Suspends. Cancellation point: see above.  Threads: any task. */
@@ -42,19 +42,24 @@ EDDY_API int eddy_file_read(eddy_file *file, void *buffer, size_t bytes, int64_t
  *  @return 0; ENOSPC, EIO, EFBIG...: some of it may be written; otherwise as eddy_file_read.  Source: pwrite. */
 EDDY_API int eddy_file_write(eddy_file *file, const void *data, size_t bytes, int64_t offset) EDDY_SUSPENDS;
 
-/** Waits until what was written is on the disk: with `data_only` without what is not needed to read it again. */
+/** Waits until what was written is on the disk: with `data_only` without what is not needed to read it again.
+ *  @return 0; EIO, EINVAL (it has no disk)...; otherwise as eddy_file_open. Suspends, cancellation point, threads: as read.
+ *  Source: fsync, fdatasync. */
 EDDY_API int eddy_file_sync(eddy_file *file, bool data_only) EDDY_SUSPENDS;
-/** Its length now. */
+/** Its length now. @return as eddy_file_sync. */
 EDDY_API int eddy_file_size(eddy_file *file, int64_t *bytes_out) EDDY_SUSPENDS;
-/** Cuts it, or lengthens it by zeros. */
+/** Cuts it, or lengthens it by zeros. @return 0; EDDY_EINVAL: `bytes` < 0; EFBIG...; otherwise as eddy_file_sync.
+ *  Source: ftruncate. */
 EDDY_API int eddy_file_truncate(eddy_file *file, int64_t bytes) EDDY_SUSPENDS;
 
 /** Its descriptor, for what has no function here: borrowed. */
 EDDY_API int eddy_file_fd(const eddy_file *file) EDDY_ANY_THREAD;
 
 /** Takes the file back, whatever is returned: no call on it may be under way.
- *  @return 0, or what close(2) found (EIO, ENOSPC: earlier writes may be lost). A cancel does not stop it.
- *  Suspends: the system may write now. NULL is nothing. */
+ *  @return 0, or what close(2) found (EIO, ENOSPC: earlier writes may be lost). EDDY_ECANCELED: it is closed, and what
+ *          close(2) found is not known.
+ *  Suspends: the system may write now. Cancellation point: when it suspends, but a cancel does not stop it. Threads: any
+ *  task; elsewhere, and where no thread is to be had, it closes in the calling thread. NULL is nothing. */
 EDDY_API int eddy_file_close(eddy_file *file) EDDY_SUSPENDS;
 
 /** Reads a whole file.

@@ -61,8 +61,10 @@ EDDY_API void eddy_context_release(eddy_context *context) EDDY_ANY_THREAD; /**< 
 /** As eddy_local_get, in `context`; borrowed from it. Source: Context.get. */
 EDDY_API eddy_value eddy_context_get(const eddy_context *context, const eddy_local *local,
                                      eddy_value otherwise) EDDY_ANY_THREAD;
-/** Runs fn(arg, out) as a plain call in a copy of `context`; the caller's own is back when it returns.
- *  @return fn's status. Suspends: if fn does. Source: Context.run. */
+/** Runs fn(arg, out) as a plain call in a copy of `context`; the caller's own is back when it returns. `context` may be NULL
+ *  (the empty one), `out` too (the value is lost).
+ *  @return fn's status; EDDY_EWRONGTHREAD on a thread that runs neither a task, a callback nor a function of a thread pool.
+ *  Suspends: if fn does. Source: Context.run. */
 EDDY_API int eddy_context_run(eddy_context *context, eddy_coro_fn fn, void *arg, eddy_value *out) EDDY_SUSPENDS;
 
 EDDY_END_DECLS

@@ -23,10 +23,11 @@ EDDY_API int eddy_domain_open(eddy_loop **loop_out);
 
 /** Queues `fn(arg)` on `loop`, behind what is ready. NULL: the current loop (outside a domain: this worker).
  *  @param handle_out  May be NULL. Gives a handle: eddy_handle_release().
- *  @return 0, EDDY_ENOMEM, EDDY_ECLOSED once the runtime is closed, EDDY_EWRONGTHREAD from a thread that is not
- *          the loop's. Source: loop.call_soon. */
+ *  @return 0, EDDY_ENOMEM, EDDY_EINVAL (fn is NULL), EDDY_EWRONGTHREAD from a thread that is not the loop's. Never suspends.
+ *  Source: loop.call_soon. */
 EDDY_API int eddy_call_soon(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_handle **handle_out);
 /** The same from any thread; FIFO per calling thread and loop. Wakes the loop if it sleeps.
+ *  @return 0, EDDY_ENOMEM, EDDY_EINVAL (loop or fn is NULL), EDDY_ECLOSED once the runtime takes no more.
  *  Source: loop.call_soon_threadsafe. */
 EDDY_API int eddy_call_soon_threadsafe(eddy_loop *loop, eddy_call_fn fn, void *arg,
                                        eddy_handle **handle_out) EDDY_ANY_THREAD;
@@ -38,9 +39,11 @@ EDDY_API int eddy_call_at(eddy_loop *loop, int64_t when_ns, eddy_call_fn fn, voi
 
 /** Takes the callback back unless it has begun: it never runs then. Any thread. Source: Handle.cancel. */
 EDDY_API void eddy_handle_cancel(eddy_handle *handle) EDDY_ANY_THREAD;
-EDDY_API bool eddy_handle_cancelled(const eddy_handle *handle);
-/** When a handle of eddy_call_later or eddy_call_at runs, on eddy_time_ns(); 0 for the others. Source: TimerHandle.when. */
-EDDY_API int64_t eddy_handle_when_ns(const eddy_handle *handle);
+/** Any thread. Source: Handle.cancelled. */
+EDDY_API bool eddy_handle_cancelled(const eddy_handle *handle) EDDY_ANY_THREAD;
+/** When a handle of eddy_call_later or eddy_call_at runs, on eddy_time_ns(); 0 for the others. Any thread.
+ *  Source: TimerHandle.when. */
+EDDY_API int64_t eddy_handle_when_ns(const eddy_handle *handle) EDDY_ANY_THREAD;
 /** Gives the handle back; the callback stays queued. NULL is nothing. Any thread. */
 EDDY_API void eddy_handle_release(eddy_handle *handle) EDDY_ANY_THREAD;
 

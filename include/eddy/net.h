@@ -13,7 +13,7 @@
  * of that is left). An idle stream holds no buffers.
  *
  * A connection that broke gives its system code (ECONNRESET, EPIPE, ETIMEDOUT) to reads, writes and drains;
- * one that was closed on this side gives EDDY_ECLOSED. SIGPIPE is never raised. */
+ * one that was closed on this side gives EDDY_ECLOSED; one of another runtime EDDY_ESTATE. SIGPIPE is never raised. */
 #ifndef EDDY_NET_H
 #define EDDY_NET_H
 

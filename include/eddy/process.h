@@ -205,7 +205,8 @@ struct eddy_remote {
     bool starts;               /**< a worker process starts with the first one of this kind */
     struct eddy_remote *next;
 };
-/** @param constructors_end  The end of the program's table of constructors: in a worker those behind this one are
+/** A remote that is registered already is left as it is.
+ *  @param constructors_end  The end of the program's table of constructors: in a worker those behind this one are
  *                           run before calls are served. NULL in shared libraries. */
 EDDY_API void eddy_remote_register(struct eddy_remote *remote, void (*const *constructors_start)(void),
                                    void (*const *constructors_end)(void)) EDDY_ANY_THREAD;

@@ -51,7 +51,8 @@ static inline eddy_run_options eddy_run_options_init(void) {
  *  @param options    May be NULL: parallel, one worker per core.
  *  @return           main's status; a failure's detail is printed to standard error. EDDY_ESTATE inside a
  *                    running eddy_run of this thread. EDDY_EINTERRUPTED after SIGINT (if handled). EDDY_ENOMEM
- *                    or a system code if the workers cannot start.
+ *                    or a system code if the workers cannot start. EDDY_EINVAL: no `fn`, or bad options; EDDY_ELIMIT:
+ *                    more than 1,024 workers.
  *  Blocks the calling thread, which becomes worker 0. Standard descriptors that are closed are opened on /dev/null first.
  *  Source: asyncio.run. */
 EDDY_API int eddy_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_run_options *options) EDDY_BLOCKS;
@@ -64,7 +65,7 @@ typedef struct eddy_runner eddy_runner;
 /** Starts a runtime on threads of its own; the calling thread is none of its workers. `options` as of eddy_run; they hold
  *  for all runs, `on_exception_arg` until the runner is closed.
  *  @param runner_out  Gives it: eddy_runner_close().
- *  @return            0, EDDY_ENOMEM, a system code if the workers cannot start; EDDY_ESTATE inside a runtime's thread.
+ *  @return            0, EDDY_ENOMEM, a system code if the workers cannot start; EDDY_EINVAL, EDDY_ELIMIT; EDDY_ESTATE inside a runtime's thread.
  *  Blocks. Source: asyncio.Runner. */
 EDDY_API int eddy_runner_open(eddy_runner **runner_out, const eddy_run_options *options) EDDY_BLOCKS;
 

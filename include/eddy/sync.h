@@ -80,7 +80,7 @@ EDDY_API void eddy_condition_release(eddy_condition *condition) EDDY_ANY_THREAD;
 EDDY_API int eddy_condition_wait(eddy_condition *condition) EDDY_WAITS;
 /** Waits until predicate(arg), which is asked with the lock held, at once and after each notification; it
  *  must not suspend.
- *  @return as eddy_condition_wait.  Source: Condition.wait_for. */
+ *  @return as eddy_condition_wait.  Waits: unless it holds at once.  Source: Condition.wait_for. */
 EDDY_API int eddy_condition_wait_for(eddy_condition *condition, bool (*predicate)(void *arg), void *arg) EDDY_WAITS;
 /** Wakes the `count` oldest waiters. They run when they have got the lock, which the caller holds.
  *  @return 0, EDDY_ESTATE: nobody holds the lock.  Never suspends.  Source: Condition.notify, notify_all. */

@@ -100,7 +100,8 @@ EDDY_API int eddy_spawn_threadsafe_at(const char *place, eddy_loop *loop, eddy_t
 #define eddy_spawn_threadsafe(loop, task_out, fn, ...) \
     eddy_spawn_threadsafe_at(EDDY_PLACE(fn), loop, task_out, fn, __VA_ARGS__)
 
-/** Offers the calling worker's new tasks to the other workers now. Never suspends; any task or callback. */
+/** Offers the calling worker's new tasks to the other workers now. Never suspends; any task or callback; elsewhere it does
+ *  nothing. */
 EDDY_API void eddy_share(void);
 
 /** Shares: one reference more. Any thread. */
@@ -122,7 +123,7 @@ EDDY_API uint64_t eddy_task_id(const eddy_task *task) EDDY_ANY_THREAD;
 
 /** Copies the name as snprintf does. @return bytes of the whole name without its NUL. */
 EDDY_API size_t eddy_task_name(const eddy_task *task, char *buffer, size_t bytes) EDDY_ANY_THREAD;
-/** Cut at 31 bytes. */
+/** Cut at 31 bytes; NULL: no name. Any thread. */
 EDDY_API void eddy_task_set_name(eddy_task *task, const char *name) EDDY_ANY_THREAD;
 
 /** Writes `<Task name='n' id=3 state=pending spawned at app.c:7 (query) waiting on sleep>` as snprintf does: a snapshot. */
@@ -131,7 +132,7 @@ EDDY_API size_t eddy_task_print(const eddy_task *task, char *buffer, size_t byte
 /** The tasks that are not done. Gives a reference to each of the first `capacity`, in order of creation
  *  (by id).  @return how many there are; more than `capacity`: call again with room.
  *  Source: asyncio.all_tasks. Threads: a task or callback of the runtime. Not an atomic picture: tasks
- *  that start or end meanwhile may be in it or not. */
+ *  that start or end meanwhile may be in it or not. 0 outside the runtime. */
 EDDY_API size_t eddy_all_tasks(eddy_task **tasks_out, size_t capacity);
 
 /* ---- awaiting --------------------------------------------------------------------------------- */
@@ -197,12 +198,13 @@ EDDY_API unsigned eddy_task_cancelling(const eddy_task *task) EDDY_ANY_THREAD;
  *  Source: Task.uncancel. */
 EDDY_API unsigned eddy_task_uncancel(eddy_task *task) EDDY_ANY_THREAD;
 
-/** EDDY_ECANCELED if a request is pending for the calling task (it is then delivered), else 0. Never
+/** EDDY_ECANCELED if a request is pending for the calling task (it is then delivered), else 0, also outside tasks. Never
  *  suspends: for bodies that compute. */
 EDDY_API int eddy_check_cancel(void);
 
 /** Runs `fn(arg)` when the calling task ends, however it ends, last registered first, after its body has
- *  returned; it may suspend. @return 0 or EDDY_ENOMEM (then nothing is registered). */
+ *  returned; it may suspend. @return 0; EDDY_ENOMEM, EDDY_EINVAL (fn is NULL), EDDY_EWRONGTHREAD outside a task: nothing is
+ *  registered. Never suspends. */
 EDDY_API int eddy_defer(void (*fn)(void *arg), void *arg);
 
 /* ---- futures ---------------------------------------------------------------------------------- */
@@ -242,7 +244,8 @@ EDDY_API int eddy_future_result(eddy_future *future, eddy_value *value_out) EDDY
  *                     worker: tasks call eddy_await.
  *  Threads: any that is no worker; several may wait. Source: concurrent.futures.Future.result. */
 EDDY_API int eddy_future_wait(eddy_future *future, int64_t timeout_ns, eddy_value *value_out) EDDY_BLOCKS;
-/** Moves the value out, once: from now on it is the caller's and the future's drop does not run on it.
+/** Moves the value out, once: from now on it is the caller's and the future's drop does not run on it. `value_out` may be
+ *  NULL: for a value that owns nothing.
  *  @return as eddy_future_result; EDDY_ESTATE also when it was taken before. */
 EDDY_API int eddy_future_take(eddy_future *future, eddy_value *value_out) EDDY_ANY_THREAD;
 /** The failure's detail: borrowed, valid as long as the future; NULL without one. Counts as retrieving. */
@@ -251,10 +254,12 @@ EDDY_API const eddy_error *eddy_future_error(eddy_future *future) EDDY_ANY_THREA
 /** Runs `fn(future, arg)` when it is done: always through the loop of the adder's domain, else of the
  *  future's home, never inline, in the order added. A negative return goes to the exception handler.
  *  A pending future whose last reference goes takes its callbacks with it: nobody could end it any more, and they never run.
- *  @return 0, EDDY_ENOMEM. Threads: a task or callback of the runtime. Source: add_done_callback. */
+ *  @return 0, EDDY_ENOMEM, EDDY_EINVAL (fn is NULL), EDDY_ESTATE for a future of another runtime, EDDY_EWRONGTHREAD outside
+ *  the runtime. Never suspends. Threads: a task or callback of the runtime. Source: add_done_callback. */
 typedef int (*eddy_done_fn)(eddy_future *future, void *arg);
 EDDY_API int eddy_future_add_callback(eddy_future *future, eddy_done_fn fn, void *arg);
-/** Removes all with this fn and arg that are not on their way yet. @return how many. */
+/** Removes all with this fn and arg that are not on their way yet. @return how many. Never suspends; any thread.
+ *  Source: remove_done_callback. */
 EDDY_API int eddy_future_remove_callback(eddy_future *future, eddy_done_fn fn, void *arg);
 
 /* ---- many futures ----------------------------------------------------------------------------- */
@@ -271,13 +276,14 @@ typedef struct eddy_result {
  *  @param results  `count` entries in argument order, or NULL. Written when the call returns 0.
  *  @return         0, or the first failure as soon as there is one: the others keep running, and their
  *                  later failures count as retrieved. A cancelled child is a failure EDDY_ECANCELED.
- *                  EDDY_ENOMEM: nothing was waited for.
+ *                  EDDY_ENOMEM, EDDY_ESTATE (one is another runtime's), EDDY_EWRONGTHREAD outside a task: nothing was
+ *                  waited for.
  *  Suspends: unless its result is known, because count is 0, all are done, or one that is done has failed.
  *  Cancellation point: when it suspends; every unfinished child is cancelled.
  *  Source: asyncio.gather. */
 EDDY_API int eddy_gather(eddy_future *const *futures, size_t count, eddy_result *results) EDDY_SUSPENDS;
 /** Waits for all to end whatever they end with; each status is in `results`. @return 0, EDDY_ECANCELED
- *  (every unfinished child was cancelled and has ended), EDDY_ENOMEM. Source: gather(return_exceptions=True). */
+ *  (every unfinished child was cancelled and has ended), otherwise as eddy_gather, and it suspends as that does. Source: gather(return_exceptions=True). */
 EDDY_API int eddy_gather_all(eddy_future *const *futures, size_t count, eddy_result *results) EDDY_SUSPENDS;
 
 enum eddy_wait_when {
@@ -287,8 +293,9 @@ enum eddy_wait_when {
 };
 /** Waits until `when` holds for the set, or `timeout_ns` has passed (EDDY_FOREVER: no limit). Cancels nothing.
  *  @param done_out  `count` entries or NULL: which are done.
- *  @return          How many are done (0 or more), EDDY_EINVAL for count 0, EDDY_ECANCELED (the set is left
- *                   alone), EDDY_ENOMEM.
+ *  @return          How many are done (0 or more), EDDY_EINVAL for count 0 or more than INT32_MAX, EDDY_ECANCELED (the
+ *                   set is left alone), EDDY_ENOMEM, EDDY_ESTATE (one is another runtime's), EDDY_EWRONGTHREAD outside a
+ *                   task.
  *  Suspends: always, also when `when` holds already. Cancellation point. Source: asyncio.wait. */
 EDDY_API int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enum eddy_wait_when when,
                        bool *done_out) EDDY_SUSPENDS;
@@ -301,7 +308,8 @@ typedef struct eddy_completions eddy_completions;
  *  @param completions_out  Gives the collection: eddy_completions_release(), by a task or callback of the runtime.
  *  @param futures          Borrowed for the call; each is shared until the collection is released.
  *  @param timeout_ns       From now; EDDY_FOREVER: none. What has not ended by then counts as timed out, and runs on.
- *  @return                 0, EDDY_ENOMEM, EDDY_EINVAL (more than INT32_MAX), EDDY_EWRONGTHREAD outside the runtime.
+ *  @return                 0, EDDY_ENOMEM, EDDY_EINVAL (more than INT32_MAX), EDDY_ESTATE (one is another runtime's),
+ *                          EDDY_EWRONGTHREAD outside the runtime.
  *  Suspends: never.  Source: asyncio.as_completed. */
 EDDY_API int eddy_as_completed(eddy_completions **completions_out, eddy_future *const *futures, size_t count,
                                int64_t timeout_ns);
@@ -315,7 +323,8 @@ EDDY_API void eddy_completions_release(eddy_completions *completions); /**< NULL
 
 /** A future that follows `inner` but whose cancelling leaves `inner` alone; a cancelled inner cancels it. An
  *  inner that fails after the outer was cancelled is reported to the exception handler. Gives one reference.
- *  @return 0 or EDDY_ENOMEM. Never suspends. The outer's value is inner's: borrowed from it; inner is held as
+ *  @return 0, EDDY_ENOMEM, EDDY_ESTATE (inner is another runtime's), EDDY_EWRONGTHREAD outside the runtime: nothing is
+ *  given. Never suspends. The outer's value is inner's: borrowed from it; inner is held as
  *  long as the outer is. Source: asyncio.shield. */
 EDDY_API int eddy_shield(eddy_future **outer_out, eddy_future *inner);
 
@@ -323,14 +332,15 @@ EDDY_API int eddy_shield(eddy_future **outer_out, eddy_future *inner);
 
 /** The inert object that calling a coroutine function makes in Python: it does nothing until it is driven,
  *  by exactly one of await, spawn or release. `arg` is borrowed until then. Gives the object; NULL: no
- *  memory. `name` as in the task options; may be NULL. */
+ *  memory, or `fn` is NULL. `name` as in the task options; may be NULL. */
 EDDY_API eddy_coro *eddy_coro_create(eddy_coro_fn fn, void *arg, const char *name) EDDY_ANY_THREAD;
 EDDY_API eddy_coro *eddy_coro_create_at(const char *place, eddy_coro_fn fn, void *arg,
                                         const char *name) EDDY_ANY_THREAD;
 #define eddy_coro_create(fn, arg, name) eddy_coro_create_at(EDDY_PLACE(fn), fn, arg, name)
 /** `<coroutine name fn=0x... created>` as snprintf does. */
 EDDY_API size_t eddy_coro_print(const eddy_coro *coro, char *buffer, size_t bytes) EDDY_ANY_THREAD;
-/** Takes the object and runs it in the calling task: `await coro`. @return what the function returns. */
+/** Takes the object and runs it in the calling task: `await coro`. @return what the function returns; EDDY_EWRONGTHREAD
+ *  outside a task (the object stays the caller's). `value_out` may be NULL. Suspends: if the function does. */
 EDDY_API int eddy_coro_await(eddy_coro *coro, eddy_value *value_out) EDDY_SUSPENDS;
 /** Takes the object (unless it fails) and spawns it; as eddy_spawn. */
 EDDY_API int eddy_coro_spawn(eddy_coro *coro, eddy_task **task_out, const eddy_task_options *options);

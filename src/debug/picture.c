@@ -436,6 +436,7 @@ size_t eddy_picture_cycle(const eddy_picture *picture, uint64_t *ids_out, size_t
 static int task_stack(eddy_task *task, const void *caller, void **places_out, size_t capacity) {
     const struct ed_worker *here = ed_worker_current();
     if (here == NULL) return EDDY_EWRONGTHREAD;
+    if (task->future.sched != here->sched) return EDDY_ESTATE;
     if (eddy_future_done(EDDY_FUTURE(task))) return 0;
     eddy_picture *picture;
     int status = ed_picture_take(&picture, here->sched, task, true, caller);

@@ -126,9 +126,9 @@ int ed_pool_close(struct ed_pool *pool, enum ed_close how) {
 
     if (pool->kind->begin_close(pool, how)) ed_pool_delist(pool);
     int interrupted = 0;
-    const bool has_ended = ed_caller_park(&pool->closer, pool->kind->closing, &interrupted);
+    (void)ed_caller_park(&pool->closer, pool->kind->closing, &interrupted);
     ed_pool_release(pool);
-    return has_ended ? 0 : interrupted;
+    return interrupted; /* also together with the end: the request was delivered here, and would be lost */
 }
 
 /* ---- the end of the run ------------------------------------------------------------------------- */

@@ -95,6 +95,8 @@ static void run_constructors_behind(void (*own)(void), void (*const *start)(void
 void eddy_remote_register(struct eddy_remote *remote, void (*const *constructors_start)(void),
                           void (*const *constructors_end)(void)) {
     struct eddy_remote *head = ED_LOAD_ACQUIRE(&remotes);
+    for (const struct eddy_remote *known = head; known != NULL; known = known->next)
+        if (known == remote) return; /* again: it would follow itself */
     do remote->next = head;
     while (!ED_CAS_WEAK(&remotes, &head, remote));
 

@@ -131,6 +131,7 @@ static ED_SYSCALL int run_close(struct job *job) { return close(job->fd) < 0 && 
 /* ---- the public words --------------------------------------------------------------------------- */
 
 int eddy_file_open(eddy_file **file_out, const char *path, int flags, unsigned mode) {
+    if (path == NULL) return EDDY_EINVAL;
     eddy_file *file = ed_alloc(sizeof *file);
     if (file == NULL) return EDDY_ENOMEM;
     struct job job = {.run = run_open, .path = path, .flags = flags, .mode = mode};

@@ -5,6 +5,7 @@
  *            caller's stack.
  * Cancel     A request that reaches the helper after its work is done must not hide that it is done, nor be
  *            lost: the caller gets the work's status, and the request is pending again.
+ * Runtimes   One of another runtime is refused: who waits could not be cancelled when either ends.
  * Order      Messages that the caller sent to the worker before arrive before the helper starts. */
 #include "loop/loop.h"
 #include "task/task.h"
@@ -24,6 +25,7 @@ static int remote_main(void *arg, eddy_value *out) {
 }
 
 int ed_run_on(struct ed_worker *worker, eddy_coro_fn fn, void *arg, const char *name) {
+    if (worker->sched != ed_worker_current()->sched) return eddy_fail(EDDY_ESTATE, "it belongs to another runtime");
     struct remote remote = {fn, arg, 0, false};
     eddy_task *task;
     eddy_task_options options = eddy_task_options_init();

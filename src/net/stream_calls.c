@@ -90,6 +90,7 @@ static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
 }
 
 int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, size_t count) {
+    if (ed_worker_current()->sched != stream->worker->sched) return EDDY_ESTATE;
     int refusal = ED_LOAD_RELAXED(&stream->refusal);
     if (refusal < 0) return refusal;
     size_t bytes = ed_parts_bytes(parts, count);

@@ -93,8 +93,11 @@ void eddy_completions_release(eddy_completions *completions) {
 
 int eddy_as_completed(eddy_completions **completions_out, eddy_future *const *futures, size_t count,
                       int64_t timeout_ns) {
-    if (ed_worker_current() == NULL) return EDDY_EWRONGTHREAD;
+    const struct ed_worker *here = ed_worker_current();
+    if (here == NULL) return EDDY_EWRONGTHREAD;
     if (count > INT32_MAX) return EDDY_EINVAL;
+    for (size_t i = 0; i < count; i++)
+        if (futures[i]->sched != here->sched) return eddy_fail(EDDY_ESTATE, "future %zu belongs to another runtime", i);
     const size_t items_bytes = sizeof(eddy_completions) + count * sizeof(struct item);
     eddy_completions *completions = ed_calloc(items_bytes + count * sizeof completions->order[0]);
     if (completions == NULL) return EDDY_ENOMEM;

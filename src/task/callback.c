@@ -74,6 +74,9 @@ void ed_callback_start(struct ed_callback *callback) {
 
 int eddy_future_add_callback(eddy_future *future, eddy_done_fn fn, void *arg) {
     if (ed_worker_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (fn == NULL) return EDDY_EINVAL;
+    if (future->sched != ed_worker_current()->sched)
+        return eddy_fail(EDDY_ESTATE, "the future belongs to another runtime");
     eddy_loop *domain = ed_domain_current();
     struct ed_callback *callback = ed_callback_create(future, fn, arg, domain != NULL ? domain->worker : future->home);
     if (callback == NULL) return EDDY_ENOMEM;

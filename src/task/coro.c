@@ -21,7 +21,7 @@ eddy_coro *(eddy_coro_create)(eddy_coro_fn fn, void *arg, const char *name) {
 }
 
 eddy_coro *eddy_coro_create_at(const char *place, eddy_coro_fn fn, void *arg, const char *name) {
-    eddy_coro *coro = ed_alloc(sizeof *coro);
+    eddy_coro *coro = fn != NULL ? ed_alloc(sizeof *coro) : NULL;
     if (coro == NULL) return NULL;
     coro->fn = fn;
     coro->arg = arg;

@@ -69,7 +69,8 @@ int eddy_fail(int code, const char *format, ...) {
     char text[512], name[ED_TASK_NAME_BYTES] = "";
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
+    text[0] = '\0';
+    if (format != NULL) vsnprintf(text, sizeof text, format, list);
     va_end(list);
     if (task != NULL) eddy_task_name(task, name, sizeof name);
     eddy_error_release(*slot);

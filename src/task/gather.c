@@ -42,6 +42,14 @@ static void many_release(struct many *many) {
     ed_free(many);
 }
 
+/* A callback of one runtime has no business in another, which may end before. */
+static int all_own(eddy_future *const *futures, size_t count, const struct ed_worker *worker) {
+    for (size_t i = 0; i < count; i++)
+        if (futures[i]->sched != worker->sched)
+            return eddy_fail(EDDY_ESTATE, "future %zu belongs to another runtime", i);
+    return 0;
+}
+
 static struct many *many_create(eddy_future *const *futures, size_t count, eddy_done_fn fn) {
     struct ed_worker *worker = ed_worker_current();
     struct many *many = ed_calloc(sizeof *many + count * sizeof many->children[0]);
@@ -113,6 +121,8 @@ static int gather(eddy_future *const *futures, size_t count, eddy_result *result
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber == NULL) return EDDY_EWRONGTHREAD;
     if (count == 0) return 0;
+    int own = all_own(futures, count, ed_fiber_worker(fiber));
+    if (own < 0) return own;
     struct many *many = many_create(futures, count, gather_child_done);
     if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to gather %zu futures", count);
     many->all = all;
@@ -174,6 +184,8 @@ int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enu
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber == NULL) return EDDY_EWRONGTHREAD;
     if (count == 0 || count > INT32_MAX) return eddy_fail(EDDY_EINVAL, "eddy_wait needs at least one future");
+    int own = all_own(futures, count, ed_fiber_worker(fiber));
+    if (own < 0) return own;
     struct many *many = many_create(futures, count, wait_child_done);
     if (many == NULL) return eddy_fail(EDDY_ENOMEM, "no memory to wait for %zu futures", count);
     many->needed = when == EDDY_FIRST_COMPLETED ? 1 : count;
@@ -234,6 +246,8 @@ static int shield_inner_done(eddy_future *inner, void *arg) {
 int eddy_shield(eddy_future **outer_out, eddy_future *inner) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL) return EDDY_EWRONGTHREAD;
+    int own = all_own(&inner, 1, worker);
+    if (own < 0) return own;
     if (ed_future_is_done(inner)) {
         *outer_out = eddy_future_share(inner);
         return 0;

@@ -88,7 +88,8 @@ void ed_group_forget(struct ed_group *group, eddy_task *task) {
 
 int eddy_group_spawn_at(const char *place, eddy_group *handle, eddy_task **task_out, eddy_coro_fn fn, void *arg,
                         const eddy_task_options *options) {
-    if (handle->record == NULL) {
+    const struct ed_worker *here = ed_worker_current();
+    if (handle->record == NULL || (here != NULL && handle->record->parent->future.sched != here->sched)) {
         if (options != NULL && options->drop_arg != NULL) options->drop_arg(eddy_value_ptr(arg));
         return EDDY_ESTATE;
     }

@@ -169,6 +169,7 @@ int eddy_call_soon(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_handle **ha
     struct ed_worker *here = ed_worker_current();
     int status = resolve(&loop, here);
     if (status < 0) return status;
+    if (fn == NULL) return EDDY_EINVAL;
     eddy_handle *handle = handle_create(here, here, loop, fn, arg, references(handle_out));
     if (handle == NULL) return EDDY_ENOMEM;
     queue(handle);
@@ -177,7 +178,7 @@ int eddy_call_soon(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_handle **ha
 }
 
 int eddy_call_soon_threadsafe(eddy_loop *loop, eddy_call_fn fn, void *arg, eddy_handle **handle_out) {
-    if (loop == NULL) return EDDY_EINVAL;
+    if (loop == NULL || fn == NULL) return EDDY_EINVAL;
     /* The runtime's own loop stands for one fixed worker here: FIFO per caller. */
     struct ed_worker *worker = loop->worker != NULL ? loop->worker : loop->sched->workers[0];
     eddy_loop *domain = loop->worker != NULL ? loop : NULL;
@@ -197,6 +198,7 @@ static ED_HOT int call_at(struct ed_worker *here, eddy_loop *loop, int64_t when_
                           eddy_handle **handle_out) {
     int status = resolve(&loop, here);
     if (status < 0) return status;
+    if (fn == NULL) return EDDY_EINVAL;
     eddy_handle *handle = handle_create(here, here, loop, fn, arg, references(handle_out) | TIMED);
     if (handle == NULL) return EDDY_ENOMEM;
     handle->when_ns = when_ns;

@@ -17,7 +17,8 @@
 
 struct binding {
     _Atomic unsigned references;
-    const eddy_local *local;
+    const eddy_local *local; /* compared, never followed */
+    eddy_drop_fn drop;
     eddy_value value;
 };
 
@@ -43,7 +44,7 @@ static eddy_context **slot_of_caller(void) { return ed_context_slot(ed_worker_cu
 
 static void binding_release(struct binding *binding) {
     if (binding == NULL || ED_SUB(&binding->references, 1) != 1) return;
-    if (binding->local->drop != NULL) binding->local->drop(binding->value);
+    if (binding->drop != NULL) binding->drop(binding->value);
     ed_free(binding);
 }
 
@@ -120,6 +121,7 @@ static struct binding *exchange(eddy_context *context, const eddy_local *local, 
 int eddy_local_set(const eddy_local *local, eddy_value value, eddy_local_token *token_out) {
     eddy_context **slot = slot_of_caller();
     if (slot == NULL) return EDDY_EWRONGTHREAD;
+    const eddy_drop_fn drop = local->drop;
     struct binding *binding = ed_alloc(sizeof *binding);
     if (binding == NULL) return EDDY_ENOMEM;
     int status = own(slot);
@@ -129,6 +131,7 @@ int eddy_local_set(const eddy_local *local, eddy_value value, eddy_local_token *
     }
     ED_STORE_RELAXED(&binding->references, 1);
     binding->local = local;
+    binding->drop = drop;
     binding->value = value;
     struct binding *before = exchange(*slot, local, binding);
     if (token_out != NULL)

@@ -194,6 +194,7 @@ CALLS_BODIES bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *child, c
 int eddy_defer(void (*fn)(void *arg), void *arg) {
     eddy_task *task = ed_task_current();
     if (task == NULL) return EDDY_EWRONGTHREAD;
+    if (fn == NULL) return EDDY_EINVAL;
     struct ed_defer *defer = ed_alloc(sizeof *defer);
     if (defer == NULL) return EDDY_ENOMEM;
     *defer = (struct ed_defer){task->defers, fn, arg};
@@ -490,7 +491,7 @@ size_t eddy_task_name(const eddy_task *task, char *buffer, size_t bytes) {
 
 void eddy_task_set_name(eddy_task *task, const char *name) {
     char copy[ED_TASK_NAME_BYTES] = "";
-    snprintf(copy, sizeof copy, "%s", name);
+    snprintf(copy, sizeof copy, "%s", name != NULL ? name : "");
     ed_task_set_special(task);
     ed_future_lock(&task->future);
     memcpy(task->name, copy, sizeof copy);

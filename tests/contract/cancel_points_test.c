@@ -8,6 +8,8 @@
  *            does what is left to do and closes the books. In a serial domain, and on three workers.
  *            What the simulator has not (datagrams, children, files, threads, processes) runs on a real worker: the
  *            request is the next thing that this does, before it looks at what came.
+ * All        tests/scripts/cancel_points.py requires an operation here for each function that suspends by its header, or a
+ *            line in cancel_points.txt that says why not.
  * Not here   A yield: who yields is ready again at once (T10 in task_test.c). */
 #include "../net/tls_testing.h"
 #include "base/base.h"
@@ -294,6 +296,45 @@ static int do_timeout(void *arg, eddy_value *out) {
 }
 AT_EVERY_POINT(timeout_is_no_timeout_when_it_is_cancelled, 2) { operate(do_timeout, NULL); }
 
+static int do_until_idle(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_sim_until_idle();
+}
+AT_EVERY_POINT(sim_until_idle_is_forgotten, 1) {
+    operate(do_until_idle, NULL);
+    EXPECT_OK(eddy_sim_until_idle());
+}
+
+/* ---- looking around ------------------------------------------------------------------------------------------- */
+
+/* A worker alone needs no answers: these suspend on several only. */
+static void look_around(eddy_coro_fn body) {
+    spawn_children();
+    EXPECT_OK(eddy_yield());
+    operate(body, NULL);
+    EXPECT(w.parks > 0 || ed_worker_current()->sched->workers_count == 1);
+    children_end(false);
+}
+static int do_picture(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_picture *picture;
+    int status = eddy_picture_take(&picture);
+    if (status == 0) eddy_picture_release(picture);
+    return status;
+}
+static int do_stack(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    void *places[8];
+    return eddy_task_stack(eddy_future_task(w.futures[0]), places, 8);
+}
+static int do_print_stack(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_task_print_stack(eddy_future_task(w.futures[0]), w.got, sizeof w.got);
+}
+AT_EVERY_POINT(picture_take_leaves_no_picture, 0) { look_around(do_picture); }
+AT_EVERY_POINT(task_stack_leaves_the_task_alone, 0) { look_around(do_stack); }
+AT_EVERY_POINT(task_print_stack_leaves_the_task_alone, 0) { look_around(do_print_stack); }
+
 /* ---- locks --------------------------------------------------------------------------------------------------- */
 
 static int do_lock(void *arg, eddy_value *out) {
@@ -374,22 +415,37 @@ static int do_condition(void *arg, eddy_value *out) {
     EXPECT_OK(eddy_lock_unlock(w.objects[0]));
     return status;
 }
+static bool is_notified(void *arg) {
+    (void)arg;
+    return w.got_bytes > 0;
+}
+static int do_condition_for(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_lock_acquire(w.objects[0]));
+    int status = eddy_condition_wait_for(w.objects[1], is_notified, NULL);
+    EXPECT(eddy_lock_is_held(w.objects[0]));
+    EXPECT_OK(eddy_lock_unlock(w.objects[0]));
+    return status;
+}
 static int notify_later(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     EXPECT_OK(eddy_sleep(EDDY_MS(1)));
     EXPECT_OK(eddy_lock_acquire(w.objects[0]));
+    w.got_bytes = 1;
     EXPECT_OK(eddy_condition_notify(w.objects[1], 1));
     EXPECT_OK(eddy_sleep(EDDY_MS(1))); /* so that it has to wait for the lock as well */
     return eddy_lock_unlock(w.objects[0]);
 }
-AT_EVERY_POINT(condition_takes_its_lock_back, 2) {
+static void with_condition(eddy_coro_fn body) {
     w.objects[0] = eddy_lock_create();
     w.objects[1] = eddy_condition_create(w.objects[0]);
-    operate(do_condition, notify_later);
+    operate(body, notify_later);
     EXPECT(!eddy_lock_is_held(w.objects[0]));
     eddy_condition_release(w.objects[1]);
     eddy_lock_release(w.objects[0]);
 }
+AT_EVERY_POINT(condition_takes_its_lock_back, 2) { with_condition(do_condition); }
+AT_EVERY_POINT(condition_wait_for_takes_its_lock_back, 2) { with_condition(do_condition_for); }
 
 static int do_barrier(void *arg, eddy_value *out) {
     (void)arg, (void)out;
@@ -919,6 +975,37 @@ AT_EVERY_REAL_POINT(datagram_receive_takes_none, 1) {
     close_datagrams();
 }
 
+/* A socket without room, at first: loopback would always take a datagram. */
+static int refusals;
+static int send_if_room(int fd, const void *data, size_t bytes, const struct eddy_address *to) {
+    return refusals-- > 0 ? -EAGAIN : ed_worker_current()->sched->driver->sockets->send_to(fd, data, bytes, to);
+}
+static int do_send_datagram(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_udp_send(w.objects[1], "hello", 5, NULL);
+}
+AT_EVERY_REAL_POINT(datagram_send_sends_none, 1) {
+    char buffer[16];
+    struct ed_sched *sched = ed_worker_current()->sched;
+    const struct ed_driver *const driver = sched->driver;
+    static struct ed_driver narrow;
+    static struct ed_sockets sockets;
+    sockets = *driver->sockets;
+    sockets.send_to = send_if_room;
+    narrow = *driver;
+    narrow.sockets = &sockets;
+    sched->driver = &narrow; /* the sockets keep the table that they were opened with */
+    open_datagrams();
+    sched->driver = driver;
+    refusals = 2; /* before it stands in line, and when it is its turn */
+    operate(do_send_datagram, NULL);
+    refusals = 0;
+    if (w.status < 0) EXPECT_OK(eddy_udp_send(w.objects[1], "later", 5, NULL));
+    EXPECT_EQ(5, EDDY_TIMEOUT(EDDY_SECONDS(10), eddy_udp_receive(w.objects[0], buffer, sizeof buffer, NULL)));
+    EXPECT(memcmp(w.status < 0 ? "later" : "hello", buffer, 5) == 0); /* the one that was sent */
+    close_datagrams();
+}
+
 static int do_watch(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     return eddy_watch_readable(w.objects[0]);
@@ -937,6 +1024,30 @@ AT_EVERY_REAL_POINT(watch_stays_usable, 1) {
     w.objects[0] = watch;
     operate(do_watch, write_pipe_later);
     EXPECT_OK(EDDY_TIMEOUT(EDDY_SECONDS(10), eddy_watch_readable(watch)));
+    eddy_watch_close(watch);
+    for (int i = 0; i < 2; i++) close(pipe_ends[i]);
+}
+
+static int do_watch_writable(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_watch_writable(w.objects[0]);
+}
+static int empty_pipe_later(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    char bytes[4096];
+    EXPECT_OK(eddy_sleep(EDDY_MS(2)));
+    while (read(pipe_ends[0], bytes, sizeof bytes) > 0) continue;
+    return 0;
+}
+AT_EVERY_REAL_POINT(watch_of_a_full_pipe_stays_usable, 1) {
+    static const char bytes[4096];
+    eddy_watch *watch;
+    EXPECT_EQ(0, pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK));
+    while (write(pipe_ends[1], bytes, sizeof bytes) > 0) continue;
+    EXPECT_OK(eddy_watch_open(&watch, pipe_ends[1]));
+    w.objects[0] = watch;
+    operate(do_watch_writable, empty_pipe_later);
+    EXPECT_OK(EDDY_TIMEOUT(EDDY_SECONDS(10), eddy_watch_writable(watch)));
     eddy_watch_close(watch);
     for (int i = 0; i < 2; i++) close(pipe_ends[i]);
 }
@@ -988,6 +1099,21 @@ AT_EVERY_REAL_POINT(child_wait_leaves_it_running, 1, WITH_CHILDREN) {
     eddy_child_release(child);
 }
 
+static int do_stop_child(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_child_stop(w.objects[0], EDDY_SECONDS(1000), NULL);
+}
+AT_EVERY_REAL_POINT(child_stop_has_sent_its_signal, 1, WITH_CHILDREN) {
+    eddy_child *child;
+    int code = 0;
+    EXPECT_OK(eddy_child_shell(&child, "read line", EDDY_CHILD(.in = EDDY_CHILD_PIPE)));
+    w.objects[0] = child;
+    operate(do_stop_child, NULL);
+    EXPECT_OK(eddy_child_wait(child, &code));
+    EXPECT_EQ(-SIGTERM, code);
+    eddy_child_release(child);
+}
+
 static int do_communicate(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     eddy_bytes said;
@@ -1028,6 +1154,24 @@ static int do_read_file(void *arg, eddy_value *out) {
     EXPECT_EQ(w.cancel_at > 0 ? EDDY_ECANCELED : 0, told_next());
     eddy_handled();
     return 0;
+}
+static int do_sync_file(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_file_sync(w.objects[0], false);
+}
+static int do_size_file(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    int64_t bytes;
+    return eddy_file_size(w.objects[0], &bytes);
+}
+static int do_truncate_file(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_file_truncate(w.objects[0], 0);
+}
+static int do_read_all(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_bytes bytes;
+    return eddy_file_read_all("/dev/null", 0, &bytes);
 }
 static eddy_file *open_file(void) {
     char path[300];
@@ -1088,10 +1232,13 @@ static int with_all_threads_taken(void *arg, eddy_value *out) {
     make_fifo();
     eddy_file *file = open_file();
     for (int i = 0; i < FILE_THREADS; i++) openers[i] = spawn_parked(open_fifo, NULL);
-    eddy_task *writer = spawn_parked(do_write_file, NULL), *reader = spawn_parked(do_read_file, NULL);
-    EXPECT(eddy_cancel(EDDY_FUTURE(writer)) && eddy_cancel(EDDY_FUTURE(reader)));
-    EXPECT_EQ(EDDY_ECANCELED, end_of(writer)); /* at once: no thread has come free */
-    EXPECT_EQ(EDDY_ECANCELED, end_of(reader));
+    static const eddy_coro_fn calls[] = {do_write_file, do_read_file,     do_sync_file,
+                                         do_size_file,  do_truncate_file, do_read_all};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        eddy_task *caller = spawn_parked(calls[i], NULL);
+        EXPECT(eddy_cancel(EDDY_FUTURE(caller)));
+        EXPECT_EQ(EDDY_ECANCELED, end_of(caller)); /* at once: no thread has come free */
+    }
     EXPECT_STR("", w.got);
     int fd = let_in();
     for (int i = 0; i < FILE_THREADS; i++) EXPECT_OK(end_of(openers[i]));
@@ -1230,6 +1377,19 @@ AT_EVERY_REAL_POINT(process_pool_call_leaves_no_work_and_its_buffer, 1, WITH_CHI
     operate(do_call_process, NULL);
     eddy_process_pool_stats_read(NULL, &stats);
     EXPECT_EQ(0, stats.running + stats.queued);
+}
+static int do_close_processes(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_process_pool_close(w.objects[0]);
+}
+AT_EVERY_REAL_POINT(process_pool_close_goes_on_alone, 1, WITH_CHILDREN) {
+    eddy_process_pool *pool;
+    eddy_bytes said;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    EXPECT_OK(eddy_process_pool_run(pool, work_elsewhere, eddy_bytes_view("", 0), &said));
+    eddy_bytes_free(&said);
+    w.objects[0] = pool;
+    operate(do_close_processes, NULL); /* what is left is the end of the run's: no process outlives it */
 }
 static int cancel_at_work(void *arg, eddy_value *out) {
     (void)arg, (void)out;

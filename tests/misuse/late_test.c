@@ -1,6 +1,5 @@
-/* Wrong use of what a program opens: datagram sockets, watches, files, children, pictures, TLS, runtimes, runners. Each is
- * called where it may not be, twice at once, with arguments that are none, and after its end. */
-#include "eddy/debug.h"
+/* late_test.c: wrong use of what a program opens: datagram sockets, watches, files, children, TLS, runtimes, runners. Each is
+ * called twice at once, with arguments that are none, and after its end. Where it may not be called: matrix.def. */
 #include "eddy/eddy.h"
 #include "eddy/tls.h"
 #include "harness/test.h"
@@ -8,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -25,7 +23,7 @@ static int leave(eddy_stream *stream, void *arg) {
     return eddy_stream_read(stream, &c, 1);
 }
 
-/* ---- where they may be called ------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------ */
 
 static struct {
     eddy_udp *udp;
@@ -63,65 +61,6 @@ static void close_all(void) {
     eddy_tls_release(opened.tls);
     eddy_future_release(opened.pending);
     for (int i = 0; i < 2; i++) close(opened.ends[i]);
-}
-
-static int call_what_needs_a_task(void *arg) {
-    char buffer[8];
-    int64_t bytes;
-    eddy_picture *picture;
-    eddy_udp *udp;
-    eddy_watch *watch;
-    eddy_file *file;
-    eddy_child *child;
-    eddy_bytes all;
-    const char *const argv[] = {"true", NULL};
-    (void)arg;
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_udp_open(&udp, "127.0.0.1", 0, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_udp_connect(&udp, "127.0.0.1", 1, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_udp_send(opened.udp, "x", 1, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_udp_receive(opened.udp, buffer, sizeof buffer, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_watch_open(&watch, 0));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_watch_readable(opened.watch));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_watch_writable(opened.watch));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_file_open(&file, "/dev/null", O_RDONLY, 0));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_file_read(opened.file, buffer, sizeof buffer, 0));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_file_write(opened.file, "x", 1, 0));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_file_sync(opened.file, false));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_file_size(opened.file, &bytes));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_file_truncate(opened.file, 0));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_file_read_all("/dev/null", 9, &all));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_child_start(&child, argv, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_child_wait(opened.child, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_child_communicate(opened.child, NULL, 0, 0, NULL, NULL, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_child_stop(opened.child, 0, NULL));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_stream_start_tls(opened.stream, opened.tls, "localhost"));
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_picture_take(&picture));
-    return 0;
-}
-static void *call_in_thread(void *arg) {
-    (void)call_what_needs_a_task(arg);
-    EXPECT_EQ(EDDY_ETIMEDOUT, eddy_future_wait(opened.pending, EDDY_US(10), NULL)); /* that is for plain threads */
-    return NULL;
-}
-static int call_in_callback(void *arg) {
-    eddy_runtime *runtime;
-    eddy_runner *runner;
-    EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_future_wait(opened.pending, 0, NULL));
-    EXPECT_EQ(EDDY_ESTATE, eddy_runtime_start(&runtime, NULL));
-    EXPECT_EQ(EDDY_ESTATE, eddy_runtime_guest(&runtime, NULL));
-    EXPECT_EQ(EDDY_ESTATE, eddy_runner_open(&runner, NULL));
-    return call_what_needs_a_task(arg);
-}
-
-REAL_TEST(what_was_opened_is_used_in_tasks) {
-    pthread_t thread;
-    open_all();
-    EXPECT_EQ(0, pthread_create(&thread, NULL, call_in_thread, NULL));
-    pthread_join(thread, NULL);
-    EXPECT_OK(eddy_call_soon(NULL, call_in_callback, NULL, NULL));
-    test_until_all_parked();
-    EXPECT_OK(eddy_child_signal(opened.child, 0)); /* and nothing happened to it */
-    close_all();
 }
 
 /* ---- twice at once, and at the end --------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
-/* Wrong use of the API, one line a case: it gives the documented status, or ends the program with a message that names what
- * was done. Three tables: calls from a thread that is no worker, wrong calls in a task, and those that end the program. */
+/* arguments_test.c: numbers out of range, options that are none, calls at the wrong moment, one line a case: each gives its
+ * documented status, or ends the program with a message that names what was done. What each function can be given wrongly
+ * (NULL, other runtimes, threads) is matrix.def's. */
 #include "eddy/eddy.h"
 #include "harness/test.h"
 
@@ -9,12 +10,6 @@ static int give_nothing(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     return 0;
 }
-static int never_called(void *arg) {
-    (void)arg;
-    EXPECT(!"called");
-    return 0;
-}
-static void never_deferred(void *arg) { (void)never_called(arg); }
 static void drop_nothing(eddy_value value) { (void)value; }
 static int ignore_done(eddy_future *future, void *arg) {
     (void)future, (void)arg;
@@ -33,59 +28,6 @@ static int cases;
         cases++;               \
         EXPECT_EQ(want, call); \
     } while (0)
-
-/* ---- outside of tasks -------------------------------------------------------------------------------------- */
-
-UNIT(misuse, calls_that_need_a_task_say_so_on_other_threads) {
-    eddy_task *task;
-    eddy_loop *loop;
-    eddy_value value;
-    eddy_group group;
-    eddy_stats stats;
-    eddy_worker_stats worker;
-    eddy_signal *signal;
-    eddy_stream *stream;
-    eddy_server *server;
-    eddy_addresses *addresses;
-    eddy_thread_pool *threads;
-    eddy_process_pool *processes;
-    eddy_completions *completions;
-    eddy_bytes out;
-    cases = 0;
-    CASE(EDDY_EWRONGTHREAD, eddy_spawn(&task, give_nothing, NULL, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_sleep(1));
-    CASE(EDDY_EWRONGTHREAD, eddy_sleep(0));
-    CASE(EDDY_EWRONGTHREAD, eddy_sleep_until(1));
-    CASE(EDDY_EWRONGTHREAD, eddy_yield());
-    CASE(EDDY_EWRONGTHREAD, eddy_defer(never_deferred, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_domain_open(&loop));
-    CASE(EDDY_EWRONGTHREAD, eddy_call_soon(NULL, never_called, NULL, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_call_later(NULL, 1, never_called, NULL, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_call_at(NULL, 1, never_called, NULL, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_group_enter(&group));
-    CASE(EDDY_EWRONGTHREAD, eddy_gather(NULL, 0, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_gather_all(NULL, 0, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_as_completed(&completions, NULL, 0, EDDY_FOREVER));
-    CASE(EDDY_EWRONGTHREAD, eddy_interval_wait(&(eddy_interval){0}));
-    CASE(EDDY_EWRONGTHREAD, eddy_stats_read(&stats));
-    CASE(EDDY_EWRONGTHREAD, eddy_worker_stats_read(0, &worker));
-    CASE(EDDY_EWRONGTHREAD, eddy_to_thread(give_nothing, NULL, &value));
-    CASE(EDDY_EWRONGTHREAD, eddy_to_thread_abandon(give_nothing, NULL, NULL, &value));
-    CASE(EDDY_EWRONGTHREAD, eddy_thread_pool_create(&threads, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_to_process(nobody_remote, eddy_bytes_view("", 0), &out));
-    CASE(EDDY_EWRONGTHREAD, eddy_process_pool_create(&processes, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_resolve("localhost", "80", 0, &addresses));
-    CASE(EDDY_EWRONGTHREAD, eddy_connect(&stream, "127.0.0.1", 1, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_server_open(&server, "127.0.0.1", 0, hang_up, NULL, NULL));
-    CASE(EDDY_EWRONGTHREAD, eddy_signal_open(&signal, SIGUSR1));
-    CASE(1, eddy_future_create() == NULL);
-    CASE(1, eddy_current_task() == NULL);
-    CASE(0, eddy_check_cancel());
-    CASE(1, eddy_all_tasks(NULL, 0) == 0);
-    CASE(1, eddy_worker_index() < 0);
-    CASE(EDDY_ESTATE, eddy_timeout_reschedule(1));
-    EXPECT_EQ(32, cases);
-}
 
 /* ---- in a task --------------------------------------------------------------------------------------------- */
 
@@ -132,7 +74,9 @@ TEST(misuse, tasks_and_futures) {
     CASE(EDDY_ESTATE, eddy_future_result(future, &value));
     CASE(EDDY_ESTATE, eddy_future_take(future, &value));
     CASE(EDDY_EINVAL, eddy_future_fail(future, 0, "no failure"));
+    CASE(EDDY_EINVAL, eddy_future_fail(future, 7, "no failure"));
     CASE(EDDY_EINVAL, eddy_future_fail(future, EDDY_ECANCELED, "use eddy_cancel"));
+    CASE(0, eddy_future_done(future));
     CASE(0, eddy_future_remove_callback(future, ignore_done, NULL));
     EXPECT_OK(eddy_future_set(future, EDDY_I64(7)));
     CASE(EDDY_ESTATE, eddy_future_set(future, EDDY_I64(8)));
@@ -153,7 +97,7 @@ TEST(misuse, tasks_and_futures) {
     EXPECT_OK(eddy_group_enter(&group));
     EXPECT_EQ(0, eddy_group_exit(&group, 0));
     CASE(EDDY_ESTATE, eddy_group_spawn(&group, NULL, give_nothing, NULL, NULL));
-    EXPECT_EQ(21, cases);
+    EXPECT_EQ(23, cases);
     eddy_handled();
 }
 
@@ -229,6 +173,22 @@ TEST(misuse, pools) {
     eddy_handled();
 }
 
+TEST(misuse, signals) {
+    cases = 0;
+    eddy_signal *signal;
+    CASE(EDDY_EINVAL, eddy_signal_open(&signal, SIGKILL));
+    CASE(EDDY_EINVAL, eddy_signal_open(&signal, SIGSEGV));
+    CASE(EDDY_EINVAL, eddy_signal_open(&signal, -1));
+    EXPECT_EQ(3, cases);
+}
+
+UNIT(misuse, runs) {
+    cases = 0;
+    CASE(EDDY_EINVAL, eddy_run(give_nothing, NULL, NULL, &(eddy_run_options){.size = 3}));
+    CASE(EDDY_ELIMIT, eddy_run(give_nothing, NULL, NULL, EDDY_RUN(.workers = 100000)));
+    EXPECT_EQ(2, cases);
+}
+
 TEST(misuse, network) {
     cases = 0;
     char buffer[8];
@@ -236,7 +196,7 @@ TEST(misuse, network) {
     size_t bytes;
     eddy_server *server;
     eddy_stream *stream;
-    CASE(EDDY_EINVAL, eddy_server_open(&server, "127.0.0.1", 0, NULL, NULL, NULL));
+    CASE(EDDY_EINVAL, eddy_server_open(&server, "127.0.0.1", 0, hang_up, NULL, &(eddy_server_options){.size = 1}));
     EXPECT_OK(eddy_server_open(&server, "127.0.0.1", 0, hold_open, NULL, NULL));
     CASE(1, eddy_server_open(&(eddy_server *){NULL}, "127.0.0.1", eddy_server_port(server), hang_up, NULL, NULL) < 0);
     EXPECT_OK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), NULL));
@@ -245,6 +205,12 @@ TEST(misuse, network) {
     EXPECT_OK(eddy_spawn(&reader, read_a_byte, stream, EDDY_TASK(.name = "reader")));
     test_until_all_parked();
     CASE(EDDY_EBUSY, eddy_stream_read(stream, buffer, sizeof buffer));
+    CASE(EDDY_EINVAL, eddy_stream_set_water_marks(stream, 1, 2));
+    CASE(EDDY_EINVAL, eddy_stream_send_file(stream, 0, -1, 1, NULL));
+    CASE(EDDY_EINVAL, eddy_stream_send_fds(stream, "", 0, NULL, 0));
+    CASE(EDDY_EINVAL, eddy_stream_accept_fds(stream, 0));
+    CASE(EDDY_ESTATE, eddy_stream_take_fd(stream, &(int){0}));
+    CASE(EDDY_EINVAL, eddy_address_name(&(eddy_address){.bytes = 0}, 0, NULL, 0, NULL, 0));
     EXPECT_OK(eddy_stream_shutdown_write(stream));
     CASE(EDDY_ECLOSED, eddy_stream_write(stream, "late", 4));
     CASE(EDDY_EOF, end_of(reader)); /* the server's handler saw the end, and ended */
@@ -257,7 +223,7 @@ TEST(misuse, network) {
     eddy_server_close(server); /* twice is legal */
     EXPECT_OK(eddy_server_wait_closed(server));
     eddy_server_release(server);
-    EXPECT_EQ(9, cases);
+    EXPECT_EQ(15, cases);
     eddy_handled();
 }
 
@@ -297,6 +263,20 @@ static int release_while_awaited(void *arg, eddy_value *out) {
     eddy_event_release(event);
     return end_of(task);
 }
+static int acquire_lock(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_lock_acquire(arg);
+}
+static int release_while_acquired(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_lock *lock = eddy_lock_create();
+    eddy_task *task;
+    EXPECT_OK(eddy_lock_acquire(lock));
+    EXPECT_OK(eddy_spawn(&task, acquire_lock, lock, NULL));
+    EXPECT_OK(eddy_yield());
+    eddy_lock_release(lock);
+    return end_of(task);
+}
 static int join_queue(void *arg, eddy_value *out) {
     (void)out;
     return eddy_queue_join(arg);
@@ -323,6 +303,7 @@ UNIT(misuse, what_cannot_go_on_ends_with_its_name, TEST_WITHOUT("qemu")) {
         {pop_without_push, "eddy_timeout_pop without a matching eddy_timeout_push"},
         {exit_elsewhere, "eddy_group_exit outside the task that entered the group"},
         {release_while_awaited, "while somebody waits"},
+        {release_while_acquired, "eddy_lock_release while somebody waits"},
         {release_while_joined, "eddy_queue_release while somebody waits in eddy_queue_join"},
     };
     for (size_t i = 0; i < sizeof deaths / sizeof deaths[0]; i++) {
