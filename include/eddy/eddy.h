@@ -11,6 +11,7 @@
 #include "eddy/gate.h"
 #include "eddy/local.h"
 #include "eddy/loop.h"
+#include "eddy/map.h"
 #include "eddy/net.h"
 #include "eddy/process.h"
 #include "eddy/process_call.h"

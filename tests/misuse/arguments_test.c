@@ -168,8 +168,10 @@ TEST(misuse, pools) {
     CASE(EDDY_EINVAL, eddy_process_pool_call(NULL, nobody_remote, eddy_bytes_view("", 0), &out,
                                              &(eddy_process_call_options){.size = 1}));
     CASE(EDDY_EINVAL, eddy_process_fd_take(0));
+    CASE(EDDY_EINVAL, eddy_thread_pool_map(NULL, give_nothing, NULL));
+    CASE(EDDY_EINVAL, eddy_process_pool_map(NULL, nobody_remote, NULL));
     CASE(EDDY_EWRONGTHREAD, eddy_process_report("x", 1));
-    EXPECT_EQ(16, cases);
+    EXPECT_EQ(18, cases);
     eddy_handled();
 }
 
