@@ -15,7 +15,8 @@ import time
 FOLDER = os.environ["EDDY_BUILD_DIR"]
 VARIANT = os.environ.get("EDDY_VARIANT", "plain")
 # Servers, and what other scripts run.
-SERVERS = {"await_graph", "chat", "embedded", "hello_server", "ticket_shop", "tls_client", "tls_server", "pitfalls"}
+SERVERS = {"await_graph", "chat", "embedded", "hello_server", "ticket_shop", "tls_client", "tls_server", "pitfalls",
+           "executor_failures"}
 BLOCKING = os.path.getsize(os.path.join(FOLDER, "blocking_file"))
 
 # Program: at least so many seconds, its lines.
@@ -58,6 +59,11 @@ PROGRAMS = {
         "sort ended with 0 and said:", "brook", "eddy", "stream", "the square of 2 is 4", "the square of 3 is 9",
         "the square of 4 is 16", "stopped by signal 15"]),
     "blocking_file": (0.5, None),  # as many ticks as there was time for: see below
+    "process_calls": (0.05, [
+        "the last report came from row 399; the last pixel is 150",
+        "the slow one: ETIMEDOUT, and 0 processes were killed",
+        "19 + 23 = 42",
+        "9592 primes below 100000"]),
     "register_handler": (0.02, [
         "ada: <201..410>", "grace: 201", "ada: <201..410>", "alan: 201", "edsger: 201",
         "4 created, 1 taken, 4 users in the database"]),
