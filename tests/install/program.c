@@ -37,6 +37,35 @@ static int doubled(eddy_bytes in, eddy_bytes *out) {
     return eddy_bytes_copy(out, &number, sizeof number);
 }
 EDDY_REMOTE(doubled);
+static int hears(void *arg, eddy_bytes report, uint64_t number) {
+    (void)arg, (void)report, (void)number;
+    return 0;
+}
+static int two = 2;
+/* Each map: two inputs; [0] counts those that were given, [1] those that were told. */
+static int next_item(void *arg, void **item_out) {
+    int *mapped = (int *)arg;
+    if (mapped[0] == 4) return 0;
+    mapped[0]++;
+    *item_out = &two;
+    return 1;
+}
+static int next_bytes(void *arg, eddy_bytes *in_out) {
+    int *mapped = (int *)arg;
+    if (mapped[0] == 2) return 0;
+    mapped[0]++;
+    *in_out = eddy_bytes_view(&two, sizeof two);
+    return 1;
+}
+static int tell_item(void *arg, size_t index, void *item, int status, eddy_value value) {
+    (void)index, (void)item, (void)value;
+    ((int *)arg)[1]++;
+    return status;
+}
+static int tell_bytes(void *arg, size_t index, eddy_bytes in, int status, eddy_bytes *out) {
+    (void)in, (void)out;
+    return tell_item(arg, index, NULL, status, EDDY_NONE);
+}
 
 static int tripled(eddy_bytes in, eddy_bytes *out) {
     (void)in;
@@ -137,6 +166,27 @@ static EDDY_CORO(app) {
     CHECK(eddy_process_pool_run(processes, doubled, eddy_bytes_view(&number, sizeof number), &answer) == 0);
     CHECK(answer.size == sizeof number && memcmp(answer.data, "\x2a\0\0\0", 4) == 0);
     eddy_bytes_free(&answer);
+    int mapped[2] = {0, 0};
+#ifdef __cplusplus
+    eddy_process_call_options call_options = eddy_process_call_options_init();
+    call_options.progress = hears;
+    CHECK(eddy_process_pool_call(processes, doubled, eddy_bytes_view(&number, sizeof number), NULL, &call_options) ==
+          0);
+    eddy_process_map process_map = eddy_process_map_init();
+    process_map.next = next_bytes, process_map.each = tell_bytes, process_map.arg = mapped;
+    CHECK(eddy_process_pool_map(processes, doubled, &process_map) == 0);
+    eddy_thread_map thread_map = eddy_thread_map_init();
+    thread_map.next = next_item, thread_map.each = tell_item, thread_map.arg = mapped;
+    CHECK(eddy_thread_pool_map(NULL, blocking, &thread_map) == 0);
+#else
+    CHECK(eddy_process_pool_call(processes, doubled, eddy_bytes_view(&number, sizeof number), NULL,
+                                 EDDY_PROCESS_CALL(.progress = hears)) == 0);
+    CHECK(eddy_process_pool_map(processes, doubled,
+                                EDDY_PROCESS_MAP(.next = next_bytes, .each = tell_bytes, .arg = mapped)) == 0);
+    CHECK(eddy_thread_pool_map(NULL, blocking, EDDY_THREAD_MAP(.next = next_item, .each = tell_item, .arg = mapped)) ==
+          0);
+#endif
+    CHECK(mapped[0] == 4 && mapped[1] == 4);
     CHECK(eddy_process_pool_close(processes) == 0);
 
     eddy_child *child;
