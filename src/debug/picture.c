@@ -108,8 +108,9 @@ static void look_at_own(struct looking *looking, eddy_task *task, struct ed_fibe
     else if (!on_top || (strand->parked && !fiber->queued))
         seen->told.state = EDDY_TASK_WAITING;
     if (task->group != NULL) seen->group_parent = ed_group_parent_id(task->group);
-    if (!task->waiting) return;
-    seen->told.waits_on = ED_LOAD_RELAXED(&task->reason);
+    struct ed_waits waits;
+    if (!ed_task_waits(task, &waits)) return;
+    seen->told.waits_on = waits.reason;
     seen->told.since_ns = task->since_ns;
     struct noting noting = {&seen->awaited, 0};
     seen->in_exit = ed_task_awaits(task, note_awaited, &noting);

@@ -1,5 +1,7 @@
 #include "lockfree/deque.h"
 
+#include <string.h>
+
 enum { FIRST_CAPACITY = 64 }; /* 1 KiB each: a worker that never spawns more than that never grows */
 
 static struct ed_deque_ring *ring_create(uint64_t capacity, struct ed_deque_ring *older) {
@@ -11,14 +13,15 @@ static struct ed_deque_ring *ring_create(uint64_t capacity, struct ed_deque_ring
 }
 
 int ed_deque_init(struct ed_deque *deque) {
-    *deque = (struct ed_deque){.own_mask = FIRST_CAPACITY - 1};
-    deque->own = ed_alloc(FIRST_CAPACITY * sizeof deque->own[0]);
+    *deque = (struct ed_deque){.own = ed_alloc(FIRST_CAPACITY * sizeof deque->own[0])};
     struct ed_deque_ring *ring = ring_create(FIRST_CAPACITY, NULL);
     if (deque->own == NULL || ring == NULL) {
         ed_free(deque->own);
         ed_free(ring);
         return EDDY_ENOMEM;
     }
+    deque->oldest = deque->top = deque->own;
+    deque->end = deque->own + FIRST_CAPACITY;
     ED_STORE_RELAXED(&deque->ring, ring);
     return 0;
 }
@@ -34,14 +37,18 @@ void ed_deque_deinit(struct ed_deque *deque) {
 }
 
 int ed_deque_grow(struct ed_deque *deque) {
-    uint64_t capacity = (deque->own_mask + 1) * 2;
-    struct ed_deque_entry *own = ed_alloc(capacity * sizeof own[0]);
-    if (own == NULL) return EDDY_ENOMEM;
-    for (uint64_t i = deque->own_head; i != deque->own_tail; i++)
-        own[i & (capacity - 1)] = deque->own[i & deque->own_mask];
-    ed_free(deque->own);
-    deque->own = own;
-    deque->own_mask = capacity - 1;
+    size_t capacity = (size_t)(deque->end - deque->own), count = (size_t)(deque->top - deque->oldest);
+    struct ed_deque_entry *own = deque->own;
+    if (count > capacity / 2) {
+        capacity *= 2;
+        own = ed_alloc(capacity * sizeof own[0]);
+        if (own == NULL) return EDDY_ENOMEM;
+    }
+    memmove(own, deque->oldest, count * sizeof own[0]);
+    if (own != deque->own) ed_free(deque->own);
+    deque->own = deque->oldest = own;
+    deque->top = own + count;
+    deque->end = own + capacity;
     return 0;
 }
 

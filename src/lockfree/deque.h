@@ -10,8 +10,8 @@
  *            steal, with its fence, does not exist here: the shared part is a queue with one producer and
  *            many consumers.
  *
- *      private:  plain ring       own_head ............ own_tail     push and pop_newest at the tail,
- *                                                                    pop_oldest and publish at the head
+ *      private:  plain array      oldest .............. top          push and pop_newest at the top,
+ *                                                                    pop_oldest and publish at the oldest
  *      shared:   ring of atomics  head ......... tail                owner writes tail; all take at head
  *
  * Invariants (D1) head <= tail <= head + capacity of the ring that was current when tail was written.
@@ -51,10 +51,11 @@ struct ed_deque_ring {
 };
 
 struct ed_deque {
-    struct ed_deque_entry *own; /* (o) private ring */
-    uint64_t own_mask;
-    uint64_t own_head, own_tail;
-    uint64_t tail_own; /* (o) == tail, read without touching the shared line */
+    struct ed_deque_entry *top;    /* (o) behind the newest private entry */
+    struct ed_deque_entry *end;    /* (o) of the private array */
+    struct ed_deque_entry *oldest; /* (o) == top: no private entry */
+    struct ed_deque_entry *own;    /* (o) the private array */
+    uint64_t tail_own;             /* (o) == tail, read without touching the shared line */
 
     _Alignas(ED_LINE) _Atomic uint64_t head; /* (s) next to take */
     _Alignas(ED_LINE) _Atomic uint64_t tail; /* (s) owner writes: one behind the newest */
@@ -64,35 +65,49 @@ struct ed_deque {
 int ed_deque_init(struct ed_deque *deque);
 void ed_deque_deinit(struct ed_deque *deque); /* nobody may take any more */
 
-/* (o) Makes room in the private ring: 0 or EDDY_ENOMEM. */
+/* (o) Makes room in the private array, by moving what is in it to its front or by a larger one: 0 or EDDY_ENOMEM. */
 int ed_deque_grow(struct ed_deque *deque);
 
 /* (o) entries in the private part, stale ones included. */
 static inline uint64_t ed_deque_private_count(const struct ed_deque *deque) {
-    return deque->own_tail - deque->own_head;
+    return (uint64_t)(deque->top - deque->oldest);
 }
 
+/* (o) No room: ed_deque_grow, before a push. */
+static inline bool ed_deque_is_full(const struct ed_deque *deque) { return deque->top == deque->end; }
+/* (o) There is room. */
+static inline void ed_deque_push_into(struct ed_deque *deque, void *hint, uint64_t seq) {
+    *deque->top++ = (struct ed_deque_entry){hint, seq};
+}
 /* (o) 0 or EDDY_ENOMEM. */
 static inline int ed_deque_push(struct ed_deque *deque, void *hint, uint64_t seq) {
-    if (ED_UNLIKELY(deque->own_tail - deque->own_head > deque->own_mask)) {
+    if (ED_UNLIKELY(ed_deque_is_full(deque))) {
         int status = ed_deque_grow(deque);
         if (status < 0) return status;
     }
-    deque->own[deque->own_tail++ & deque->own_mask] = (struct ed_deque_entry){hint, seq};
+    ed_deque_push_into(deque, hint, seq);
     return 0;
 }
 
 /* (o) The oldest and the newest private entry; NULL if there is none. Valid until the next push. */
 static inline struct ed_deque_entry *ed_deque_oldest(struct ed_deque *deque) {
-    if (deque->own_head == deque->own_tail) return NULL;
-    return &deque->own[deque->own_head & deque->own_mask];
+    return deque->oldest != deque->top ? deque->oldest : NULL;
 }
 static inline struct ed_deque_entry *ed_deque_newest(struct ed_deque *deque) {
-    if (deque->own_head == deque->own_tail) return NULL;
-    return &deque->own[(deque->own_tail - 1) & deque->own_mask];
+    return deque->oldest != deque->top ? deque->top - 1 : NULL;
 }
-static inline void ed_deque_drop_oldest(struct ed_deque *deque) { deque->own_head++; }
-static inline void ed_deque_drop_newest(struct ed_deque *deque) { deque->own_tail--; }
+static inline void ed_deque_drop_oldest(struct ed_deque *deque) {
+    if (++deque->oldest == deque->top) deque->oldest = deque->top = deque->own;
+}
+static inline void ed_deque_drop_newest(struct ed_deque *deque) { deque->top--; }
+/* (o) Drops the private entries that are no `good` any more. */
+static inline void ed_deque_sweep(struct ed_deque *deque, bool (*good)(void *hint, void *arg), void *arg) {
+    struct ed_deque_entry *kept = deque->own;
+    for (struct ed_deque_entry *entry = deque->oldest; entry != deque->top; entry++)
+        if (good(entry->hint, arg)) *kept++ = *entry;
+    deque->oldest = deque->own;
+    deque->top = kept;
+}
 
 /* (o) Room for `count` more shared entries: 0 or EDDY_ENOMEM (nothing changes). */
 int ed_deque_reserve_shared(struct ed_deque *deque, uint64_t count);
@@ -106,7 +121,7 @@ bool ed_deque_shared_oldest(struct ed_deque *deque, uint64_t *seq_out);
 
 /* (o) Nothing in either part; false in doubt: takers may have been there. */
 static inline bool ed_deque_is_empty(struct ed_deque *deque) {
-    return deque->own_head == deque->own_tail && ED_LOAD_RELAXED(&deque->head) == deque->tail_own;
+    return deque->oldest == deque->top && ED_LOAD_RELAXED(&deque->head) == deque->tail_own;
 }
 
 /* (s) entries in the shared part: exact for nobody, 0 is seen by the owner only if it is empty. */

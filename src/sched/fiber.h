@@ -24,11 +24,18 @@ struct ed_fiber {
     bool queued;                        /* entry is in `ready` or `movable`, or on its way there */
     bool preempted;                     /* queued by fairness, not by a wake */
     bool migrates;                      /* the tasks on it may change workers */
-    struct ed_message move;             /* while it goes to another worker */
+    uintptr_t direct_low;               /* (c) frames in the direct_bytes from here leave room for a direct await */
+    size_t direct_bytes;
+    struct ed_message move; /* while it goes to another worker */
 };
 
 /* The host, asked by itself. */
 static inline struct ed_worker *ed_fiber_worker(struct ed_fiber *fiber) { return ED_LOAD_RELAXED(&fiber->worker); }
+
+/* Whether another task may run in the caller's place, on the running `fiber`: there is enough of the stack left. */
+static inline __attribute__((always_inline)) bool ed_fiber_has_room(const struct ed_fiber *fiber) {
+    return (uintptr_t)__builtin_frame_address(0) - fiber->direct_low < fiber->direct_bytes;
+}
 
 /* Queues a switched-out (or about to switch out) fiber behind what is ready. Owner only; once until it ran. */
 void ed_fiber_ready(struct ed_fiber *fiber);

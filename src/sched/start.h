@@ -46,10 +46,13 @@ static inline uint64_t ed_start_make(uint64_t word, unsigned worker, enum ed_sta
 static inline void ed_start_new(struct ed_start *start, unsigned worker, enum ed_start_state state) {
     ED_STORE_RELEASE(&start->word, ed_start_make(ED_LOAD_RELAXED(&start->word), worker, state));
 }
+/* The same, FREE to NEW_OWN; a word that is FREE has nothing but its generation. */
+static inline void ed_start_new_own(struct ed_start *start, unsigned worker) {
+    ED_STORE_RELEASE(&start->word, ED_LOAD_RELAXED(&start->word) | (uint64_t)worker << 8 | ED_START_NEW_OWN);
+}
 /* When the record is freed: the next life has another generation. */
 static inline void ed_start_free(struct ed_start *start) {
-    uint64_t word = ED_LOAD_RELAXED(&start->word);
-    ED_STORE_RELEASE(&start->word, ed_start_make(word + (UINT64_C(1) << 24), 0, ED_START_FREE));
+    ED_STORE_RELEASE(&start->word, (ED_LOAD_RELAXED(&start->word) | UINT64_C(0xffffff)) + 1);
 }
 
 /* Whether `worker` may claim what the word says; then claims it. True: the caller must run the body. A pinned task is
@@ -65,6 +68,11 @@ static inline ED_HOT bool ed_start_claim(struct ed_start *start, unsigned worker
     case ED_START_NEW_SHARED: return ED_CAS(&start->word, &word, ed_start_make(word, worker, ED_START_STARTED));
     default: return false;
     }
+}
+
+/* The holder of a NEW_OWN word: nobody else writes it. */
+static inline void ed_start_claim_own(struct ed_start *start) {
+    ED_STORE_RELEASE(&start->word, ED_LOAD_RELAXED(&start->word) + (ED_START_STARTED - ED_START_NEW_OWN));
 }
 
 /* Its worker, from `ready`: nobody else may, and it is queued once. */

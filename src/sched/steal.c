@@ -12,8 +12,16 @@
  * Tests      tests/sched/steal_test.c. */
 #include "sched/sched.h"
 
+/* Takes away the newest entries that are stale: what is kept is a task. */
+static void trim(struct ed_worker *worker) {
+    struct ed_deque_entry *entry;
+    while ((entry = ed_deque_newest(&worker->deque)) != NULL && !ed_start_is_own(entry->hint, worker->index))
+        ed_deque_drop_newest(&worker->deque);
+}
+
 void ed_publish(struct ed_worker *worker, uint64_t keep) {
     struct ed_deque *deque = &worker->deque;
+    trim(worker);
     uint64_t count = ed_deque_private_count(deque);
     if (count > keep && ed_deque_reserve_shared(deque, count - keep) == 0) {
         for (; count > keep; count--) {

@@ -81,26 +81,27 @@ void ed_fiber_ready(struct ed_fiber *fiber) {
     ed_ready_entry(ed_fiber_worker(fiber), &fiber->entry, ED_ENTRY_RESUME);
 }
 
-ED_HOT int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
+static bool is_own(void *hint, void *worker) { return ed_start_is_own(hint, ((struct ed_worker *)worker)->index); }
+
+/* Tasks that are started from the middle of the private part leave their entries there: those go when it is full. */
+static ED_COLD int make_room(struct ed_worker *worker) {
+    ed_deque_sweep(&worker->deque, is_own, worker);
+    return ed_deque_grow(&worker->deque);
+}
+
+int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned) {
     if (pinned) {
         ed_start_new(start, worker->index, ED_START_NEW_PINNED);
         ed_ready_entry(worker, &start->entry, ED_ENTRY_START);
     } else {
-        int status = ed_deque_push(&worker->deque, start, worker->seq);
+        int status = ED_UNLIKELY(ed_deque_is_full(&worker->deque)) ? make_room(worker) : 0;
         if (status < 0) return status;
-        worker->seq++;
+        ed_deque_push_into(&worker->deque, start, worker->seq++);
         ed_start_new(start, worker->index, ED_START_NEW_OWN);
         if (ED_UNLIKELY(ED_LOAD_RELAXED(&worker->attention) & ED_WANT)) ed_publish(worker, 1);
     }
     ed_count_add(&worker->counts.spawned, 1);
     return 0;
-}
-
-void ed_start_trim(struct ed_worker *worker) {
-    struct ed_deque_entry *entry;
-    while ((entry = ed_deque_newest(&worker->deque)) != NULL && !ed_start_is_own(entry->hint, worker->index))
-        ed_deque_drop_newest(&worker->deque);
-    if (entry == NULL) worker->stale = false;
 }
 
 /* The oldest private entry that is still good; stale ones before it go. */
@@ -208,6 +209,10 @@ static int fiber_create(struct ed_worker *worker, struct ed_start *start, struct
     fiber->task = NULL;
     fiber->queued = fiber->preempted = false;
     ed_context_make(stack, fiber_main, fiber);
+    const struct ed_context *context = &stack->context;
+    fiber->direct_low = (uintptr_t)context->stack_low + ED_DIRECT_STACK_BYTES;
+    fiber->direct_bytes =
+        context->stack_bytes > ED_DIRECT_STACK_BYTES ? context->stack_bytes - ED_DIRECT_STACK_BYTES : 0;
     int64_t alive = ED_LOAD_RELAXED(&worker->counts.stacks_alive) + 1;
     ED_STORE_RELAXED(&worker->counts.stacks_alive, alive);
     if (alive > ED_LOAD_RELAXED(&worker->counts.stacks_alive_max))

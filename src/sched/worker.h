@@ -45,7 +45,6 @@ struct ed_worker {
     int budget;               /* (o) counted calls left before a visit to the scheduler */
     unsigned preempted;       /* (o) fibers in `ready` put off by fairness */
     unsigned domains;         /* (o) serial domains here: passes are observable */
-    bool stale;               /* (o) tasks were started from the middle of the private part: ed_start_trim */
 
     int64_t polled_ns;       /* (o) clock at the end of the last poll; INT64_MAX: as this pass begins */
     int64_t poll_cost_ns;    /* (o) how long the last one in a pass took */
@@ -150,9 +149,6 @@ int ed_start_push(struct ed_worker *worker, struct ed_start *start, bool pinned)
 /* Owner, in a task or a callback: runs a new task here and now, until it first waits or ends; nothing else runs in
  * between. Its word is still FREE. 0, or why it finds no stack (nothing has begun). */
 int ed_start_now(struct ed_worker *worker, struct ed_start *start);
-
-/* Owner: takes away the newest private entries that are stale, so that they do not pile up. */
-void ed_start_trim(struct ed_worker *worker);
 
 /* Owner, in a task: counts a call; true when it is time to visit the scheduler first. */
 static inline bool ed_count_call(struct ed_worker *worker) {

@@ -96,10 +96,8 @@ static bool deque_any(struct ed_deque *deque, bool private, bool (*visit)(void *
         const struct ed_deque_slot *slot = &ring->slots[head & ring->mask];
         if (visit(ED_LOAD_RELAXED((_Atomic(void *) *)&slot->hint), slot->seq, arg)) return true;
     }
-    for (uint64_t at = deque->own_head; private && at != deque->own_tail; at++) {
-        const struct ed_deque_entry *entry = &deque->own[at & deque->own_mask];
+    for (const struct ed_deque_entry *entry = deque->oldest; private && entry != deque->top; entry++)
         if (visit(entry->hint, entry->seq, arg)) return true;
-    }
     return false;
 }
 
@@ -184,7 +182,7 @@ static bool check_task(eddy_task *task, void *arg) {
             broken_task(look, task, "is not where it was started");
         if (ed_task_fiber(task)->task == task) {
             check_top(look, task, word);
-        } else if (!task->waiting) {
+        } else if (!task->waiting && ED_LOAD_RELAXED(&task->above) == NULL) {
             broken_task(look, task, "is below another one on its stack and does not wait");
         }
         break;

@@ -54,6 +54,7 @@ void ed_error_set_current(eddy_error *error) {
         eddy_error_release(error);
         return;
     }
+    ed_task_set_special(task);
     eddy_error_release(task->error);
     task->error = error;
 }
@@ -72,7 +73,10 @@ int eddy_fail(int code, const char *format, ...) {
     text[0] = '\0';
     if (format != NULL) vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    if (task != NULL) eddy_task_name(task, name, sizeof name);
+    if (task != NULL) {
+        eddy_task_name(task, name, sizeof name);
+        ed_task_set_special(task);
+    }
     eddy_error_release(*slot);
     *slot = ed_error_create(code, name, text);
     return code;

@@ -74,7 +74,7 @@ static ED_COLD void report_never_retrieved(eddy_future *future, uint64_t word) {
     }
 }
 
-static inline ED_HOT void future_last(eddy_future *future, uint64_t word) {
+static void future_last(eddy_future *future, uint64_t word) {
     if (word & ED_DONE) {
         if (ED_LIKELY(future->status >= 0)) {
             if (ED_UNLIKELY(future->drop != NULL) && !(word & ED_VALUE_TAKEN)) future->drop(future->value);
@@ -127,7 +127,7 @@ static ED_COLD bool finish_waited(eddy_future *future, uint64_t flags, uint64_t 
     return true;
 }
 
-ED_HOT bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int how) {
+bool ed_future_finish(eddy_future *future, uint64_t flags, uint64_t clear, int how) {
     uint64_t word = ED_LOAD_RELAXED(&future->word), next;
     while (!(word & (ED_LOCK | ED_WAITED))) { /* nobody waits: one compare-and-swap */
         if ((how & ED_FINISH_CHECK) && (word & ED_CANCEL)) return false;
@@ -156,7 +156,7 @@ static ED_COLD void release_waited(eddy_future *future) {
     if (ed_refs_of(word) == 1) future_last(future, word);
 }
 
-ED_HOT void ed_future_release(eddy_future *future) {
+void ed_future_release(eddy_future *future) {
     uint64_t word = ED_LOAD_ACQUIRE(&future->word);
     if (ed_refs_of(word) != 1) {
         if (ED_UNLIKELY((word & (ED_WAITED | ED_DONE | ED_IS_TASK)) == ED_WAITED)) {
@@ -272,7 +272,7 @@ ED_HOT int eddy_future_result(eddy_future *future, eddy_value *value_out) {
     if (future->status < 0) {
         if (!(word & ED_RETRIEVED)) ED_OR(&future->word, ED_RETRIEVED);
     } else if (value_out != NULL) {
-        *value_out = future->value;
+        ed_value_copy(value_out, &future->value);
     }
     return future->status;
 }

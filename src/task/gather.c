@@ -270,12 +270,13 @@ int eddy_shield(eddy_future **outer_out, eddy_future *inner) {
 /* ---- who waits for whom --------------------------------------------------------------------------- */
 
 bool ed_task_awaits(eddy_task *task, void (*each)(void *arg, eddy_future *future), void *arg) {
-    const char *reason = ED_LOAD_RELAXED(&task->reason);
-    if (!task->waiting || reason == NULL || task->on_cancel_arg == NULL) return false;
+    struct ed_waits waits;
+    if (!ed_task_waits(task, &waits) || waits.reason == NULL || waits.arg == NULL) return false;
+    const char *reason = waits.reason;
     if (strcmp(reason, "await") == 0) {
-        each(arg, task->on_cancel_arg);
+        each(arg, waits.arg);
     } else if (strcmp(reason, "gather") == 0 || strcmp(reason, "wait") == 0) {
-        const struct many *many = task->on_cancel_arg;
+        const struct many *many = waits.arg;
         for (size_t i = 0; i < many->count; i++) each(arg, many->children[i].future);
     }
     return strcmp(reason, "task group") == 0;

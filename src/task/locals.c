@@ -39,6 +39,12 @@ __attribute__((noinline)) void ed_context_thread_slot(eddy_context **slot) { thr
 __attribute__((noinline)) eddy_context **ed_context_of_thread(void) { return thread_slot; }
 
 static eddy_context **slot_of_caller(void) { return ed_context_slot(ed_worker_current()); }
+/* The same, to set something in it: what the task spawns shares that. */
+static eddy_context **slot_to_set(void) {
+    eddy_task *task = ed_task_current();
+    if (task != NULL) ed_task_set_slow(task);
+    return slot_of_caller();
+}
 
 /* ---- references --------------------------------------------------------------------------------- */
 
@@ -119,7 +125,7 @@ static struct binding *exchange(eddy_context *context, const eddy_local *local, 
 }
 
 int eddy_local_set(const eddy_local *local, eddy_value value, eddy_local_token *token_out) {
-    eddy_context **slot = slot_of_caller();
+    eddy_context **slot = slot_to_set();
     if (slot == NULL) return EDDY_EWRONGTHREAD;
     const eddy_drop_fn drop = local->drop;
     struct binding *binding = ed_alloc(sizeof *binding);
@@ -143,7 +149,7 @@ int eddy_local_set(const eddy_local *local, eddy_value value, eddy_local_token *
 
 int eddy_local_reset(const eddy_local *local, eddy_local_token *token) {
     if (token->used) return EDDY_ESTATE;
-    eddy_context **slot = slot_of_caller();
+    eddy_context **slot = slot_to_set();
     if (slot == NULL) return EDDY_EWRONGTHREAD;
     int status = own(slot);
     if (status < 0) return status;
@@ -155,7 +161,7 @@ int eddy_local_reset(const eddy_local *local, eddy_local_token *token) {
 
 int eddy_context_run(eddy_context *context, eddy_coro_fn fn, void *arg, eddy_value *out) {
     eddy_value ignored = EDDY_NONE;
-    eddy_context **slot = slot_of_caller();
+    eddy_context **slot = slot_to_set();
     if (slot == NULL) return EDDY_EWRONGTHREAD;
     eddy_context *own_context = *slot;
     *slot = eddy_context_share(context);

@@ -2,8 +2,8 @@
  *
  * Problem    Deque hints and walkers of all tasks read records without a reference; a spawn must not call malloc.
  * Idea       Records come in chunks that live until the run ends; a freed record keeps a valid start word (FREE, next
- *            generation) and a future word with 0 references. Each worker keeps a free list; when it holds two batches
- *            one goes to the common list, so that records which one worker makes and another frees come back.
+ *            generation) and a future word with 0 references. Each worker keeps an array of free ones; when it holds two
+ *            batches one goes to the common list, so that records which one worker makes and another frees come back.
  * Threads    get and put: any; a worker uses its own list, other threads the common one (under a spin lock).
  * Tests      tests/task/slab_test.c. */
 #include "task/blocks.h"
@@ -11,16 +11,17 @@
 
 #include <stdio.h>
 
-enum { CHUNK_RECORDS = 64, BATCH = 64 };
+enum { CHUNK_RECORDS = 64 };
+_Static_assert((int)CHUNK_RECORDS <= (int)ED_SLAB_BATCH, "a chunk fits into an empty cache");
 
 struct ed_slab_chunk {
     struct ed_slab_chunk *next;
     eddy_task records[CHUNK_RECORDS];
 };
 
+/* What a worker keeps: its slab, first, and its handles. */
 struct cache {
-    eddy_task *free;
-    unsigned count;
+    struct ed_slab_cache tasks;
     struct ed_block_cache handles;
 };
 
@@ -28,93 +29,101 @@ int ed_tasks_worker_open(struct ed_worker *worker) {
     struct cache *cache = ed_calloc(sizeof *cache);
     if (cache == NULL) return EDDY_ENOMEM;
     ed_block_cache_open(&cache->handles, ed_tasks_of(worker->sched)->handles);
-    worker->slab = cache;
+    worker->slab = &cache->tasks;
     worker->handles = &cache->handles;
     return 0;
 }
 
 void ed_tasks_worker_close(struct ed_worker *worker) {
-    struct cache *cache = worker->slab;
-    if (cache == NULL) return;
+    if (worker->slab == NULL) return;
+    struct cache *cache = ED_CONTAINER(worker->slab, struct cache, tasks);
     ed_block_cache_close(&cache->handles);
     worker->slab = worker->handles = NULL;
     ed_free(cache);
 }
 
-/* Fills an empty cache with a batch from the common list, or from a new chunk. */
-static ED_COLD void refill(struct ed_sched *sched, struct cache *cache) {
+static void keep(struct ed_slab_cache *cache, struct ed_worker *worker, eddy_task *task) {
+    task->future.home = worker;
+    cache->free[cache->count++] = task;
+}
+
+/* Takes one from the common list; others, or those of a new chunk, go to the worker's own, which is empty. */
+static ED_COLD eddy_task *refill(struct ed_sched *sched, struct ed_worker *worker) {
     struct ed_tasks *tasks = ed_tasks_of(sched);
+    struct ed_slab_cache *cache = worker != NULL ? worker->slab : NULL;
     ed_spinlock_lock(&tasks->lock);
-    while (tasks->free != NULL && cache->count < BATCH) {
-        eddy_task *task = tasks->free;
-        tasks->free = task->next_free;
-        task->next_free = cache->free;
-        cache->free = task;
-        cache->count++;
+    eddy_task *task = tasks->free;
+    if (task != NULL) tasks->free = task->next_free;
+    while (cache != NULL && tasks->free != NULL && cache->count < ED_SLAB_BATCH) {
+        eddy_task *more = tasks->free;
+        tasks->free = more->next_free;
+        keep(cache, worker, more);
     }
     ed_spinlock_unlock(&tasks->lock);
-    if (cache->count > 0) return;
+    if (task != NULL) return task;
 
     struct ed_slab_chunk *chunk = ed_calloc(sizeof *chunk);
-    if (chunk == NULL) return;
+    if (chunk == NULL) return NULL;
     for (int i = CHUNK_RECORDS - 1; i >= 0; i--) {
         ed_task_clean(&chunk->records[i], sched);
-        chunk->records[i].next_free = cache->free;
-        cache->free = &chunk->records[i];
+        if (cache != NULL && i > 0) keep(cache, worker, &chunk->records[i]);
     }
-    cache->count = CHUNK_RECORDS;
     ed_spinlock_lock(&tasks->lock);
     chunk->next = tasks->chunks;
     tasks->chunks = chunk;
-    ed_spinlock_unlock(&tasks->lock);
-}
-
-static ED_COLD void to_common(struct ed_tasks *tasks, struct cache *cache, unsigned count) {
-    ed_spinlock_lock(&tasks->lock);
-    for (; count > 0 && cache->free != NULL; count--) {
-        eddy_task *task = cache->free;
-        cache->free = task->next_free;
-        cache->count--;
-        task->next_free = tasks->free;
-        tasks->free = task;
+    for (int i = CHUNK_RECORDS - 1; cache == NULL && i > 0; i--) {
+        chunk->records[i].next_free = tasks->free;
+        tasks->free = &chunk->records[i];
     }
     ed_spinlock_unlock(&tasks->lock);
-}
-
-static eddy_task *take(struct ed_sched *sched, struct cache *cache) {
-    if (ED_UNLIKELY(cache->free == NULL)) refill(sched, cache);
-    eddy_task *task = cache->free;
-    if (task == NULL) return NULL;
-    cache->free = task->next_free;
-    cache->count--;
-    return task;
+    return &chunk->records[0];
 }
 
 ED_HOT eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker) {
-    if (ED_LIKELY(worker != NULL)) return take(sched, worker->slab);
-    struct cache cache = {0};
-    eddy_task *task = take(sched, &cache);
-    to_common(ed_tasks_of(sched), &cache, cache.count);
-    return task;
+    struct ed_slab_cache *cache = worker != NULL ? worker->slab : NULL;
+    if (ED_UNLIKELY(cache == NULL || cache->count == 0)) return refill(sched, worker);
+    return cache->free[--cache->count];
 }
 
-ED_HOT void ed_slab_put(eddy_task *task) {
+/* To the common list: `task`, if this is not its run's worker, else half of what the worker has. */
+static ED_COLD void put_apart(struct ed_worker *worker, eddy_task *task) {
+    struct ed_tasks *tasks = ed_tasks_of(task->future.sched);
+    bool here = worker != NULL && worker->sched == task->future.sched;
+    struct ed_slab_cache *cache = here ? worker->slab : NULL;
+    ed_spinlock_lock(&tasks->lock);
+    if (!here) {
+        task->next_free = tasks->free;
+        tasks->free = task;
+    } else if (cache->count == 2 * ED_SLAB_BATCH) {
+        while (cache->count > ED_SLAB_BATCH) {
+            eddy_task *spare = cache->free[--cache->count];
+            spare->next_free = tasks->free;
+            tasks->free = spare;
+        }
+    }
+    ed_spinlock_unlock(&tasks->lock);
+    if (here) keep(cache, worker, task);
+}
+
+static inline ED_HOT void put_clean(eddy_task *task) {
     struct ed_worker *worker = ed_worker_current();
-    if (ED_UNLIKELY(ED_LOAD_RELAXED(&task->special))) ed_task_wipe(task);
     ED_STORE_RELAXED(&task->fiber, NULL);
     ed_start_free(&task->start);
     ED_STORE_RELEASE(&task->future.word, 0);
-    if (ED_UNLIKELY(worker == NULL || worker->sched != task->future.sched)) {
-        struct cache cache = {.free = task, .count = 1};
-        task->next_free = NULL;
-        to_common(ed_tasks_of(task->future.sched), &cache, 1);
-        return;
+    struct ed_slab_cache *cache = worker == task->future.home ? worker->slab : NULL;
+    if (ED_UNLIKELY(cache == NULL || cache->count == 2 * ED_SLAB_BATCH)) {
+        put_apart(worker, task);
+    } else {
+        cache->free[cache->count++] = task;
     }
-    struct cache *cache = worker->slab;
-    task->next_free = cache->free;
-    cache->free = task;
-    if (ED_UNLIKELY(++cache->count >= 2 * BATCH)) to_common(ed_tasks_of(worker->sched), cache, BATCH);
 }
+
+void ed_slab_put(eddy_task *task) {
+    if (ED_LOAD_RELAXED(&task->special)) ed_task_wipe(task);
+    put_clean(task);
+}
+
+ED_HOT void ed_slab_put_plain(eddy_task *task) { put_clean(task); }
 
 void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *arg), void *arg) {
     struct ed_tasks *tasks = ed_tasks_of(sched);

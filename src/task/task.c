@@ -13,7 +13,6 @@
 
 /* ---- the end ------------------------------------------------------------------------------------- */
 
-/* Its argument and its locals. */
 static ED_COLD void drop_arg(eddy_task *task) {
     if (task->drop_arg != NULL) {
         task->drop_arg(eddy_value_ptr(task->arg));
@@ -24,12 +23,11 @@ static ED_COLD void drop_arg(eddy_task *task) {
         task->arg_allocated = false;
     }
 }
-static inline ED_HOT void drop_inputs(eddy_task *task, bool special) {
-    if (special) drop_arg(task);
-    if (ED_UNLIKELY(task->context != NULL)) {
-        eddy_context_release(task->context);
-        task->context = NULL;
-    }
+/* Its argument and its locals. */
+static void drop_inputs(eddy_task *task) {
+    drop_arg(task);
+    eddy_context_release(task->context);
+    task->context = NULL;
 }
 
 static void tell_group(struct ed_call *call) {
@@ -38,12 +36,25 @@ static void tell_group(struct ed_call *call) {
     ed_future_release(&task->future);
 }
 
-/* On the host, `worker`. The value is where the body has put it. `special`: the task's, known to the compiler. */
-static inline ED_HOT void end_known(eddy_task *task, struct ed_worker *worker, int status, bool special) {
-    eddy_future *future = &task->future;
-    drop_inputs(task, special);
+/* DONE, with what the body gave, unless a request is still pending: that one takes the value (T4). */
+static void finish(eddy_future *future, int status, int how) {
     future->status = status;
-    if (ED_UNLIKELY(task->error != NULL)) { /* its detail, if that is of this failure */
+    if (status < 0) {
+        ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, how);
+    } else if (!ed_future_finish(future, 0, 0, how | ED_FINISH_CHECK)) {
+        if (future->drop != NULL) future->drop(future->value);
+        future->value = EDDY_NONE;
+        future->status = EDDY_ECANCELED;
+        ed_future_finish(future, ED_CANCELLED, ED_CANCEL, how);
+    }
+}
+
+/* On the host, `worker`. The value is where the body has put it. */
+static void end(eddy_task *task, struct ed_worker *worker, int status) {
+    eddy_future *future = &task->future;
+    drop_inputs(task);
+    if (status < 0) ed_task_set_special(task); /* its last reference looks whether anybody has seen that */
+    if (ED_UNLIKELY(task->error != NULL)) {    /* its detail, if that is of this failure */
         if (task->error->status == status) {
             future->error = task->error;
         } else {
@@ -51,7 +62,7 @@ static inline ED_HOT void end_known(eddy_task *task, struct ed_worker *worker, i
         }
         task->error = NULL;
     }
-    struct ed_group *group = special ? task->group : NULL;
+    struct ed_group *group = task->group;
     const int how =
         group == NULL ? ED_FINISH_RELEASE : 0; /* nothing is left to do: the last reference may go with it */
     ed_count_add(&worker->counts.ended, 1);
@@ -63,33 +74,25 @@ static inline ED_HOT void end_known(eddy_task *task, struct ed_worker *worker, i
         task->group_call.run = tell_group;
         ed_call_soon(worker, &task->group_call);
     }
-    if (ED_UNLIKELY(status < 0)) {
-        ed_future_finish(future, status == EDDY_ECANCELED ? ED_CANCELLED : 0, ED_CANCEL, how);
-    } else if (ED_UNLIKELY(!ed_future_finish(future, 0, 0, how | ED_FINISH_CHECK))) {
-        /* T4: a request still pending takes the value */
-        if (future->drop != NULL) future->drop(future->value);
-        future->value = EDDY_NONE;
-        future->status = EDDY_ECANCELED;
-        ed_future_finish(future, ED_CANCELLED, ED_CANCEL, how);
-    }
+    finish(future, status, how);
     if (group != NULL && !in_own_step) {
         ed_group_child_done(group, task);
         ed_future_release(future);
     }
 }
 
-static ED_COLD void end_special(eddy_task *task, struct ed_worker *worker, int status) {
-    end_known(task, worker, status, true);
-}
+static inline bool is_plain(eddy_task *task) { return !ED_LOAD_RELAXED(&task->special); }
 
-/* Compiled twice: a task that is not special has no options, no group, and no argument to drop. One that becomes it
- * meanwhile, by a cancel from elsewhere or a new name, still has none of these. */
-static inline ED_HOT void end(eddy_task *task, struct ed_worker *worker, int status) {
-    if (ED_UNLIKELY(ED_LOAD_RELAXED(&task->special))) {
-        end_special(task, worker, status);
-    } else {
-        end_known(task, worker, status, false);
-    }
+/* A plain one: there is nothing but its value, and nearly always its awaiter holds the only handle. Who has another one may
+ * use it at any time, hence the compare-and-swap. False: it may have ended otherwise. */
+static inline ED_HOT bool end_plain(eddy_task *task, struct ed_worker *worker, int status) {
+    uint64_t word = 2 * ED_REF_ONE | ED_IS_TASK;
+    task->future.status = status;
+    ed_count_add(&worker->counts.ended, 1);
+    ED_CHAOS(DONE);
+    if (ED_LIKELY(ED_CAS(&task->future.word, &word, ED_REF_ONE | ED_IS_TASK | ED_DONE))) return true;
+    finish(&task->future, status, ED_FINISH_RELEASE);
+    return false;
 }
 
 /* ---- debug mode ---------------------------------------------------------------------------------- */
@@ -156,7 +159,12 @@ static inline __attribute__((always_inline)) void run(eddy_task *task, struct ed
     if (ED_UNLIKELY(task->future.sched->debug)) look_back(task, fiber, status, __builtin_frame_address(0));
     fiber->task = awaiter;
     if (ED_UNLIKELY(migrates)) fiber->migrates = true;
-    end(task, ed_fiber_worker(fiber), status); /* another one, perhaps, than when it began */
+    worker = ed_fiber_worker(fiber); /* another one, perhaps, than when it began */
+    if (ED_LIKELY(is_plain(task) && status >= 0)) {
+        (void)end_plain(task, worker, status);
+    } else {
+        end(task, worker, status);
+    }
 }
 
 CALLS_BODIES bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *child, const char *reason,
@@ -179,16 +187,47 @@ CALLS_BODIES bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *child, c
     bool claimed = ed_start_claim(&child->start, worker->index);
     if (ED_LIKELY(claimed)) {
         struct ed_deque_entry *newest = ed_deque_newest(&worker->deque);
-        if (ED_LIKELY(newest != NULL && newest->hint == &child->start)) {
-            ed_deque_drop_newest(&worker->deque);
-            if (ED_UNLIKELY(worker->stale)) ed_start_trim(worker);
-        } else {
-            worker->stale = true;
-        }
+        if (newest != NULL && newest->hint == &child->start) ed_deque_drop_newest(&worker->deque);
         run(child, fiber, worker, task);
     }
     ed_wait_end(task);
     return claimed;
+}
+
+/* What a body that ran as plain leaves behind. */
+static ED_COLD void end_awaited(eddy_task *task, struct ed_fiber *fiber, eddy_task *awaiter, int status) {
+    if (task->defers != NULL) run_defers(task);
+    if (ed_strand_of(fiber)->scope != NULL) panic_in_scope(task);
+    fiber->task = awaiter;
+    end(task, ed_fiber_worker(fiber), status);
+}
+
+/* Not read before: no request is pending for the task (its word says so); from now on whoever asks sends to this worker, as
+ * a holder claims with a plain store. While it is held here its entry is in the private part, which is not empty. */
+CALLS_BODIES int ed_task_run_plain(struct ed_fiber *fiber, eddy_task *child, eddy_value *value_out) {
+    struct ed_worker *worker = ed_fiber_worker(fiber);
+    eddy_task *task = fiber->task;
+    ed_start_claim_own(&child->start);
+    if (ED_LIKELY(worker->deque.top[-1].hint == &child->start)) ed_deque_drop_newest(&worker->deque);
+    ED_STORE_RELAXED(&task->above, child);
+    fiber->task = child;
+    ED_STORE_RELEASE(&child->fiber, fiber);
+    ed_count_add(&worker->counts.direct, 1);
+
+    child->future.value = EDDY_NONE; /* read by nobody before DONE */
+    int status = child->fn(child->arg, &child->future.value);
+    bool as_said = false;
+    if (ED_LIKELY(is_plain(child) && status >= 0 && ed_strand_of(fiber)->scope == NULL)) {
+        fiber->task = task;
+        as_said = end_plain(child, ed_fiber_worker(fiber), status);
+    } else {
+        end_awaited(child, fiber, task, status);
+    }
+    ED_STORE_RELAXED(&task->above, NULL);
+    if (ED_UNLIKELY(ed_cancel_pending(task, false))) return (void)ed_cancel_pending(task, true), EDDY_ECANCELED;
+    if (ED_UNLIKELY(!as_said)) return ed_await_result(&child->future, value_out);
+    if (value_out != NULL) ed_value_copy(value_out, &child->future.value);
+    return status;
 }
 
 int eddy_defer(void (*fn)(void *arg), void *arg) {
@@ -198,6 +237,7 @@ int eddy_defer(void (*fn)(void *arg), void *arg) {
     struct ed_defer *defer = ed_alloc(sizeof *defer);
     if (defer == NULL) return EDDY_ENOMEM;
     *defer = (struct ed_defer){task->defers, fn, arg};
+    ed_task_set_special(task);
     task->defers = defer;
     return 0;
 }
@@ -205,6 +245,7 @@ int eddy_defer(void (*fn)(void *arg), void *arg) {
 /* A started task that found no stack: it ends with that, its body is not entered. */
 void ed_task_no_stack(struct ed_start *start, int status) {
     eddy_task *task = ED_CONTAINER(start, struct eddy_task, start);
+    ed_task_set_special(task);
     task->error = ed_error_create(status, "", "no stack for the task: too many are alive");
     end(task, ed_worker_current(), status);
 }
@@ -241,8 +282,8 @@ static inline uint64_t next_id(struct ed_sched *sched, struct ed_worker *worker)
 
 /* Which domain and worker a spawn from `here` means; EDDY_EINVAL for a loop of another runtime, for a task of a domain that
  * asks to migrate, or where an eager task would have to begin on another worker. */
-static inline ED_HOT int locate(struct ed_sched *sched, struct ed_worker *here, const eddy_task_options *options,
-                                eddy_loop **loop_io, struct ed_worker **pinned_out) {
+static int locate(struct ed_sched *sched, struct ed_worker *here, const eddy_task_options *options, eddy_loop **loop_io,
+                  struct ed_worker **pinned_out) {
     if (options != NULL && options->loop != NULL) *loop_io = options->loop == EDDY_ANYWHERE ? NULL : options->loop;
     if (*loop_io != NULL && (*loop_io)->sched != sched) return EDDY_EINVAL;
     if (*loop_io != NULL && (*loop_io)->worker == NULL) *loop_io = NULL; /* the runtime's own: no domain */
@@ -253,8 +294,8 @@ static inline ED_HOT int locate(struct ed_sched *sched, struct ed_worker *here, 
 }
 
 /* A record with everything but its place in a queue. */
-static inline ED_HOT int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worker *here,
-                                 eddy_context **slot, eddy_coro_fn fn, void *arg, const eddy_task_options *options) {
+static int prepare(eddy_task **task_out, struct ed_sched *sched, struct ed_worker *here, eddy_context **slot,
+                   eddy_coro_fn fn, void *arg, const eddy_task_options *options) {
     if (fn == NULL) return EDDY_EINVAL;
     if (options != NULL && (options->size != sizeof *options || stack_class(options->stack_bytes) < 0 ||
                             (options->copy_bytes > 0 && options->drop_arg != NULL)))
@@ -279,10 +320,12 @@ static inline ED_HOT int prepare(eddy_task **task_out, struct ed_sched *sched, s
         }
         task->drop_arg = options->drop_arg;
     }
-    if (options != NULL && options->context != NULL) {
-        task->context = eddy_context_share(options->context);
-    } else {
-        if (ED_UNLIKELY(slot != NULL && *slot != NULL)) task->context = eddy_context_share(*slot);
+    eddy_context *context = options != NULL && options->context != NULL ? options->context
+                            : slot != NULL                              ? *slot
+                                                                        : NULL;
+    if (ED_UNLIKELY(context != NULL)) {
+        ed_task_set_slow(task);
+        task->context = eddy_context_share(context);
     }
     task->id = next_id(sched, here);
     *task_out = task;
@@ -314,8 +357,9 @@ static ED_COLD uint64_t note_origin(eddy_task *task, uint64_t flags) {
 /* Ends unseen: somebody who walks all tasks may hold it for a moment. */
 static ED_COLD void launch_failed(eddy_task *task, int status, uint64_t refs) {
     task->drop_arg = NULL; /* spawn_failed drops it */
-    drop_inputs(task, true);
+    drop_inputs(task);
     task->future.status = status;
+    ed_task_set_special(task);
     ed_future_finish(&task->future, ED_RETRIEVED, ED_CANCEL, 0);
     while (refs-- > 0) ed_future_release(&task->future);
 }
@@ -330,15 +374,16 @@ static ED_COLD bool refused(eddy_task *task) {
 
 bool ed_tasks_refuse(struct ed_sched *sched) { return ED_EXCHANGE(&sched->closed, true); }
 
-static inline ED_HOT int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned,
-                                eddy_loop *loop, const eddy_task_options *options, struct ed_group *group,
-                                uint64_t flags) {
+static int launch(eddy_task *task, eddy_task **task_out, struct ed_worker *here, struct ed_worker *pinned,
+                  eddy_loop *loop, const eddy_task_options *options, struct ed_group *group, uint64_t flags) {
     bool elsewhere = pinned != NULL && pinned != here;
     uint64_t refs = 1 + (task_out != NULL) + elsewhere;
     struct ed_worker *home = pinned != NULL ? pinned : here;
     if (flags & ED_TRACED) flags = note_origin(task, flags);
     task->future.home = home;
     task->future.loop = loop;
+    const struct ed_sched *sched = home->sched;
+    if (loop != NULL || !sched->direct_await || sched->debug || sched->listener != NULL) ed_task_set_slow(task);
     if (options != NULL) task->future.drop = options->drop;
     if (options != NULL || pinned != NULL) {
         ed_task_set_special(task);
@@ -375,9 +420,8 @@ static int spawn_failed(int status, void *arg, const eddy_task_options *options)
 }
 
 /* From `here`, in the domain `loop` unless options say otherwise; the caller's locals hang at *slot. */
-static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place,
-                               eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
-                               struct ed_group *group, uint64_t flags) {
+static int spawn(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place, eddy_task **task_out,
+                 eddy_coro_fn fn, void *arg, const eddy_task_options *options, struct ed_group *group, uint64_t flags) {
     struct ed_worker *pinned;
     int status = locate(here->sched, here, options, &loop, &pinned);
     eddy_task *task = NULL;
@@ -392,27 +436,38 @@ static inline ED_HOT int spawn(struct ed_worker *here, eddy_loop *loop, eddy_con
     return ED_UNLIKELY(status < 0) ? spawn_failed(status, arg, options) : 0;
 }
 
-static ED_COLD int spawn_special(struct ed_worker *here, eddy_loop *loop, eddy_context **slot, const char *place,
-                                 eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
-                                 struct ed_group *group) {
-    return spawn(here, loop, slot, place, task_out, fn, arg, options, group, here->sched->debug ? ED_TRACED : 0);
-}
-
-/* Compiled twice: most tasks are spawned without options, domain, group and debug mode, and pay for none. */
 int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group) {
     struct ed_worker *here = ed_worker_current();
     if (ED_UNLIKELY(here == NULL)) return spawn_failed(EDDY_EWRONGTHREAD, arg, options);
-    eddy_task *parent = ed_task_running_on(here);
-    if (ED_LIKELY(options == NULL && group == NULL && parent != NULL && parent->future.loop == NULL &&
-                  !here->sched->debug))
-        return spawn(here, NULL, &parent->context, place, task_out, fn, arg, NULL, NULL, 0);
-    return spawn_special(here, ed_domain_on(here), ed_context_slot(here), place, task_out, fn, arg, options, group);
+    return spawn(here, ed_domain_on(here), ed_context_slot(here), place, task_out, fn, arg, options, group,
+                 here->sched->debug ? ED_TRACED : 0);
 }
 
+/* All of a spawn that is plain: a clean record, which names this worker as its home, gets what it is to run and an entry in
+ * the deque. Whatever else there is to think of, or to make room for, is ed_task_spawn's. */
 int eddy_spawn_at(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg,
                   const eddy_task_options *options) {
-    return ed_task_spawn(place, task_out, fn, arg, options, NULL);
+    struct ed_worker *here = ed_worker_current();
+    const eddy_task *parent = here != NULL && here->running != NULL ? here->running->task : NULL;
+    if (ED_UNLIKELY(parent == NULL || parent->slow || options != NULL || fn == NULL || task_out == NULL))
+        return ed_task_spawn(place, task_out, fn, arg, options, NULL);
+    struct ed_slab_cache *cache = here->slab;
+    if (ED_UNLIKELY(cache->count == 0 || here->next_id == here->last_id || ed_deque_is_full(&here->deque) ||
+                    (ED_LOAD_RELAXED(&here->attention) & ED_WANT) != 0))
+        return ed_task_spawn(place, task_out, fn, arg, NULL, NULL);
+    eddy_task *task = cache->free[--cache->count];
+    task->fn = fn;
+    task->arg = arg;
+    task->place = place;
+    task->id = ++here->next_id;
+    /* Last: whoever walks the slabs sees a whole record. */
+    ED_STORE_RELEASE(&task->future.word, 2 * ED_REF_ONE | ED_IS_TASK);
+    ed_deque_push_into(&here->deque, &task->start, here->seq++);
+    ed_start_new_own(&task->start, here->index);
+    ed_count_add(&here->counts.spawned, 1);
+    *task_out = task;
+    return 0;
 }
 
 int(eddy_spawn)(eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options) {
@@ -468,7 +523,13 @@ eddy_task *eddy_task_share(eddy_task *task) {
 }
 
 void eddy_task_release(eddy_task *task) {
-    if (task != NULL) ed_future_release(&task->future);
+    if (task == NULL) return;
+    const uint64_t alone = ED_REF_ONE | ED_IS_TASK | ED_DONE; /* the last reference, of one that has ended well */
+    if (ED_LIKELY(ED_LOAD_ACQUIRE(&task->future.word) == alone && is_plain(task))) {
+        ed_slab_put_plain(task);
+    } else {
+        ed_future_release(&task->future);
+    }
 }
 
 eddy_task *eddy_future_task(eddy_future *future) {
@@ -505,6 +566,7 @@ size_t eddy_task_print(const eddy_task *task, char *buffer, size_t bytes) {
     const char *state = "pending";
     if (word & ED_DONE) state = word & ED_CANCELLED ? "cancelled" : task->future.status < 0 ? "failed" : "finished";
     const char *reason = ED_LOAD_RELAXED(&((eddy_task *)task)->reason);
+    if (ED_LOAD_RELAXED(&((eddy_task *)task)->above) != NULL) reason = "await";
     bool waits = !(word & ED_DONE) && reason != NULL;
     char place[256];
     if (task->place != NULL)

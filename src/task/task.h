@@ -39,6 +39,8 @@ struct eddy_task {
 
     /* (a) the stack it runs on, NULL before; written by who starts it */
     _Atomic(struct ed_fiber *) fiber;
+    /* (a) the task that it awaits and that runs above it on its stack, if it has said no more of that (ed_task_waits) */
+    _Atomic(struct eddy_task *) above;
     eddy_context *context;        /* (h) its locals; NULL: none are set */
     eddy_error *error;            /* (h) detail of its last failure */
     struct ed_defer *defers;      /* (h) */
@@ -53,6 +55,7 @@ struct eddy_task {
     bool waiting;                 /* (h) parked, or below a task that runs on its stack */
     bool passing;                 /* (h) inside its on_cancel */
     _Atomic bool special;         /* (a) ed_task_wipe is needed: see there */
+    bool slow;                    /* (h) what it spawns and awaits is not plain: ed_task_set_slow */
 
     _Atomic uint64_t request;  /* (a) the latest cancel request that reached it: cancel.c */
     struct ed_list group_link; /* under the group's lock */
@@ -107,10 +110,18 @@ static inline void ed_count_await(struct ed_fiber *fiber) {
 
 /* Records in the slab are clean: all but what each spawn writes is as a plain spawn wants it, so that most spawns write only
  * that. Who changes one of the fields below says so in `special`, and it is wiped when it goes back; all others are
- * left as they were by who used them: a task that ends has no defers, no detail, no locals, and waits for nothing. */
+ * left as they were by who used them: a task that ends waits for nothing.
+ *
+ * Plain      A task that is not special has no options, domain, group, name, locals, defers and detail, was not cancelled and
+ *            did not fail, and nobody listens: so spawn, await, end and release of most tasks ask this one question, and
+ *            are short (eddy_spawn_at, eddy_await, ed_task_run_plain, eddy_task_release). Whoever gives a task one of
+ *            these things sets `special` first; all of them do so on its host, but for cancels and names, of which the
+ *            record needs to be wiped only. */
 static inline void ed_task_wipe(eddy_task *task) {
     if (ED_UNLIKELY(ED_LOAD_RELAXED(&task->future.word) & ED_TRACED)) ed_free(task->origin);
     task->future.drop = NULL;
+    task->future.loop = NULL;
+    task->slow = false;
     task->start.stack_class = ED_STACK_64K;
     task->group = NULL;
     task->migration = task->future.sched->migrate ? EDDY_MIGRATION_DEFAULT : EDDY_STAY;
@@ -126,6 +137,11 @@ static inline void ed_task_clean(eddy_task *task, struct ed_sched *sched) {
     ed_task_wipe(task);
 }
 static inline void ed_task_set_special(eddy_task *task) { ED_STORE_RELAXED(&task->special, true); }
+/* It is in a domain, has locals, or in its run awaits are never direct, or somebody listens: so are its children. */
+static inline void ed_task_set_slow(eddy_task *task) {
+    task->slow = true;
+    ed_task_set_special(task);
+}
 
 /* What a task that is about to wait says, on its host. */
 static inline void ed_wait_begin(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg) {
@@ -139,11 +155,25 @@ static inline void ed_wait_end(eddy_task *task) {
     ED_STORE_RELAXED(&task->reason, NULL);
 }
 
-/* slab.c: records. */
+/* What a started task waits for, on its host; false: it does not. */
+struct ed_waits {
+    const char *reason;
+    bool (*on_cancel)(void *);
+    void *arg;
+};
+bool ed_task_waits(eddy_task *task, struct ed_waits *waits_out);
+
+/* slab.c: records. A worker's own, free and clean, in worker->slab; their home is this worker. */
+enum { ED_SLAB_BATCH = 64 };
+struct ed_slab_cache {
+    size_t count;
+    eddy_task *free[2 * ED_SLAB_BATCH];
+};
 /* A clean record; worker NULL: on other threads. NULL: no memory. */
 eddy_task *ed_slab_get_from(struct ed_sched *sched, struct ed_worker *worker);
 /* One whose last reference is gone. */
 void ed_slab_put(eddy_task *task);
+void ed_slab_put_plain(eddy_task *task);
 /* Calls visit with a reference on each task that is alive and not done, until it returns false. */
 void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *arg), void *arg);
 
@@ -171,6 +201,9 @@ int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void
  * True: it has ended. */
 bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *task, const char *reason, bool (*on_cancel)(void *),
                         void *arg);
+/* In the task that runs on `fiber`, for its await: runs `child`, plain and held by this worker, on the same stack. As
+ * eddy_await. */
+int ed_task_run_plain(struct ed_fiber *fiber, eddy_task *child, eddy_value *value_out);
 /* A cancel in two steps: counts a request and sets CANCEL (false: done), writing the task's words only; then, CANCEL
  * being set, tells whoever can act on it. */
 bool ed_cancel_ask(eddy_task *task);

@@ -91,25 +91,35 @@ bool ed_cancel_pending(eddy_task *task, bool take) {
 
 bool ed_cancel_future(void *future) { return eddy_cancel(future); }
 
+bool ed_task_waits(eddy_task *task, struct ed_waits *waits_out) {
+    eddy_task *above = ED_LOAD_RELAXED(&task->above);
+    if (above != NULL)
+        *waits_out = (struct ed_waits){"await", ed_cancel_future, above};
+    else
+        *waits_out = (struct ed_waits){ED_LOAD_RELAXED(&task->reason), task->on_cancel, task->on_cancel_arg};
+    return above != NULL || task->waiting;
+}
+
 void ed_cancel_deliver(eddy_task *task) {
-    if (!task->waiting) return; /* it runs: its next suspension sees the bit */
+    struct ed_waits waits;
+    if (!ed_task_waits(task, &waits)) return; /* it runs: its next suspension sees the bit */
     /* The bit goes first: a request that comes while this one is passed on is one of its own. Taken back already: nothing
      * is left to deliver. */
     if (!(ED_AND(&task->future.word, ~ED_CANCEL) & ED_CANCEL)) return;
     struct ed_strand *strand = ed_strand_of(ed_task_fiber(task));
     struct ed_worker *worker = ed_fiber_worker(&strand->fiber);
     ed_tell(worker, ED_EVENT_DELIVER, task, 0, NULL);
-    if (task->on_cancel != NULL) {
+    if (waits.on_cancel != NULL) {
         uint64_t outer = worker->request;
         worker->request = ED_LOAD_RELAXED(&task->request);
         task->passing = true;
-        bool passed_on = task->on_cancel(task->on_cancel_arg);
+        bool passed_on = waits.on_cancel(waits.arg);
         task->passing = false;
         worker->request = outer;
         if (passed_on) return;
     }
     bool on_top = strand->fiber.task == task && strand->parked;
-    if (on_top && !strand->woken && task->on_cancel == NULL) {
+    if (on_top && !strand->woken && waits.on_cancel == NULL) {
         strand->cancelled = true; /* delivered: an uncancel comes too late (CPython: the awaited future is cancelled) */
         queue(strand);
     } else {
@@ -201,7 +211,7 @@ static void strand_arrive(struct ed_waiter *waiter) {
     ed_wake(&ED_CONTAINER(waiter, struct ed_strand, waiter)->fiber, 0);
 }
 
-static inline int read_result(eddy_future *future, eddy_value *value_out) {
+int ed_await_result(eddy_future *future, eddy_value *value_out) {
     int status = eddy_future_result(future, value_out);
     if (status < 0) ed_error_set_current(eddy_error_share(future->error));
     return status;
@@ -227,7 +237,7 @@ static int await(eddy_future *future, eddy_value *value_out, const struct ed_par
             if (status < 0) return status;
         }
     }
-    return read_result(future, value_out);
+    return ed_await_result(future, value_out);
 }
 
 static __attribute__((noinline)) int await_parked(eddy_future *future, eddy_value *value_out) {
@@ -240,7 +250,7 @@ int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reas
     return await(future, value_out, &(struct ed_park){.reason = reason, .on_cancel = on_cancel, .arg = arg});
 }
 
-int eddy_await(eddy_future *future, eddy_value *value_out) {
+static __attribute__((noinline)) int await_any(eddy_future *future, eddy_value *value_out) {
     struct ed_fiber *fiber = ed_fiber_current();
     if (ED_UNLIKELY(fiber == NULL)) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
     eddy_task *task = fiber->task;
@@ -254,7 +264,28 @@ int eddy_await(eddy_future *future, eddy_value *value_out) {
             return await_parked(future, value_out);
         if (ED_UNLIKELY(ed_cancel_pending(task, true))) return EDDY_ECANCELED; /* came after it had ended */
     }
-    return read_result(future, value_out);
+    return ed_await_result(future, value_out);
+}
+
+/* Whether `child` is a task that the one on `fiber` may run in its own place with nothing to think of: it is plain, held by
+ * this worker (whose tasks are of its run), and nobody has asked for its end; and so on. */
+static inline ED_HOT bool is_plain_await(struct ed_worker *worker, struct ed_fiber *fiber, eddy_future *future) {
+    if ((ED_LOAD_RELAXED(&future->word) & (ED_COUNT_ONE - 1)) != ED_IS_TASK || future->home != worker) return false;
+    eddy_task *task = fiber->task, *child = (eddy_task *)future;
+    if (ED_LOAD_RELAXED(&child->special) || ed_start_state(ED_LOAD_RELAXED(&child->start.word)) != ED_START_NEW_OWN)
+        return false;
+    const struct ed_strand *strand = ed_strand_of(fiber);
+    if (task->slow || strand->scope != NULL || strand->scope_failed || fiber->migrates) return false;
+    return ed_fiber_has_room(fiber) && !ed_cancel_pending(task, false);
+}
+
+int eddy_await(eddy_future *future, eddy_value *value_out) {
+    struct ed_worker *worker = ed_worker_current();
+    struct ed_fiber *fiber = worker != NULL ? worker->running : NULL;
+    if (ED_UNLIKELY(fiber == NULL || fiber->task == NULL || !is_plain_await(worker, fiber, future) ||
+                    ed_count_call(worker)))
+        return await_any(future, value_out);
+    return ed_task_run_plain(fiber, (eddy_task *)future, value_out);
 }
 
 /* ---- sleep --------------------------------------------------------------------------------------- */

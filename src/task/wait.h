@@ -31,6 +31,8 @@ void ed_park_put_off(int status);
 /* Wakes a parked fiber, at most once a park. Only on its host. */
 void ed_wake(struct ed_fiber *fiber, int status);
 
+/* What an await gives of a future that is done. */
+int ed_await_result(eddy_future *future, eddy_value *value_out);
 /* As eddy_await, never on the awaiter's stack, with a cancel rule of its own; NULL: wake with EDDY_ECANCELED and leave
  * the future alone. The task goes on on the same worker. */
 int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),

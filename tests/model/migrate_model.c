@@ -94,6 +94,7 @@ eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {
     return fresh;
 }
 void ed_slab_put(eddy_task *freed) { ed_free(freed); }
+void ed_slab_put_plain(eddy_task *freed) { ed_free(freed); }
 void ed_slab_each(struct ed_sched *of, bool (*visit)(eddy_task *, void *), void *arg) {
     (void)of, (void)visit, (void)arg;
 }
@@ -126,6 +127,7 @@ static void setup(void) {
     for (unsigned i = 0; i < WORKERS; i++) {
         struct ed_worker *worker = sched->workers[i] = &workers[i];
         MODEL_CHECK(ed_worker_init(worker, sched, i, i) == 0);
+        worker->slab = model_alloc(sizeof(struct ed_slab_cache)); /* empty: each record is made anew */
         worker->main.tsan_fiber = &places[STACKS + i];
         model_figures(&worker->counts, sizeof worker->counts);
         model_figures(&worker->attention, sizeof worker->attention);

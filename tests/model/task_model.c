@@ -71,7 +71,6 @@ int ed_start_now(struct ed_worker *worker, struct ed_start *start) {
     model_violation("nothing starts eagerly here");
     return EDDY_ENOTSUP;
 }
-void ed_start_trim(struct ed_worker *worker) { (void)worker; }
 void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber, bool may_move) {
     (void)worker, (void)fiber, (void)may_move;
 }
@@ -113,6 +112,7 @@ eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {
     return fresh;
 }
 void ed_slab_put(eddy_task *freed) { ed_free(freed); }
+void ed_slab_put_plain(eddy_task *freed) { ed_free(freed); }
 void ed_slab_each(struct ed_sched *of, bool (*visit)(eddy_task *, void *), void *arg) {
     (void)of, (void)visit, (void)arg;
 }
@@ -132,6 +132,7 @@ static void setup(void) {
         worker->index = i;
         worker->sched = sched;
         worker->budget = 1000;
+        worker->slab = model_alloc(sizeof(struct ed_slab_cache)); /* empty: each record is made anew */
         ed_inbox_init(&worker->inbox);
         ED_STORE_RELAXED(&strands[i].fiber.worker, worker);
         model_figures(&strands[i].fiber.worker,
@@ -255,10 +256,13 @@ static void wait_and_give_up(void) {
     eddy_future_release(future);
     serve(worker);
 }
-static void peek(void) {
+static void peek_at(eddy_future *at) {
     eddy_value value;
-    int status = eddy_future_result(future, &value);
-    MODEL_CHECK(status == EDDY_ESTATE || (status == 0 && value.i64 == 7));
+    int status = eddy_future_result(at, &value);
+    MODEL_CHECK(status == EDDY_ESTATE || status == EDDY_ECANCELED || (status == 0 && value.i64 == 7));
+}
+static void peek(void) {
+    peek_at(future);
     eddy_future_release(future);
 }
 static void check_future(void) {
@@ -386,13 +390,109 @@ static void serve_pinned(void) { /* thread 2, worker 1 */
     serve(worker);
 }
 /* The setting-up thread still holds a reference. */
-static void check_cancelled(void) {
-    MODEL_CHECK(entered <= 1 && entered == ended);
+static void check_held(void) {
     MODEL_CHECK(eddy_future_done(&held->future));
     MODEL_CHECK(eddy_future_cancelled(&held->future) == (asked > 0)); /* granted <=> it ended cancelled */
     model_set_worker(NULL);
     eddy_task_release(held);
+    if (entered > 0) MODEL_CHECK(model_live() == 0); /* else what its body would have released is left */
+}
+static void check_cancelled(void) {
+    MODEL_CHECK(entered <= 1 && entered == ended);
+    check_held();
+}
+
+/* ---- a plain task is awaited in its awaiter's place ---------------------------------------------------------- */
+
+static eddy_task *awaited;
+
+static int quick_child(void *arg, eddy_value *result) {
+    (void)arg;
+    children_entered++;
+    result->i64 = 7;
+    children_ended++;
+    return 0;
+}
+static int parking_child(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    children_entered++;
+    int status = ed_park(&(struct ed_park){.reason = "test", .deadline_ns = INT64_MAX});
+    MODEL_CHECK(status == EDDY_ECANCELED);
+    children_ended++;
+    return status;
+}
+static int awaiting_body(void *arg, eddy_value *result) {
+    (void)arg, (void)result;
+    entered++;
+    eddy_value value = EDDY_NONE;
+    int status = eddy_await(&awaited->future, &value);
+    MODEL_CHECK(status == EDDY_ECANCELED || (status == 0 && value.i64 == 7));
+    MODEL_CHECK(eddy_future_done(&awaited->future));
+    eddy_task_release(awaited);
+    ended++;
+    return status;
+}
+/* Its spawner, worker 0, holds it; `others` have handles as well. */
+static void setup_plain(eddy_coro_fn body, uint64_t others) {
+    setup();
+    sched->direct_await = true;
+    MODEL_CHECK(eddy_spawn(&awaited, body, NULL, NULL) == 0);
+    model_name(&awaited->future, "awaited");
+    while (others-- > 0) eddy_task_share(awaited);
+    ed_start_new(&awaited->start, 0, ED_START_NEW_OWN);
+    struct ed_deque *deque = &workers[0].deque;
+    deque->own = deque->oldest = model_alloc(sizeof *deque->own);
+    *deque->own = (struct ed_deque_entry){&awaited->start, 0};
+    deque->top = deque->end = deque->own + 1;
+    strands[0].fiber.direct_bytes = strands[0].fiber.stack.context.stack_bytes = SIZE_MAX; /* room for anything */
+}
+static void setup_plain_quick(void) {
+    setup_plain(quick_child, 3);
+    setup_task(awaiting_body, false, 1);
+    held = awaited;
+}
+static void setup_plain_parent(eddy_coro_fn body) {
+    setup_plain(body, 0);
+    setup_task(awaiting_body, false, 3);
+    held = task;
+}
+static void setup_plain_parent_quick(void) { setup_plain_parent(quick_child); }
+static void setup_plain_parent_parks(void) { setup_plain_parent(parking_child); }
+static void cancel_child(void) {
+    if (eddy_cancel(&awaited->future)) asked++;
+    eddy_task_release(awaited);
+}
+/* The only handle but the runtime's has been given away: the word is what its end expects. */
+static void setup_plain_given(void) {
+    setup_plain(quick_child, 0);
+    held = task = awaited;
+}
+static void start_given(void) {
+    struct ed_worker *worker = become_worker();
+    start_on(worker, &awaited->start);
+    serve(worker);
+}
+static void cancel_given(void) {
+    if (eddy_cancel(&awaited->future)) asked++;
+}
+static void share_given(void) {
+    eddy_task *mine = eddy_task_share(awaited);
+    eddy_task_release(awaited);
+    peek_at(&mine->future);
+    eddy_task_release(mine);
+}
+static void check_given(void) {
+    MODEL_CHECK(children_entered <= 1 && children_entered == children_ended);
     MODEL_CHECK(model_live() == 0);
+}
+static void check_given_cancelled(void) {
+    check_held();
+    check_given();
+}
+static void check_child(void) {
+    MODEL_CHECK(entered == 1 && ended == 1 && children_entered == children_ended);
+    MODEL_CHECK(workers[0].deque.top == workers[0].deque.own);
+    check_held();
 }
 
 /* ---- a group ------------------------------------------------------------------------------------------------- */
@@ -570,6 +670,11 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("cancel_shared_quick", setup_quick_shared, check_cancelled, start_task, cancel_from_worker, cancel_task),
     SCENARIO("cancel_own_quick", setup_quick, check_cancelled, start_task, cancel_task),
     SCENARIO("cancel_pinned", setup_pinned, check_cancelled, cancel_task, serve_pinned),
+    SCENARIO("plain_cancel_share", setup_plain_quick, check_child, start_task, cancel_child, share_given),
+    SCENARIO("plain_given_cancel", setup_plain_given, check_given_cancelled, start_given, cancel_given),
+    SCENARIO("plain_given_share", setup_plain_given, check_given, start_given, share_given),
+    SCENARIO("plain_parent_quick", setup_plain_parent_quick, check_cancelled, start_task, cancel_task),
+    SCENARIO("plain_parent_parks", setup_plain_parent_parks, check_cancelled, start_task, cancel_task),
     SCENARIO("group_last_child", setup_group_quick_alone, check_group, start_task, start_first_child),
     SCENARIO("group_two_children", setup_group_two, check_group, start_task, start_first_child, start_second_child),
     SCENARIO("group_cancel_quick", setup_group_quick, check_group, start_task, start_first_child, cancel_task),
