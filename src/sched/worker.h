@@ -65,11 +65,18 @@ struct ed_worker {
     void *handed;                /* (o) what a fiber chose and only the worker's own stack may run */
     uint8_t handed_kind;         /* (o) its kind */
 
+    /* task/bias.h */
+    _Atomic uint64_t fresh; /* (s) what a plain spawn here writes into the task's word */
+    _Atomic uint64_t alone; /* (s) the same, or a word that no task has */
+    _Atomic(void *) ending; /* (w) the plain task that ends here */
+
     _Alignas(ED_LINE) struct ed_deque deque;  /* (s) */
     _Alignas(ED_LINE) struct ed_inbox inbox;  /* (s) */
     _Alignas(ED_LINE) _Atomic uint32_t sleep; /* (s) idle.c */
     _Atomic uint32_t attention;               /* (s) set by anyone, cleared by the owner */
     _Atomic uint32_t visitors;                /* (s) threads of no worker of this run that are inside ed_post */
+    struct ed_spinlock bias_lock;             /* (s) task/bias.c */
+    _Atomic uint64_t bias_over;               /* (s) biases below it are over */
 
     _Alignas(ED_LINE) struct ed_worker_counts {
         _Atomic uint64_t on_stacks; /* tasks started on a stack of their own; the others: direct */

@@ -64,6 +64,7 @@ static uint64_t next_request(eddy_task *task) { return ED_ADD_RELAXED(&task->fut
 
 /* Counts a request and sets CANCEL; false: done. */
 static bool count(eddy_task *task) {
+    ed_bias_enter(&task->future);
     uint64_t word = ED_LOAD_RELAXED(&task->future.word);
     do {
         if (word & ED_DONE) return false;
@@ -104,6 +105,7 @@ unsigned eddy_task_cancelling(const eddy_task *task) {
 }
 
 unsigned eddy_task_uncancel(eddy_task *task) {
+    ed_bias_enter(&task->future);
     uint64_t word = ED_LOAD_RELAXED(&task->future.word), next;
     do {
         unsigned count = ed_count_of(word);

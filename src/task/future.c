@@ -6,6 +6,7 @@
 /* ---- the word ------------------------------------------------------------------------------------ */
 
 uint64_t ed_future_lock(eddy_future *future) {
+    ed_bias_enter(future);
     uint64_t word = ED_LOAD_RELAXED(&future->word);
     for (;;) {
         if (word & ED_LOCK) {
@@ -100,7 +101,7 @@ static void set_states(struct ed_list *list, uint8_t state) {
 
 /* What the word becomes. */
 static inline uint64_t finished(uint64_t word, uint64_t flags, uint64_t clear, int how) {
-    return ((word & ~clear) | ED_DONE | flags) - (how & ED_FINISH_RELEASE ? ED_REF_ONE : 0);
+    return ((word & ~(clear | ED_BIAS)) | ED_DONE | flags) - (how & ED_FINISH_RELEASE ? ED_REF_ONE : 0);
 }
 
 /* The list is taken in the step that sets DONE and gives LOCK back. A request may come until that step, so its check is
@@ -163,6 +164,7 @@ void ed_future_release(eddy_future *future) {
             release_waited(future);
             return;
         }
+        ed_bias_enter(future);
         word = ED_SUB(&future->word, ED_REF_ONE);
         if (ed_refs_of(word) != 1) return;
     }

@@ -43,6 +43,8 @@
 #define ED_MESSAGE UINT64_C(0x0200) /* task: a cancel message is on its way */
 #define ED_HIDDEN UINT64_C(0x0400)  /* task: the runtime's own, not in all_tasks */
 #define ED_TRACED UINT64_C(0x0800)  /* debug mode: where it was made is noted (origin.h) */
+#define ED_BIAS UINT64_C(0xf000)    /* task: of whose plain stores one must beware: bias.h */
+#define ED_BIAS_ONE UINT64_C(0x1000)
 #define ED_COUNT_ONE (UINT64_C(1) << 16)
 #define ED_REF_ONE (UINT64_C(1) << 32)
 
@@ -99,7 +101,18 @@ static inline void ed_value_copy(eddy_value *to, const eddy_value *from) {
 static inline bool ed_future_is_done(const eddy_future *future) {
     return (ED_LOAD_ACQUIRE((_Atomic uint64_t *)&future->word) & ED_DONE) != 0;
 }
-static inline void ed_future_share(eddy_future *future) { ED_ADD(&future->word, ED_REF_ONE); }
+void ed_bias_leave(eddy_future *future, uint64_t word);
+/* By whoever holds a future and is about to change its word, before that: on its home, nothing; elsewhere its bias ends. */
+static inline void ed_bias_enter(eddy_future *future) {
+    uint64_t word = ED_LOAD_RELAXED(&future->word);
+    if (ED_UNLIKELY((word & ED_BIAS) != 0)) ed_bias_leave(future, word);
+}
+/* A reference on a task that may have ended, or be another one by now; false: there is none to be had. */
+bool ed_bias_hold(eddy_future *future);
+static inline void ed_future_share(eddy_future *future) {
+    ed_bias_enter(future);
+    ED_ADD(&future->word, ED_REF_ONE);
+}
 void ed_future_release(eddy_future *future);
 
 /* Takes LOCK; gives the word as it is now, LOCK set. */

@@ -61,6 +61,8 @@ int eddy_group_enter(eddy_group *handle) {
     ed_list_init(&group->fresh);
     ed_list_init(&group->rest);
     ed_list_init(&group->asked);
+    /* Children elsewhere ask it, and release it: bias.h. */
+    if (ED_LOAD_RELAXED(&parent->future.word) & ED_BIAS) ED_AND(&parent->future.word, ~ED_BIAS);
     group->parent = eddy_task_share(parent);
     handle->record = group;
     return 0;

@@ -6,6 +6,7 @@
  *            batches one goes to the common list, so that records which one worker makes and another frees come back.
  * Threads    get and put: any; a worker uses its own list, other threads the common one (under a spin lock).
  * Tests      tests/task/slab_test.c. */
+#include "task/bias.h"
 #include "task/blocks.h"
 #include "task/task.h"
 
@@ -31,6 +32,7 @@ int ed_tasks_worker_open(struct ed_worker *worker) {
     ed_block_cache_open(&cache->handles, ed_tasks_of(worker->sched)->handles);
     worker->slab = &cache->tasks;
     worker->handles = &cache->handles;
+    ed_bias_open(worker);
     return 0;
 }
 
@@ -133,14 +135,10 @@ void ed_slab_each(struct ed_sched *sched, bool (*visit)(eddy_task *task, void *a
     for (; chunk != NULL; chunk = chunk->next) { /* chunks are added in front and never leave */
         for (int i = 0; i < CHUNK_RECORDS; i++) {
             eddy_task *task = &chunk->records[i];
-            uint64_t word = ED_LOAD_SEQCST(&task->future.word); /* partner: a spawn from outside */
-            while (ed_refs_of(word) > 0 && !(word & ED_DONE)) {
-                if (!ED_CAS_WEAK(&task->future.word, &word, word + ED_REF_ONE)) continue;
-                bool more = visit(task, arg);
-                ed_future_release(&task->future);
-                if (!more) return;
-                break;
-            }
+            if (!ed_bias_hold(&task->future)) continue;
+            bool more = visit(task, arg);
+            ed_future_release(&task->future);
+            if (!more) return;
         }
     }
 }

@@ -5,6 +5,7 @@
  *           argument dropped -> result written, DONE -> its group is told -> the runtime's reference goes.
  * Threads   spawn: tasks and callbacks; ed_spawn_on: any. run and end: the host. */
 #include "task/task.h"
+#include "task/bias.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -86,11 +87,12 @@ static inline bool is_plain(eddy_task *task) { return !ED_LOAD_RELAXED(&task->sp
 /* A plain one: there is nothing but its value, and nearly always its awaiter holds the only handle. Who has another one may
  * use it at any time, hence the compare-and-swap. False: it may have ended otherwise. */
 static inline ED_HOT bool end_plain(eddy_task *task, struct ed_worker *worker, int status) {
-    uint64_t word = 2 * ED_REF_ONE | ED_IS_TASK;
     task->future.status = status;
     ed_count_add(&worker->counts.ended, 1);
     ED_CHAOS(DONE);
-    if (ED_LIKELY(ED_CAS(&task->future.word, &word, ED_REF_ONE | ED_IS_TASK | ED_DONE))) return true;
+    if (ED_LIKELY(ed_bias_try_end(worker, &task->future))) return true;
+    uint64_t word = ED_FRESH;
+    if (ED_CAS(&task->future.word, &word, ED_ENDED)) return true;
     finish(&task->future, status, ED_FINISH_RELEASE);
     return false;
 }
@@ -147,7 +149,8 @@ static inline __attribute__((always_inline)) void run(eddy_task *task, struct ed
     ed_count_add(awaiter != NULL ? &worker->counts.direct : &worker->counts.on_stacks, 1);
     ed_tell(worker, awaiter != NULL ? ED_EVENT_DIRECT : ED_EVENT_START, task, 0, NULL);
 
-    task->future.value = EDDY_NONE; /* read by nobody before DONE */
+    if (ED_UNLIKELY(worker != task->future.home)) ED_AND(&task->future.word, ~ED_BIAS); /* B4 */
+    task->future.value = EDDY_NONE;                                                     /* read by nobody before DONE */
     int status;
     if (ED_UNLIKELY(ED_LOAD_SEQCST(&task->future.word) & ED_CANCEL)) { /* T1; partner: cancel.c */
         status = EDDY_ECANCELED;
@@ -246,6 +249,7 @@ int eddy_defer(void (*fn)(void *arg), void *arg) {
 void ed_task_no_stack(struct ed_start *start, int status) {
     eddy_task *task = ED_CONTAINER(start, struct eddy_task, start);
     ed_task_set_special(task);
+    ed_bias_enter(&task->future); /* it may have been taken from elsewhere */
     task->error = ed_error_create(status, "", "no stack for the task: too many are alive");
     end(task, ed_worker_current(), status);
 }
@@ -462,7 +466,7 @@ int eddy_spawn_at(const char *place, eddy_task **task_out, eddy_coro_fn fn, void
     task->place = place;
     task->id = ++here->next_id;
     /* Last: whoever walks the slabs sees a whole record. */
-    ED_STORE_RELEASE(&task->future.word, 2 * ED_REF_ONE | ED_IS_TASK);
+    ED_STORE_RELEASE(&task->future.word, ED_LOAD_RELAXED(&here->fresh));
     ed_deque_push_into(&here->deque, &task->start, here->seq++);
     ed_start_new_own(&task->start, here->index);
     ed_count_add(&here->counts.spawned, 1);
@@ -524,8 +528,7 @@ eddy_task *eddy_task_share(eddy_task *task) {
 
 void eddy_task_release(eddy_task *task) {
     if (task == NULL) return;
-    const uint64_t alone = ED_REF_ONE | ED_IS_TASK | ED_DONE; /* the last reference, of one that has ended well */
-    if (ED_LIKELY(ED_LOAD_ACQUIRE(&task->future.word) == alone && is_plain(task))) {
+    if (ED_LIKELY(ED_LOAD_ACQUIRE(&task->future.word) == ED_ENDED && is_plain(task))) { /* the last reference */
         ed_slab_put_plain(task);
     } else {
         ed_future_release(&task->future);

@@ -270,7 +270,7 @@ static __attribute__((noinline)) int await_any(eddy_future *future, eddy_value *
 /* Whether `child` is a task that the one on `fiber` may run in its own place with nothing to think of: it is plain, held by
  * this worker (whose tasks are of its run), and nobody has asked for its end; and so on. */
 static inline ED_HOT bool is_plain_await(struct ed_worker *worker, struct ed_fiber *fiber, eddy_future *future) {
-    if ((ED_LOAD_RELAXED(&future->word) & (ED_COUNT_ONE - 1)) != ED_IS_TASK || future->home != worker) return false;
+    if ((ED_LOAD_RELAXED(&future->word) & (ED_BIAS_ONE - 1)) != ED_IS_TASK || future->home != worker) return false;
     eddy_task *task = fiber->task, *child = (eddy_task *)future;
     if (ED_LOAD_RELAXED(&child->special) || ed_start_state(ED_LOAD_RELAXED(&child->start.word)) != ED_START_NEW_OWN)
         return false;

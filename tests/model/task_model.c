@@ -1,12 +1,13 @@
 /* task_model.c: futures, cancelling, groups, queues: each waiter arrives once, each task ends once, no request is lost,
  * and memory is freed once, after every access. The real files of task/ and sync/ run; each worker is a thread with one
  * stack that takes its messages while it is parked, and goes on taking them when its task has ended.
- * Sources src/task/future.c src/task/waiter.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c
+ * Sources src/task/bias.c src/task/future.c src/task/waiter.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c
  * Sources src/task/error.c src/base/status.c src/sync/guard.c src/sync/waitlist.c src/sync/store.c src/sync/queue.c
  * Sources src/base/heap.c */
 #include "eddy/queue.h"
 #include "explorer.h"
 #include "no_debug.h"
+#include "task/bias.h"
 #include "task/task.h"
 
 enum { WORKERS = 3 };
@@ -111,8 +112,17 @@ eddy_task *ed_slab_get_from(struct ed_sched *of, struct ed_worker *worker) {
     if (fresh != NULL) ed_task_clean(fresh, of);
     return fresh;
 }
-void ed_slab_put(eddy_task *freed) { ed_free(freed); }
-void ed_slab_put_plain(eddy_task *freed) { ed_free(freed); }
+static eddy_task *kept; /* not this one: walkers of all tasks read its word when it is nobody's */
+static unsigned puts;
+void ed_slab_put(eddy_task *freed) {
+    if (freed == kept) {
+        ED_STORE_RELEASE(&freed->future.word, 0);
+        puts++;
+    } else {
+        ed_free(freed);
+    }
+}
+void ed_slab_put_plain(eddy_task *freed) { ed_slab_put(freed); }
 void ed_slab_each(struct ed_sched *of, bool (*visit)(eddy_task *, void *), void *arg) {
     (void)of, (void)visit, (void)arg;
 }
@@ -134,6 +144,7 @@ static void setup(void) {
         worker->budget = 1000;
         worker->slab = model_alloc(sizeof(struct ed_slab_cache)); /* empty: each record is made anew */
         ed_inbox_init(&worker->inbox);
+        ed_bias_open(worker);
         ED_STORE_RELAXED(&strands[i].fiber.worker, worker);
         model_figures(&strands[i].fiber.worker,
                       sizeof strands[i].fiber.worker); /* nobody moves here: migrate_model.c */
@@ -146,7 +157,8 @@ static void setup(void) {
     offers_count = entered = ended = won = asked = arrivals = children_entered = children_ended = 0;
     for (int i = 0; i < MODEL_THREADS; i++) status_of[i] = 1;
     future = NULL;
-    task = NULL;
+    task = kept = NULL;
+    puts = 0;
     model_set_worker(&workers[0]);
 }
 
@@ -495,6 +507,59 @@ static void check_child(void) {
     check_held();
 }
 
+/* The same with a bias: nobody but worker 0 has touched its word yet. */
+static void bias_awaited(void) {
+    workers[0].identity = 1;
+    ed_bias_open(&workers[0]);
+    MODEL_CHECK(ED_LOAD_RELAXED(&awaited->future.word) == ED_FRESH);
+    ED_STORE_RELAXED(&awaited->future.word, ED_LOAD_RELAXED(&workers[0].fresh));
+    model_name(&workers[0].alone, "alone");
+    model_name(&workers[0].ending, "ending");
+    model_name(&workers[0].bias_over, "bias_over");
+}
+static void setup_bias_given(void) {
+    setup_plain_given();
+    bias_awaited();
+}
+static void setup_bias_stolen(void) {
+    setup_bias_given();
+    ed_start_new(&awaited->start, 0, ED_START_NEW_SHARED);
+    workers[1].identity = 2; /* who may start it has a bias of the same number */
+    ed_bias_open(&workers[1]);
+}
+static void setup_bias_walked(void) {
+    setup_plain(quick_child, 0);
+    setup_task(awaiting_body, false, 1);
+    bias_awaited();
+    held = kept = awaited;
+}
+static void walk(void) {
+    if (!ed_bias_hold(&awaited->future)) return;
+    asked++;
+    MODEL_CHECK(puts == 0);
+    peek_at(&awaited->future);
+    MODEL_CHECK(puts == 0);
+    eddy_task_release(awaited);
+}
+static void walk_and_cancel(void) {
+    if (!ed_bias_hold(&awaited->future)) return;
+    MODEL_CHECK(puts == 0);
+    if (eddy_cancel(&awaited->future)) asked++;
+    eddy_task_release(awaited);
+}
+static void share_more(void) { /* borrowed: the setting-up thread's stays */
+    eddy_task *mine = eddy_task_share(awaited);
+    peek_at(&mine->future);
+    eddy_task_release(mine);
+}
+static void check_walked(void) {
+    MODEL_CHECK(entered == 1 && ended == 1);
+    MODEL_CHECK(ED_LOAD_RELAXED(&awaited->future.word) == 0);
+    kept = NULL;
+    ed_slab_put(awaited);
+    MODEL_CHECK(model_live() == 0);
+}
+
 /* ---- a group ------------------------------------------------------------------------------------------------- */
 
 static int child_quick(void *arg, eddy_value *result) {
@@ -675,6 +740,11 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("plain_given_share", setup_plain_given, check_given, start_given, share_given),
     SCENARIO("plain_parent_quick", setup_plain_parent_quick, check_cancelled, start_task, cancel_task),
     SCENARIO("plain_parent_parks", setup_plain_parent_parks, check_cancelled, start_task, cancel_task),
+    SCENARIO("bias_given_cancel", setup_bias_given, check_given_cancelled, start_given, cancel_given),
+    SCENARIO("bias_given_share", setup_bias_given, check_given, start_given, share_given),
+    SCENARIO("bias_two_others", setup_bias_given, check_given_cancelled, start_given, cancel_given, share_more),
+    SCENARIO("bias_stolen", setup_bias_stolen, check_given_cancelled, start_given, start_given, cancel_given),
+    SCENARIO("bias_walked", setup_bias_walked, check_walked, start_task, walk, walk_and_cancel),
     SCENARIO("group_last_child", setup_group_quick_alone, check_group, start_task, start_first_child),
     SCENARIO("group_two_children", setup_group_two, check_group, start_task, start_first_child, start_second_child),
     SCENARIO("group_cancel_quick", setup_group_quick, check_group, start_task, start_first_child, cancel_task),
