@@ -391,7 +391,13 @@ const Variant = struct {
             const module = v.createModule();
             module.addCSourceFile(.{ .file = b.path(b.fmt("examples/{s}", .{file})), .flags = v.flags() });
             const name = file[0 .. file.len - ".c".len];
-            v.addProgram(name, module, if (std.mem.find(u8, name, "tls") != null) &openssl else &.{});
+            const fetches = std.mem.eql(u8, name, "crawler") or std.mem.eql(u8, name, "fan_out");
+            v.addProgram(name, module, if (fetches)
+                &(openssl ++ .{"http_parser"})
+            else if (std.mem.find(u8, name, "tls") != null)
+                &openssl
+            else
+                &.{});
         }
         for (v.programs.items) |program| v.install(step, program.name);
     }

@@ -5,6 +5,7 @@ ratios.png     every question: how many times eddy's CPU time a peer takes (wall
                so), with the 95 % interval of the pairs' median
 QUESTION.png   one question: the median of each runtime, from its least to its most
 growth_*.png   from a run with --grow: the cost of one operation by the number of tasks, workers or connections
+overload.png   from what `overload_sim --json` printed (examples/): latency and answers in time by load
 
 The scale is logarithmic: the field lies between 2 and 20,000 ns."""
 import collections
@@ -28,15 +29,18 @@ def colour(runtime):
 
 
 def load(path):
-    """({(question, workers): [line]}, {(question, variable): [line]}), in the order of the file."""
-    cells, growths = collections.OrderedDict(), collections.OrderedDict()
+    """({(question, workers): [line]}, {(question, variable): [line]}, [overload line]), in the order of the file."""
+    cells, growths, overload = collections.OrderedDict(), collections.OrderedDict(), []
     with open(path, encoding="utf-8") as file:
         for line in map(json.loads, file):
+            if "overload" in line:
+                overload.append(line)
+                continue
             if "variable" in line:
                 growths.setdefault((line["question"].partition(".")[0], line["variable"]), []).append(line)
                 continue
             cells.setdefault((line["question"], line["workers"]), []).append(line)
-    return cells, growths
+    return cells, growths, overload
 
 
 def title(question, workers):
@@ -152,16 +156,45 @@ def draw_growth(question, variable, lines, path):
     finish(figure, path)
 
 
+def draw_overload(lines, path):
+    """What a client waits, and what share of all requests is answered in time, by how much is asked."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7.5, 6.4), sharex=True)
+    for name, label, shade in (("line", "all stand in line", "#c4572b"), ("gate", "a gate refuses some", "#0b5fa5")):
+        mine = [line for line in lines if line["overload"] == name]
+        load = [line["load"] for line in mine]
+        top.plot(load, [line["p99_ms"] for line in mine], color=shade, label=f"{label}, 99 of 100")
+        top.plot(load, [line["p50_ms"] for line in mine], color=shade, linestyle=":", label=f"{label}, every other one")
+        bottom.plot(load, [line["in_time"] for line in mine], color=shade, label=f"answered within 1 s: {label}")
+        if name == "gate":
+            bottom.plot(load, [line["refused"] for line in mine], color=shade, linestyle=":", label="refused at once")
+    bottom.plot(load, [min(100, 100 / value) for value in load], color="#999999", linewidth=0.8, label="what can be done")
+    top.set_yscale("log")
+    top.set_ylabel("ms until an answer")
+    bottom.set_ylabel("% of requests")
+    bottom.set_ylim(0, 105)
+    bottom.set_xlabel("load: 1 is as much as the server can do")
+    for axis in (top, bottom):
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        axis.grid(color="#dddddd", linewidth=0.8)
+        axis.legend(frameon=False, fontsize=8, loc="center right" if axis is top else "upper right")
+    top.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+    top.set_title("overload", loc="left", fontweight="bold")
+    finish(figure, path)
+
+
 def main(arguments):
     if len(arguments) != 2:
         print("zig build plots -- FILE FOLDER", file=sys.stderr)
         return 2
-    cells, growths = load(arguments[0])
-    if not cells and not growths:
+    cells, growths, overload = load(arguments[0])
+    if not cells and not growths and not overload:
         print(f"{arguments[0]} holds no measured cell", file=sys.stderr)
         return 1
     folder = arguments[1]
     os.makedirs(folder, exist_ok=True)
+    if overload:
+        draw_overload(overload, os.path.join(folder, "overload.png"))
     if cells:
         draw_ratios(cells, os.path.join(folder, "ratios.png"))
     for (question, variable), lines in growths.items():

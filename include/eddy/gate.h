@@ -11,9 +11,9 @@
  *            lately, times those before it and itself, divided by the slots. It is refused if that is longer than
  *            allowed, if it would pass its own deadline, or if the queue is full. Who waits is served in the order of
  *            coming, and is refused after wait_ns_max or at its deadline, whatever the estimate was.
- * Allowed    A burst may wait for wait_ns_max. A queue that has stood for so long without a break is no burst: from then
- *            on no more than target_ns is allowed (or the time in which one slot comes free, if that is longer), until
- *            nobody has been refused for wait_ns_max.
+ * Allowed    A burst may wait for wait_ns_max. A wait that has been above target_ns for so long, without a break, is no
+ *            burst, but a queue that stands: from then on no more than target_ns is allowed, until nobody has been refused
+ *            for wait_ns_max. (Where the time in which one slot comes free is longer, it stands for target_ns.)
  *            Source: K. Nichols, V. Jacobson, "Controlling Queue Delay" (2012), for the difference between a burst and a
  *            standing queue; B. Maurer, "Fail at Scale" (2015), for the two limits on the wait of a server's requests.
  * Threads    Any task of any worker and domain. */
@@ -72,7 +72,7 @@ EDDY_API int eddy_gate_exit(eddy_gate *gate) EDDY_ANY_THREAD;
 typedef struct eddy_gate_stats {
     size_t inside;     /**< also who was given a slot and has not run yet */
     size_t waiting;    /**< also who has been cancelled or refused and has not run yet */
-    uint64_t admitted; /**< since the gate was made; who was cancelled on its way in is among them */
+    uint64_t admitted; /**< since the gate was made */
     uint64_t refused;
     int64_t taken_ns; /**< how long requests have been inside lately; 0: none has left yet */
     int64_t wait_ns;  /**< the estimate for one that came now, for a Retry-After; 0: a slot is free */

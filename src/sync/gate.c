@@ -11,8 +11,9 @@
  *            is its mean, over all exits at first, then fading over the last MEAN_TURNS turns of all slots. A mean says
  *            nothing when requests hang: where none has left for HANGS times as long as one takes, the next exit is as
  *            far away as the last one.
- * Standing   Somebody has waited, without a break, for wait_max: `standing`, until nobody was refused for as long.
- *            The time in which one slot comes free is allowed in any case, or slow requests would leave slots idle.
+ * Standing   The wait has been above the target, without a break, for wait_max (CoDel's sign; it shrinks at exits only, so it
+ *            is looked at there, too): `standing`, until nobody was refused for as long. Where the time in which one slot
+ *            comes free is longer than the target it takes its place, or slow requests would leave slots idle.
  * Timer      Who waits lies in a timeout scope of its own, up to wait_max or its deadline; the estimate is a mean.
  * Invariants (A1) inside <= slots. (A2) somebody waits who is not leaving => inside == slots. A slot that is handed over
  *            stays counted as inside on its way. (A3) 0 <= waiting: the nodes in the list.
@@ -41,7 +42,7 @@ struct eddy_gate {
     size_t inside;          /* on their way included                                        */
     size_t waiting;         /* nodes in the list                                            */
     int64_t changed_ns;     /* when area was last brought up to date                        */
-    int64_t waited_from_ns; /* since when somebody has waited without a break; waiting > 0  */
+    int64_t above_from_ns;  /* when the wait was last seen at or below the target           */
     int64_t refused_ns;     /* when somebody was refused last                               */
     double area_ns;         /* time spent inside, of all together, since the last exit      */
     double taken_ns;        /* mean of area_ns at the exits                                 */
@@ -62,15 +63,16 @@ eddy_gate *eddy_gate_create(size_t slots, const eddy_gate_options *options) {
     const eddy_gate_options given = options != NULL ? *options : eddy_gate_options_init();
     const int64_t wait_max_ns = given.wait_ns_max != 0 ? given.wait_ns_max : WAIT_NS_MAX;
     const int64_t usual_ns = TARGET_NS < wait_max_ns ? TARGET_NS : wait_max_ns;
-    const int64_t target_ns = given.target_ns != 0 ? given.target_ns : usual_ns;
+    const int64_t target = given.target_ns != 0 ? given.target_ns : usual_ns;
     if (given.size != sizeof given || slots == 0 || slots > UINT32_MAX) return NULL;
-    if (target_ns < 0 || target_ns > wait_max_ns) return NULL;
+    if (target < 0 || target > wait_max_ns) return NULL;
     eddy_gate *gate = ed_alloc(sizeof *gate);
     if (gate == NULL) return NULL;
     *gate = (eddy_gate){.slots = slots,
                         .waiting_max = given.waiting_max != 0 ? given.waiting_max : SIZE_MAX,
                         .wait_max_ns = wait_max_ns,
-                        .target_ns = target_ns};
+                        .target_ns = target,
+                        .above_from_ns = eddy_time_ns()};
     ed_sync_init(&gate->sync, destroy);
     ed_list_init(&gate->waiters);
     return gate;
@@ -100,8 +102,14 @@ static double estimate_ns(const eddy_gate *gate) {
     return gate->inside < gate->slots ? 0 : turn_ns(gate) * (double)(gate->waiting + 1);
 }
 
+static double target_ns(const eddy_gate *gate) {
+    const double one_ns = turn_ns(gate), target_ns = (double)gate->target_ns;
+    return target_ns < one_ns && one_ns <= (double)gate->wait_max_ns ? one_ns : target_ns;
+}
+
 static void note_standing(eddy_gate *gate, int64_t now_ns) {
-    const bool stands = gate->waiting > 0 && now_ns - gate->waited_from_ns >= gate->wait_max_ns;
+    if (estimate_ns(gate) <= target_ns(gate)) gate->above_from_ns = now_ns;
+    const bool stands = now_ns - gate->above_from_ns >= gate->wait_max_ns;
     if (stands && !gate->standing) gate->refused_ns = now_ns;
     gate->standing = stands || (gate->standing && now_ns - gate->refused_ns < gate->wait_max_ns);
 }
@@ -124,9 +132,8 @@ static enum verdict look(eddy_gate *gate, const struct request *request) {
         gate->admitted++;
         return ADMITTED;
     }
-    const double wait_ns = estimate_ns(gate), one_ns = turn_ns(gate);
-    double allowed_ns = (double)(gate->standing ? gate->target_ns : gate->wait_max_ns);
-    if (allowed_ns < one_ns && one_ns <= (double)gate->wait_max_ns) allowed_ns = one_ns;
+    const double wait_ns = estimate_ns(gate);
+    const double allowed_ns = gate->standing ? target_ns(gate) : (double)gate->wait_max_ns;
     const bool too_late = wait_ns > allowed_ns || wait_ns > (double)(request->deadline_ns - now_ns);
     return too_late || gate->waiting >= gate->waiting_max ? refuse(gate, now_ns) : WAITS;
 }
@@ -146,7 +153,7 @@ static bool enter(struct ed_sync *sync, void *item) {
     struct request *request = item;
     request->verdict = look(gate, request);
     if (request->verdict != WAITS) return true;
-    if (gate->waiting++ == 0) gate->waited_from_ns = gate->changed_ns;
+    gate->waiting++;
     return false;
 }
 
@@ -154,6 +161,7 @@ static void leave(struct ed_sync *sync, void *item, bool handed, struct ed_list 
     eddy_gate *gate = (eddy_gate *)sync;
     (void)item;
     if (handed) {
+        gate->admitted--;
         hand(gate, taken);
     } else {
         gate->waiting--;
@@ -219,6 +227,7 @@ int eddy_gate_exit(eddy_gate *gate) {
         gate->taken_ns += (gate->area_ns - gate->taken_ns) / (counted < most ? counted : most);
         gate->area_ns = 0;
         hand(gate, &taken);
+        note_standing(gate, gate->changed_ns);
     }
     ed_guard_unlock(&gate->sync.lock);
     ed_waitlist_send(&taken);

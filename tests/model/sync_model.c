@@ -345,6 +345,7 @@ static void check_gate(void) {
     eddy_gate_stats stats;
     eddy_gate_stats_read(gate, &stats);
     MODEL_CHECK(stats.inside == 1 && stats.waiting == 0);
+    MODEL_CHECK(stats.admitted == 1u + count_of(0) + free); /* setup's, theirs, this function's */
     eddy_gate_release(gate);
     MODEL_CHECK(model_live() == 0);
 }

@@ -15,8 +15,8 @@ import time
 FOLDER = os.environ["EDDY_BUILD_DIR"]
 VARIANT = os.environ.get("EDDY_VARIANT", "plain")
 # Servers, and what other scripts run.
-SERVERS = {"await_graph", "chat", "embedded", "hello_server", "ticket_shop", "tls_client", "tls_server", "pitfalls",
-           "executor_failures"}
+SERVERS = {"await_graph", "chat", "copy_file", "crawler", "embedded", "executor_failures", "fan_out", "hello_server", "overload",
+           "scheduler", "ticket_shop", "tls_client", "tls_server", "pitfalls"}
 BLOCKING = os.path.getsize(os.path.join(FOLDER, "blocking_file"))
 
 # Program: at least so many seconds, its lines.
@@ -58,6 +58,16 @@ PROGRAMS = {
     "run_child": (0.05, [
         "sort ended with 0 and said:", "brook", "eddy", "stream", "the square of 2 is 4", "the square of 3 is 9",
         "the square of 4 is 16", "stopped by signal 15"]),
+    "udp_clock": (0.6, [f"question {i}: answered at try <2..11>, later than before" for i in (1, 2, 3)]),
+    "overload_sim": (0.0, [  # on a virtual clock
+        "  load  in line: in time   p50 ms   p99 ms    gate: in time  refused   p50 ms   p99 ms",
+        "   0.5          100.0 %     14.3     90.8       100.0 %    0.0 %     14.3     90.8",
+        "   0.9          100.0 %     32.0    115.7        <90..100> %    <0..10> %     <14..25>     <90..110>",
+        "   1.0          100.0 %     76.7    269.1        <85..100> %   <0..15> %     <14..25>    <90..110>",
+        "   1.1           68.4 %    758.5   1437.4        <75..91> %   <9..25> %     <14..25>     <90..110>",
+        "   1.2           43.0 %   1143.7   2177.1        <70..84> %   <16..30> %     <14..25>    <90..110>",
+        "   1.6           17.0 %   2918.9   5812.1        <55..63> %   <37..45> %     <14..25>     <90..110>",
+        "   2.0           10.6 %   5016.5   9823.6        <45..55> %   <45..55> %     <14..25>     <90..110>"]),
     "blocking_file": (0.5, None),  # as many ticks as there was time for: see below
     "process_calls": (0.05, [
         "the last report came from row 399; the last pixel is 150",
@@ -164,6 +174,9 @@ def main():
     failed = [f"{name}: not tested" for name in sorted(there - set(PROGRAMS) - SERVERS)]
     failed += [f"{name}: not there" for name in sorted((set(PROGRAMS) | SERVERS) - there)]
     for name, (least_s, templates) in PROGRAMS.items():
+        if name == "overload_sim" and VARIANT == "thread":
+            print("overload_sim: left out, ThreadSanitizer takes minutes for its thousands of parked tasks")
+            continue
         found = wrong(name, least_s, templates)
         if found:
             failed.append(f"{name}: {found}")

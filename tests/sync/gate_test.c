@@ -170,9 +170,9 @@ EXACT(burst_may_wait_and_a_standing_queue_may_not, IN_TURN) {
         const int64_t waited_ms = requests[i].answered_ms - requests[i].comes_ms;
         refused += requests[i].status < 0;
         if (requests[i].status < 0) EXPECT_EQ(0, waited_ms);
-        /* at 100 ms the wait would be 100 ms, and at 102 ms, 100 ms after the second request, the queue has stood */
+        /* at 100 ms the wait would be 100 ms; it has been above 12 ms since 16 ms at the latest */
         if (requests[i].comes_ms < 96 || i >= LOAD) EXPECT_EQ(0, requests[i].status);
-        if (requests[i].comes_ms >= 102 && i < LOAD && requests[i].status == 0) EXPECT(waited_ms <= 12);
+        if (requests[i].comes_ms >= 116 && i < LOAD && requests[i].status == 0) EXPECT(waited_ms <= 12);
         if (requests[i].comes_ms >= 200 && i < LOAD) EXPECT(requests[i].status < 0 || waited_ms >= 4);
     }
     /* After 200 ms it is never idle: every other one is served. */
@@ -286,8 +286,7 @@ static void expect_all_slots_free(struct crossing *crossing) {
     EXPECT_EQ(0, stats.inside);
     EXPECT_EQ(0, stats.waiting);
     EXPECT_EQ(crossing->refused, (int64_t)stats.refused);
-    EXPECT((int64_t)stats.admitted >= crossing->entered);
-    EXPECT((int64_t)stats.admitted <= crossing->entered + crossing->cancelled + crossing->refused);
+    EXPECT_EQ(crossing->entered, (int64_t)stats.admitted);
     for (int i = 0; i < SLOTS; i++) EXPECT(eddy_gate_try_enter(crossing->gate));
     EXPECT(!eddy_gate_try_enter(crossing->gate));
 }
