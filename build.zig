@@ -30,6 +30,10 @@ const rooms = [_]Room{
     .{ .name = "debug", .level = 7, .may = "uv" },
     .{ .name = "runtime", .level = 8, .may = "uv" },
 };
+
+/// Files of other rooms that are compiled with the core: each request of a server comes through them. None of them knows libuv
+/// or errno.
+const served = [_][]const u8{ "src/loop/poll.c", "src/net/stream.c", "src/net/stream_calls.c" };
 const Room = struct { name: []const u8, level: u8, may: []const u8 = "", core: bool = false };
 
 /// What programs that use eddy/tls.h link with; others need none of it: the library is static, its objects
@@ -243,6 +247,7 @@ const Variant = struct {
     deps_root: ?LazyPath,
     only: []const u8,
     rooms: []const u8,
+    core: ?*Build.Module = null,
     library: *Build.Step.Compile = undefined,
     programs: std.ArrayList(Program) = .empty,
 
@@ -254,6 +259,7 @@ const Variant = struct {
             } else std.process.fatal("src/{s} is not in the table of rooms", .{name});
         }
         const core = if (v.optimize != .debug and v.sanitize == .none) v.createModule() else module;
+        v.core = core;
         for (rooms) |room| if (v.has(room.name))
             v.addFiles(if (room.core) core else module, v.b.fmt("src/{s}", .{room.name}), ".c");
         if (core != module) module.addObjectFile(v.addMerged(core));
@@ -525,7 +531,11 @@ const Variant = struct {
             const is_test = std.mem.endsWith(u8, name, "_test.c");
             if (is_test and std.mem.find(u8, path, v.only) == null) continue;
             if (is_test and !std.mem.eql(u8, ending, "_test.c")) continue; // the harness has tests beside it
-            module.addCSourceFile(.{ .file = b.path(path), .flags = v.flags() });
+            const is_served = for (served) |one| {
+                if (std.mem.eql(u8, one, path)) break true;
+            } else false;
+            const to = if (is_served) v.core.? else module;
+            to.addCSourceFile(.{ .file = b.path(path), .flags = v.flags() });
         }
         for (v.list(folder, "", .directory)) |name|
             v.addFiles(module, b.fmt("{s}/{s}", .{ folder, name }), ending);

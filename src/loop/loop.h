@@ -14,6 +14,7 @@
 #include "eddy/base.h"
 
 struct ed_driver;
+struct ed_fiber;
 struct ed_worker;
 struct ed_poll;
 
@@ -39,6 +40,8 @@ void ed_poll_close(struct ed_poll *poll);
  * 0, EDDY_ECANCELED (readiness that came meanwhile is kept for the next wait), EDDY_ECLOSED, EDDY_EBUSY: the
  * slot is taken, or the status given to ed_poll_interrupt. After EDDY_ECLOSED the pointer is void. */
 int ed_poll_wait(struct ed_poll *poll, enum ed_poll_direction direction, const char *reason);
+/* The same for the running `fiber`; inlined where it is called. */
+int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed_poll_direction direction, const char *reason);
 
 /* The same for one that is no task: runs ready(arg) once, on the scheduler's stack, when `direction` may be
  * ready. The slot must be free. */

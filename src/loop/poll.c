@@ -35,7 +35,7 @@ struct ed_poll {
     bool in_event;           /* inside on_event: it applies `wanted` when it is through        */
     bool closing;            /* closed by its owner                                            */
     bool closed;             /* nothing of the driver's needs the record any more              */
-    uint32_t users;          /* tasks inside ed_poll_wait, and on_event                        */
+    uint32_t users;          /* tasks inside ed_poll_wait, and on_any_event                    */
     struct ed_poller poller; /* last: the driver's part follows                               */
 };
 
@@ -62,12 +62,11 @@ static void deliver(struct slot *slot, int status) {
     }
 }
 
-static void leave(struct ed_poll *poll) {
-    if (--poll->users == 0 && poll->closed) ed_free(poll);
+static inline void leave(struct ed_poll *poll) {
+    if (--poll->users == 0 && ED_UNLIKELY(poll->closed)) ed_free(poll);
 }
 
-static void on_event(struct ed_poller *poller, unsigned events, bool disarmed) {
-    struct ed_poll *poll = ED_CONTAINER(poller, struct ed_poll, poller);
+static ED_COLD void on_any_event(struct ed_poll *poll, unsigned events, bool disarmed) {
     if (disarmed) {
         poll->applied = 0;
         poll->wanted = 0;
@@ -90,6 +89,21 @@ static void on_event(struct ed_poller *poller, unsigned events, bool disarmed) {
     poll->in_event = false;
     apply(poll);
     leave(poll);
+}
+
+/* Nearly always what a task waits for to read has come, and that is all: what is watched stays as it is, and nobody's code
+ * runs. */
+static ED_HOT void on_event(struct ed_poller *poller, unsigned events, bool disarmed) {
+    struct ed_poll *poll = ED_CONTAINER(poller, struct ed_poll, poller);
+    struct slot *slot = &poll->slots[ED_POLL_READ];
+    struct ed_fiber *fiber = slot->fiber;
+    if (ED_UNLIKELY(events != ED_READABLE || disarmed || fiber == NULL)) {
+        on_any_event(poll, events, disarmed);
+        return;
+    }
+    slot->fiber = NULL;
+    slot->woken = true;
+    ed_wake(fiber, 0);
 }
 
 static void on_closed(struct ed_poller *poller) {
@@ -126,29 +140,36 @@ void ed_poll_close(struct ed_poll *poll) {
     driver_of(poll)->poller_close(&poll->poller);
 }
 
-int ed_poll_wait(struct ed_poll *poll, enum ed_poll_direction direction, const char *reason) {
-    ED_ASSERT(ed_worker_current() == poll->poller.worker);
+ED_HOT int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed_poll_direction direction,
+                           const char *reason) {
+    ED_ASSERT(ed_fiber_worker(fiber) == poll->poller.worker);
     struct slot *slot = &poll->slots[direction];
-    if (poll->closing) return EDDY_ECLOSED;
-    if (slot->fiber != NULL || slot->ready != NULL) return EDDY_EBUSY;
-    if (slot->seen) {
+    if (ED_UNLIKELY(poll->closing)) return EDDY_ECLOSED;
+    if (ED_UNLIKELY(slot->fiber != NULL || slot->ready != NULL)) return EDDY_EBUSY;
+    if (ED_UNLIKELY(slot->seen)) {
         slot->seen = false;
         return 0;
     }
-    slot->fiber = ed_fiber_current();
+    slot->fiber = fiber;
     poll->wanted |= (uint8_t)(1 << direction);
-    apply(poll);
+    if (ED_UNLIKELY(poll->wanted != poll->applied)) apply(poll);
     poll->users++;
 
-    int status = ed_park(&(struct ed_park){.reason = reason, .deadline_ns = INT64_MAX});
+    int status = ed_park_for(fiber, reason);
 
-    if (!ed_park_woken())
-        slot->fiber = NULL;
-    else if (status == EDDY_ECANCELED)
-        slot->seen = true; /* for the next who waits */
+    if (ED_UNLIKELY(status < 0)) {
+        if (!ed_park_woken())
+            slot->fiber = NULL;
+        else if (status == EDDY_ECANCELED)
+            slot->seen = true; /* for the next who waits */
+    }
     slot->woken = false;
     leave(poll);
     return status;
+}
+
+int ed_poll_wait(struct ed_poll *poll, enum ed_poll_direction direction, const char *reason) {
+    return ed_poll_wait_on(poll, ed_fiber_current(), direction, reason);
 }
 
 void ed_poll_notify(struct ed_poll *poll, enum ed_poll_direction direction, void (*ready)(void *arg), void *arg) {

@@ -1,5 +1,5 @@
 /* socket.c: the system's socket calls, each giving its result or -errno. EINTR is tried again. They stand in a file of
- * their own, behind the driver's table: see sched/driver.h. Threads: any. */
+ * their own, behind the driver's table: see sched/driver.h. Those of each request: transfer.c. Threads: any. */
 #include "eddy/net.h"
 #include "loop/uvloop.h"
 
@@ -124,40 +124,17 @@ static int socket_refuse_new(int fd) {
 
 static int receive(int fd, void *buffer, size_t bytes, int flags) {
     for (;;) {
-        ssize_t got = recv(fd, buffer, at_most_gib(bytes), flags);
+        ssize_t got = recv(fd, buffer, bytes, flags);
         if (got >= 0) return (int)got;
         if (errno != EINTR) return -errno;
     }
 }
-
-static int socket_receive(int fd, void *buffer, size_t bytes) { return receive(fd, buffer, bytes, 0); }
 
 static int socket_discard(int fd, size_t bytes) {
     int got = receive(fd, NULL, bytes, MSG_TRUNC); /* TCP: dropped without a copy */
     if (got != -EFAULT) return got;
     char dropped[4096]; /* a Unix socket insists on one */
     return receive(fd, dropped, bytes < sizeof dropped ? bytes : sizeof dropped, 0);
-}
-
-static int send_one(int fd, const void *data, size_t bytes) {
-    for (;;) {
-        ssize_t sent = send(fd, data, at_most_gib(bytes), MSG_NOSIGNAL);
-        if (sent >= 0) return (int)sent;
-        if (errno != EINTR) return -errno;
-    }
-}
-
-static int socket_send(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes) {
-    if (first_bytes == 0) return send_one(fd, second, second_bytes);
-    if (second_bytes == 0 || at_most_gib(first_bytes) < first_bytes || at_most_gib(second_bytes) < second_bytes)
-        return send_one(fd, first, first_bytes);
-    struct iovec parts[2] = {{(void *)(uintptr_t)first, first_bytes}, {(void *)(uintptr_t)second, second_bytes}};
-    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    for (;;) {
-        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
-        if (sent >= 0) return (int)sent;
-        if (errno != EINTR) return -errno;
-    }
 }
 
 static int socket_send_parts(int fd, const struct iovec *parts, size_t count) {
@@ -239,9 +216,9 @@ const struct ed_sockets ed_system_sockets = {
     .listen = socket_listen,
     .accept = socket_accept,
     .refuse_new = socket_refuse_new,
-    .receive = socket_receive,
+    .receive = ed_system_receive,
     .discard = socket_discard,
-    .send = socket_send,
+    .send = ed_system_send,
     .send_parts = socket_send_parts,
     .send_file = ed_system_send_file,
     .read_file = ed_system_read_file,

@@ -34,12 +34,14 @@ int ed_uv_poller_open(struct ed_poller *poller);
 void ed_uv_poller_set(struct ed_poller *poller, unsigned directions);
 void ed_uv_poller_close(struct ed_poller *poller);
 
-/* socket.c: the system's calls. */
+/* socket.c: the system's calls; transfer.c: two of them. */
 struct iovec;
 enum { ED_PARTS_MAX = 64 };
 /* The first of `parts` as one call may have them: at most ED_PARTS_MAX, whose sum fits an int; how many. */
 size_t ed_fitting_parts(struct iovec *fitting, const struct iovec *parts, size_t count);
 extern const struct ed_sockets ed_system_sockets;
+int ed_system_receive(int fd, void *buffer, size_t bytes);
+int ed_system_send(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes);
 
 /* send_file.c. Between begin and end a write to what nobody reads raises no SIGPIPE; `result`: what it gave, or -errno. */
 struct ed_quiet {

@@ -20,7 +20,8 @@ enum { FDS_MAX = 253 }; /* SCM_MAX_FD of Linux: more do not travel with one byte
 enum { LOST = -1 };     /* in the queue: here came one or more that found no room */
 
 static bool carries_fds(const eddy_stream *stream) {
-    return stream->calls->send_fds != NULL && stream->local.bytes > 0 && stream->local.storage.ss_family == AF_UNIX;
+    eddy_address local = ed_stream_local(stream);
+    return stream->calls->send_fds != NULL && local.storage.ss_family == AF_UNIX;
 }
 
 static int refuse(void) { return eddy_fail(EDDY_ENOTSUP, "descriptors travel over Unix sockets only"); }

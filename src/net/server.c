@@ -84,10 +84,11 @@ struct eddy_server {
 struct connection {
     struct part *part;
     int fd; /* -1: the stream has it */
-    eddy_address peer;
+    unsigned peer_bytes;
     struct ed_list node;
     eddy_stream *stream;
     eddy_task *task; /* borrowed: runs while the node is linked */
+    char peer[];     /* packed */
 };
 
 static const struct ed_sockets *sockets_of(const struct part *part) { return part->worker->sched->driver->sockets; }
@@ -175,19 +176,26 @@ static int serve(eddy_server *server, eddy_stream *stream) {
     return server->handler(stream, server->arg);
 }
 
+/* Apart, so that the address is not on the task's stack for as long as the connection lasts. */
+static ED_COLD int open_stream(struct connection *connection) {
+    struct ed_poll *poll;
+    int status = ed_poll_open(&poll, connection->fd);
+    if (status < 0) return status;
+    connection->fd = -1;
+    const eddy_server_options *options = &connection->part->server->options;
+    eddy_address peer = ed_address_unpack(connection->peer, connection->peer_bytes);
+    status = ed_stream_open(&connection->stream, poll, sockets_of(connection->part), &peer, options->limit_bytes,
+                            options->high_bytes);
+    if (status < 0) ed_poll_close(poll);
+    return status;
+}
+
 static int connection_main(void *arg, eddy_value *out) {
     (void)out;
     struct connection *connection = arg;
     struct part *part = connection->part;
     eddy_server *server = part->server;
-    struct ed_poll *poll;
-    int status = ed_poll_open(&poll, connection->fd);
-    if (status == 0) {
-        connection->fd = -1;
-        status = ed_stream_open(&connection->stream, poll, sockets_of(part), &connection->peer,
-                                server->options.limit_bytes, server->options.high_bytes);
-        if (status < 0) ed_poll_close(poll);
-    }
+    int status = open_stream(connection);
     if (status < 0) {
         ED_ADD_RELAXED(&server->refused, 1);
         return 0;
@@ -217,7 +225,7 @@ static void drop_connection(eddy_value value) {
 /* Takes `fd` in any case. */
 static int start_connection(struct part *part, int fd, const eddy_address *peer) {
     eddy_server *server = part->server;
-    struct connection *connection = ed_calloc(sizeof *connection);
+    struct connection *connection = ed_calloc(sizeof *connection + ed_address_packed(peer));
     if (connection == NULL) {
         sockets_of(part)->close(fd);
         if (server->slots != NULL) eddy_semaphore_post(server->slots);
@@ -226,7 +234,7 @@ static int start_connection(struct part *part, int fd, const eddy_address *peer)
     if (server->handed_out) part = &server->parts[ED_ADD_RELAXED(&server->next_part, 1) % server->parts_count];
     connection->part = part;
     connection->fd = fd;
-    connection->peer = *peer;
+    connection->peer_bytes = ed_address_pack(connection->peer, peer);
     ed_list_init(&connection->node);
     ED_ADD(&server->live, 1);
     ED_ADD_RELAXED(&server->connections, 1);

@@ -19,6 +19,7 @@
  *            (N5) `exhausted`: the last read took all there was. The next one waits without asking; readable
  *            interest is armed or gets armed, and is level-triggered, so what came meanwhile ends the wait.
  *            (N6) With a layer `in` holds what it gave, `out` what it made; `exhausted` is false: the layer has its own.
+ *            (N7) `refusal` is 0 <=> OPEN, not `shutting`, and no failure.
  * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
  *            descriptor, each message under way; the last one frees the memory, on any thread.
  * Threads    As each function says; fields marked (o) belong to the home worker.
@@ -26,6 +27,7 @@
  *            system's calls (loop/socket.c).
  * Tests      tests/net/stream_test.c. */
 #include "loop/loop.h"
+#include "net/address.h"
 #include "net/stream_parts.h"
 
 #include <stdio.h>
@@ -70,7 +72,10 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct 
                    const eddy_address *peer, size_t limit_bytes, size_t high_bytes) {
     struct ed_worker *worker = ed_worker_current();
     struct ed_net_worker *net = ed_net_of(worker);
-    eddy_stream *stream = net != NULL ? ed_calloc(sizeof *stream) : NULL;
+    eddy_address local;
+    calls->local(ed_poll_fd(poll), &local);
+    size_t packed_bytes = ed_address_packed(peer) + ed_address_packed(&local);
+    eddy_stream *stream = net != NULL ? ed_calloc(sizeof *stream + packed_bytes) : NULL;
     if (stream == NULL) return EDDY_ENOMEM;
     ED_STORE_RELAXED(&stream->handles, 1);
     ED_STORE_RELAXED(&stream->references, 2);
@@ -80,8 +85,8 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct 
     stream->limit_bytes = limit_bytes != 0 ? limit_bytes : LIMIT_BYTES;
     stream->high_bytes = high_bytes != 0 ? high_bytes : HIGH_BYTES;
     stream->low_bytes = stream->high_bytes / 4;
-    stream->peer = *peer;
-    stream->calls->local(ed_poll_fd(poll), &stream->local);
+    stream->peer_bytes = (uint8_t)ed_address_pack(stream->addresses, peer);
+    stream->local_bytes = (uint8_t)ed_address_pack(stream->addresses + stream->peer_bytes, &local);
     ed_list_init(&stream->flush.node);
     stream->flush.run = run_flush;
     ed_list_push(&net->streams, &stream->node);
@@ -244,7 +249,7 @@ static void on_writable(void *arg) {
 }
 
 /* The socket took `sent` bytes of `out`, or none (-EAGAIN), or failed. */
-static void sent_some(eddy_stream *stream, int sent) {
+static ED_COLD void sent_part(eddy_stream *stream, int sent) {
     if (sent < 0 && sent != -EAGAIN) {
         ed_stream_fail(stream, sent);
         return;
@@ -263,13 +268,26 @@ static void sent_some(eddy_stream *stream, int sent) {
     if (left == 0 && stream->state == CLOSING && stream->seizure == NULL) finish_close(stream);
 }
 
+/* The same, for what it nearly always did: it took all, and nobody asked to be told. */
+static inline void sent_some(eddy_stream *stream, int sent) {
+    if (ED_LIKELY(sent > 0 && (size_t)sent == ed_buffer_size(&stream->out) && stream->drained == NULL &&
+                  stream->state == OPEN && !stream->shutting)) {
+        ed_buffer_release(&stream->out, store_of(stream));
+        set_buffered(stream);
+        return;
+    }
+    sent_part(stream, sent);
+}
+
 /* Sends what the socket takes. The stream may be CLOSED afterwards, and gone unless the caller holds it. */
-void ed_stream_flush(eddy_stream *stream) {
-    ed_flush_forget(&stream->flush);
+static inline ED_HOT void flush(eddy_stream *stream) {
     if (stream->blocked || ed_buffer_size(&stream->out) == 0) return;
+    ed_flush_forget(&stream->flush);
     sent_some(stream, stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out),
                                           ed_buffer_size(&stream->out), NULL, 0));
 }
+
+void ed_stream_flush(eddy_stream *stream) { flush(stream); }
 
 void ed_stream_sent(eddy_stream *stream, int sent) { sent_some(stream, sent); }
 
@@ -279,31 +297,31 @@ void ed_stream_sent_seized(eddy_stream *stream, size_t bytes) {
     if (ed_buffer_size(&stream->out) <= stream->low_bytes) settle(&stream->drained, 0);
 }
 
-int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
-    if (stream->status < 0) return stream->status;
-    if (stream->state != OPEN || stream->shutting) return EDDY_ECLOSED;
-    if (bytes == 0) return 0;
-    if (stream->layer != NULL) return ed_stream_write_through(stream, data, bytes);
-    size_t waiting = ed_buffer_size(&stream->out);
-    int status = ed_buffer_reserve(&stream->out, store_of(stream), bytes);
-    if (status < 0) return status;
-    bool now = !stream->blocked && waiting + bytes >= ED_BUFFER_BYTES;
-    size_t direct = 0; /* bytes of `data` that need no copy */
-    int sent = 0;
-    if (now) {
-        sent = stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), waiting, data, bytes);
-        if (sent > 0 && (size_t)sent > waiting) {
-            direct = (size_t)sent - waiting;
-            sent = (int)waiting;
-        }
+/* A block has gathered, with `bytes` of `data` for which there is room. */
+static ED_COLD int write_now(eddy_stream *stream, const void *data, size_t bytes) {
+    size_t waiting = ed_buffer_size(&stream->out), direct = 0; /* bytes of `data` that need no copy */
+    int sent = stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), waiting, data, bytes);
+    if (sent > 0 && (size_t)sent > waiting) {
+        direct = (size_t)sent - waiting;
+        sent = (int)waiting;
     }
     memcpy(stream->out.data + stream->out.end, (const char *)data + direct, bytes - direct);
     stream->out.end += bytes - direct;
-    if (now) {
-        ed_flush_forget(&stream->flush);
-        sent_some(stream, sent);
-        return stream->status;
-    }
+    ed_flush_forget(&stream->flush);
+    sent_part(stream, sent);
+    return stream->status;
+}
+
+int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
+    if (ED_UNLIKELY(ED_LOAD_RELAXED(&stream->refusal) != 0)) return stream->status < 0 ? stream->status : EDDY_ECLOSED;
+    if (bytes == 0) return 0;
+    if (ED_UNLIKELY(stream->layer != NULL)) return ed_stream_write_through(stream, data, bytes);
+    int status = ed_buffer_reserve(&stream->out, store_of(stream), bytes);
+    if (ED_UNLIKELY(status < 0)) return status;
+    if (ED_UNLIKELY(ed_buffer_size(&stream->out) + bytes >= ED_BUFFER_BYTES && !stream->blocked))
+        return write_now(stream, data, bytes);
+    memcpy(stream->out.data + stream->out.end, data, bytes);
+    stream->out.end += bytes;
     set_buffered(stream);
     if (!stream->blocked) ed_flush_later(stream->worker, &stream->flush);
     return 0;
@@ -358,13 +376,13 @@ int ed_stream_close_here(eddy_stream *stream) {
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 /* What the socket has: its bytes, EDDY_EOF, a failure, or -EAGAIN: wait. */
-static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
-    if (stream->state != OPEN) return EDDY_ECLOSED;
-    if (stream->eof) return stream->status < 0 ? stream->status : EDDY_EOF;
+static inline int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
+    if (ED_UNLIKELY(stream->state != OPEN)) return EDDY_ECLOSED;
+    if (ED_UNLIKELY(stream->eof)) return stream->status < 0 ? stream->status : EDDY_EOF;
     if (stream->exhausted) return -EAGAIN;
     int got = stream->layer == NULL ? stream->calls->receive(ed_poll_fd(stream->poll), buffer, bytes)
                                     : stream->layer->receive(stream->layer, buffer, bytes);
-    if (got > 0) {
+    if (ED_LIKELY(got > 0)) {
         stream->exhausted = (size_t)got < bytes && stream->layer == NULL;
         return got;
     }
@@ -376,17 +394,19 @@ static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
     return stream->status < 0 ? stream->status : EDDY_EOF;
 }
 
-static int wait_readable(eddy_stream *stream) {
-    ed_stream_flush(stream); /* the peer may be waiting for what we have buffered */
-    if (stream->state != OPEN) return EDDY_ECLOSED;
-    if (stream->finished) return EDDY_EOF;
+static inline ED_HOT int wait_readable(eddy_stream *stream, struct ed_fiber *fiber) {
+    flush(stream); /* the peer may be waiting for what we have buffered */
+    if (ED_UNLIKELY(stream->state != OPEN)) return EDDY_ECLOSED;
+    if (ED_UNLIKELY(stream->finished)) return EDDY_EOF;
     int status = 0; /* after a failed flush: what has come can still be read */
-    if (stream->status == 0) status = ed_poll_wait(stream->poll, ED_POLL_READ, "read");
-    if (status < 0) return status;
+    if (ED_LIKELY(stream->status == 0)) status = ed_poll_wait_on(stream->poll, fiber, ED_POLL_READ, "read");
+    if (ED_UNLIKELY(status < 0)) return status;
     stream->exhausted = false;
-    if (stream->layer != NULL) stream->layer->exhausted = false;
+    if (ED_UNLIKELY(stream->layer != NULL)) stream->layer->exhausted = false;
     return 0;
 }
+
+int ed_stream_wait_raw(eddy_stream *stream) { return wait_readable(stream, ed_fiber_current()); }
 
 /* Adds what comes to `in`, for which it makes room for at least `room` bytes. More than 0, or as try_receive. */
 static int fill(eddy_stream *stream, size_t room) {
@@ -399,7 +419,7 @@ static int fill(eddy_stream *stream, size_t room) {
             if (got != -EAGAIN) return got;
         }
         if (ed_buffer_size(&stream->in) == 0) ed_buffer_release(&stream->in, store_of(stream));
-        int status = wait_readable(stream);
+        int status = ed_stream_wait_raw(stream);
         if (status < 0) return status;
     }
 }
@@ -415,22 +435,29 @@ static void consume_copied(eddy_stream *stream, size_t bytes) {
     if (ed_buffer_size(&stream->in) == 0) ed_buffer_release(&stream->in, store_of(stream));
 }
 
-int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes) {
-    size_t held = ed_buffer_size(&stream->in);
-    if (held > 0) {
-        if (stream->state != OPEN) return EDDY_ECLOSED;
-        if (bytes > held) bytes = held;
-        memcpy(buffer, ed_buffer_bytes(&stream->in), bytes);
-        consume_copied(stream, bytes);
-        return (int)bytes;
+ED_HOT int ed_stream_read_on(eddy_stream *stream, struct ed_fiber *fiber, void *buffer, size_t bytes) {
+    if (ED_UNLIKELY(stream->in.data != NULL)) {
+        size_t held = ed_buffer_size(&stream->in);
+        if (held > 0) {
+            if (stream->state != OPEN) return EDDY_ECLOSED;
+            if (bytes > held) bytes = held;
+            memcpy(buffer, ed_buffer_bytes(&stream->in), bytes);
+            consume_copied(stream, bytes);
+            return (int)bytes;
+        }
+        if (stream->state != CLOSED)
+            ed_buffer_release(&stream->in, store_of(stream)); /* a line that was read is over */
     }
-    if (stream->state != CLOSED) ed_buffer_release(&stream->in, store_of(stream)); /* a line that was read is over */
     for (;;) {
         int got = try_receive(stream, buffer, bytes);
         if (got != -EAGAIN) return got;
-        int status = wait_readable(stream);
-        if (status < 0) return status;
+        int status = wait_readable(stream, fiber);
+        if (ED_UNLIKELY(status < 0)) return status;
     }
+}
+
+int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes) {
+    return ed_stream_read_on(stream, ed_fiber_current(), buffer, bytes);
 }
 
 int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
@@ -503,8 +530,6 @@ void ed_stream_append_raw(eddy_stream *stream, const void *data, size_t bytes) {
     set_buffered(stream);
     if (!stream->blocked) ed_flush_later(stream->worker, &stream->flush);
 }
-
-int ed_stream_wait_raw(eddy_stream *stream) { return wait_readable(stream); }
 
 void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_buffer *ahead_out) {
     ED_ASSERT(stream->layer == NULL && stream->state == OPEN);

@@ -9,6 +9,7 @@
  * Not here   What happens at home (stream.c).
  * Tests      tests/net/stream_test.c. */
 #include "loop/loop.h"
+#include "net/address.h"
 #include "net/stream_parts.h"
 
 #include <limits.h>
@@ -115,8 +116,8 @@ int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, si
 
 int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
     struct ed_worker *worker = ed_worker_current();
+    if (ED_LIKELY(worker == stream->worker)) return ed_stream_write_here(stream, data, bytes);
     if (worker == NULL) return EDDY_EWRONGTHREAD;
-    if (worker == stream->worker) return ed_stream_write_here(stream, data, bytes);
     if (bytes == 0) return ED_LOAD_RELAXED(&stream->refusal);
     return ed_stream_write_elsewhere(stream, &(struct iovec){(void *)(uintptr_t)data, bytes}, 1);
 }
@@ -203,6 +204,15 @@ int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, voi
 int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) {
     if (bytes == 0) return 0;
     if (bytes > INT_MAX) return EDDY_EINVAL;
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (ED_LIKELY(fiber != NULL && ed_fiber_worker(fiber) == stream->worker)) { /* call_reader, without its ways */
+        if (ed_count_call(stream->worker)) ed_attend(stream->worker, fiber, false);
+        if (stream->reading) return EDDY_EBUSY;
+        stream->reading = true;
+        int got = ed_stream_read_on(stream, fiber, buffer, bytes);
+        stream->reading = false;
+        return got;
+    }
     struct call call = {.run = run_read, .stream = stream, .buffer = buffer, .bytes = bytes};
     int status = call_reader(&call, "read");
     return status < 0 ? status : call.result;
@@ -251,9 +261,11 @@ int eddy_stream_close(eddy_stream *stream) {
 }
 
 size_t eddy_stream_peer(const eddy_stream *stream, char *buffer, size_t bytes) {
-    return eddy_address_text(&stream->peer, buffer, bytes);
+    eddy_address peer = ed_address_unpack(stream->addresses, stream->peer_bytes);
+    return eddy_address_text(&peer, buffer, bytes);
 }
 
 size_t eddy_stream_local(const eddy_stream *stream, char *buffer, size_t bytes) {
-    return eddy_address_text(&stream->local, buffer, bytes);
+    eddy_address local = ed_stream_local(stream);
+    return eddy_address_text(&local, buffer, bytes);
 }

@@ -3,6 +3,7 @@
 #ifndef ED_NET_STREAM_PARTS_H
 #define ED_NET_STREAM_PARTS_H
 
+#include "net/address.h"
 #include "net/stream.h"
 #include "task/task.h"
 
@@ -35,7 +36,6 @@ struct eddy_stream {
     struct ed_worker *worker;       /* (c) home                                                   */
     const struct ed_sockets *calls; /* (c) of the descriptor's kind                               */
     size_t limit_bytes;             /* (c)                                                        */
-    eddy_address peer, local;       /* (c)                                                        */
 
     struct ed_poll *poll;       /* (o)                                                        */
     struct ed_list node;        /* (o) in ed_net_worker.streams                               */
@@ -64,7 +64,15 @@ struct eddy_stream {
     _Atomic bool gone;                   /* CLOSED: nothing needs the home worker any more             */
     _Atomic bool abort_sent, close_sent; /* the message is or was under way: once is enough      */
     struct ed_message abort_message, close_message, release_message;
+
+    uint8_t peer_bytes, local_bytes; /* (c)                                                            */
+    char addresses[];                /* (c) both, packed: the peer's, the own                          */
 };
+
+/* Any thread. Its own address; 0 bytes, of no family: not to be had. */
+static inline eddy_address ed_stream_local(const eddy_stream *stream) {
+    return ed_address_unpack(stream->addresses + stream->peer_bytes, stream->local_bytes);
+}
 
 /* Any thread. The last one frees the memory. */
 static inline void ed_stream_take_reference(eddy_stream *stream) { ED_ADD_RELAXED(&stream->references, 1); }
@@ -80,6 +88,8 @@ int ed_stream_shutdown_here(eddy_stream *stream);
 int ed_stream_drain_here(eddy_stream *stream);
 int ed_stream_close_here(eddy_stream *stream);
 int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes);
+/* The same in the task that runs on `fiber`; inlined where it is called. */
+int ed_stream_read_on(eddy_stream *stream, struct ed_fiber *fiber, void *buffer, size_t bytes);
 int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out);
 int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
                               const char **line_out, size_t *bytes_out);

@@ -42,9 +42,9 @@ struct look {
 
 static void check_movable(struct look *look, struct ed_fiber *fiber) {
     struct ed_strand *strand = ed_strand_of(fiber);
-    bool timed = ed_timer_armed(&strand->timer);
+    bool timed = ed_timer_armed(&strand->timer) || strand->alarm_ns != INT64_MAX;
     for (struct ed_scope *scope = strand->scope; scope != NULL; scope = scope->outer)
-        timed = timed || ed_timer_armed(&scope->timer);
+        timed = timed || (scope->state & ED_SCOPE_ARMED);
     if (timed || !fiber->migrates || (!fiber->preempted && !strand->woken && !strand->timed_out))
         BROKEN(look->sched, "w%u: a stack that must stay may leave", ed_fiber_worker(fiber)->index);
 }

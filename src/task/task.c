@@ -185,7 +185,7 @@ CALLS_BODIES bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *child, c
 
     /* A direct await is a suspension: what is pending is passed on before the child is entered. */
     ed_wait_begin(task, reason, on_cancel, arg);
-    if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
+    if (ED_UNLIKELY(strand->scope_due)) ed_scope_check(strand);
     if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
     bool claimed = ed_start_claim(&child->start, worker->index);
     if (ED_LIKELY(claimed)) {
@@ -258,10 +258,12 @@ CALLS_BODIES void ed_task_run_start(struct ed_start *start, struct ed_fiber *fib
     struct ed_strand *strand = ed_strand_of(fiber);
     strand->scopes_used = strand->scopes_missing = 0;
     strand->scope = NULL;
-    strand->parked = strand->scope_failed = strand->last_woken = false;
+    strand->parked = strand->scope_due = strand->scope_failed = strand->last_woken = false;
     strand->waiter.state = ED_WAITER_IDLE;
     strand->timer.worker = NULL;
+    strand->alarm_ns = INT64_MAX;
     run(ED_CONTAINER(start, struct eddy_task, start), fiber, ed_fiber_worker(fiber), NULL);
+    if (ED_UNLIKELY(strand->alarm_ns != INT64_MAX)) ed_scope_leave(strand);
 }
 
 /* ---- spawning ------------------------------------------------------------------------------------ */

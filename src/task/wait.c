@@ -36,11 +36,13 @@ static void queue(struct ed_strand *strand) {
     if (!strand->fiber.queued) ed_fiber_ready(&strand->fiber);
 }
 
-/* Whether a fiber that is about to be ready may leave its worker: an armed scope keeps it. */
+/* Whether a fiber that is about to be ready may leave its worker: an armed scope keeps it, and an alarm that no scope needs
+ * goes. */
 static bool may_move(struct ed_strand *strand) {
     if (ED_LIKELY(!strand->fiber.migrates)) return false;
     for (struct ed_scope *scope = strand->scope; scope != NULL; scope = scope->outer)
-        if (ed_timer_armed(&scope->timer)) return false;
+        if (scope->state & ED_SCOPE_ARMED) return false;
+    ed_scope_leave(strand);
     return true;
 }
 
@@ -136,8 +138,7 @@ static __attribute__((noinline)) void suspend_told(struct ed_fiber *fiber, const
 }
 
 /* In each caller a body of its own: what it says is constant there. */
-static inline __attribute__((always_inline)) int park_as(const struct ed_park *park) {
-    struct ed_fiber *fiber = ed_fiber_current();
+static inline __attribute__((always_inline)) int park_on(struct ed_fiber *fiber, const struct ed_park *park) {
     if (ED_UNLIKELY(fiber == NULL)) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
     struct ed_strand *strand = ed_strand_of(fiber);
     eddy_task *task = fiber->task;
@@ -150,7 +151,7 @@ static inline __attribute__((always_inline)) int park_as(const struct ed_park *p
     strand->parked = true;
     strand->may_move = park->move;
     ed_wait_begin(task, park->reason, park->on_cancel, park->arg);
-    if (ED_UNLIKELY(strand->scope != NULL)) ed_scope_check(strand);
+    if (ED_UNLIKELY(strand->scope_due)) ed_scope_check(strand);
     if (ED_UNLIKELY(ed_cancel_pending(task, false))) ed_cancel_deliver(task);
     if (park->yield) {
         strand->woken = true;
@@ -178,7 +179,11 @@ static inline __attribute__((always_inline)) int park_as(const struct ed_park *p
     return EDDY_ETIMEDOUT;
 }
 
-int ed_park(const struct ed_park *park) { return park_as(park); }
+int ed_park(const struct ed_park *park) { return park_on(ed_fiber_current(), park); }
+
+ED_HOT int ed_park_for(struct ed_fiber *fiber, const char *reason) {
+    return park_on(fiber, &(struct ed_park){.reason = reason, .deadline_ns = INT64_MAX});
+}
 
 bool ed_park_woken(void) { return ed_strand_of(ed_fiber_current())->last_woken; }
 
@@ -291,7 +296,8 @@ int eddy_await(eddy_future *future, eddy_value *value_out) {
 /* ---- sleep --------------------------------------------------------------------------------------- */
 
 int eddy_yield(void) {
-    return park_as(
+    return park_on(
+        ed_fiber_current(),
         &(struct ed_park){.reason = "yield", .deadline_ns = INT64_MAX, .yield = true, .move = true}); /* T10 */
 }
 

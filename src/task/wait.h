@@ -24,6 +24,8 @@ struct ed_fiber *ed_fiber_current(void);
  * over a wake that came too: ed_park_woken tells); EDDY_ETIMEDOUT; EDDY_EWRONGTHREAD outside a task; EDDY_ENOMEM when a
  * timeout scope found no memory. Unless woken, the caller takes its fiber out of where it put it first of all. */
 int ed_park(const struct ed_park *park);
+/* The same for the running `fiber`, whose wait only ed_wake or a cancel ends. */
+int ed_park_for(struct ed_fiber *fiber, const char *reason);
 bool ed_park_woken(void);
 /* The running task was woken and goes by that: `status`, what its park gave beside it, is for the next suspension. */
 void ed_park_put_off(int status);

@@ -10,6 +10,7 @@
  *            it opens for itself (uv_loop_init keeps its epoll descriptor when a later one is refused), and the clock. Failures that last: tests/net (descriptors run out), tests/coro (mappings run out). */
 #include "base/base.h"
 #include "eddy/eddy.h"
+#include "loop/uvloop.h"
 #include "task/task.h"
 
 #include <dirent.h>
@@ -122,6 +123,16 @@ ssize_t send(int fd, const void *data, size_t bytes, int flags) {
 }
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     return breaks(WRITE, fd) ? -1 : REAL(sendmsg)(fd, message, flags);
+}
+/* The library makes these two without the C library (src/loop/transfer.c); here by it, so that they fail too. */
+int ed_system_receive(int fd, void *buffer, size_t bytes) {
+    ssize_t got = recv(fd, buffer, bytes, 0);
+    return got < 0 ? -errno : (int)got;
+}
+int ed_system_send(int fd, const void *first, size_t first_bytes, const void *second, size_t second_bytes) {
+    struct iovec parts[2] = {{(void *)(uintptr_t)first, first_bytes}, {(void *)(uintptr_t)second, second_bytes}};
+    ssize_t sent = sendmsg(fd, &(struct msghdr){.msg_iov = parts, .msg_iovlen = 2}, MSG_NOSIGNAL);
+    return sent < 0 ? -errno : (int)sent;
 }
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const argv[], char *const environment[]) {

@@ -69,6 +69,8 @@ void ed_stack_pool_deinit(struct ed_stack_pool *pool) { (void)pool; }
 /* ---- what the files need of others --------------------------------------------------------------------- */
 
 void ed_scope_check(struct ed_strand *strand) { (void)strand; }
+void ed_scope_leave(struct ed_strand *strand) { (void)strand; }
+void ed_scope_alarm(struct ed_timer *alarm) { (void)alarm; }
 void ed_idle_wake(struct ed_worker *worker) { (void)worker; } /* who sleeps looks at its inbox all the time */
 void ed_idle_notify(struct ed_worker *worker) { (void)worker; }
 bool ed_idle_search_begin(struct ed_worker *worker) { return worker == NULL; }

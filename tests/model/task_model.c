@@ -85,6 +85,8 @@ void ed_timer_start(struct ed_worker *worker, struct ed_timer *timer, int64_t wh
 }
 void ed_timer_stop(struct ed_timer *timer) { (void)timer; }
 void ed_scope_check(struct ed_strand *strand) { (void)strand; }
+void ed_scope_leave(struct ed_strand *strand) { (void)strand; }
+void ed_scope_alarm(struct ed_timer *alarm) { (void)alarm; }
 void ed_report(struct ed_sched *of, const eddy_report *report) { (void)of, (void)report; }
 void ed_report_task(struct ed_sched *of, enum eddy_report_kind kind, eddy_task *whose, const char *message, int status,
                     const eddy_error *error) {
