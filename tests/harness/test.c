@@ -91,6 +91,7 @@ const char *__ubsan_default_options(void) { return "print_stacktrace=1"; }
 bool test_under(const char *tool) {
     if (strcmp(tool, sanitizer) == 0) return true;
     if (strcmp(tool, "tick") == 0) return how_now.tick;
+    if (strcmp(tool, "migrate") == 0) return how_now.migrate;
     const char *command = getenv("EDDY_UNDER"); /* the runner's --under */
     return command != NULL && strstr(command, tool) != NULL;
 }

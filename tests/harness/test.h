@@ -46,7 +46,7 @@ struct test_case {
 
 #define TEST_LIMIT(seconds) .limit_s = (seconds)
 #define TEST_REAL .real = true
-#define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu tick; the run is skipped */
+#define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu tick migrate; the run is skipped */
 
 #define TEST_DEFINE_(suite_, name_, ...)                                                     \
     static void test_##suite_##_##name_(void);                                               \
@@ -97,7 +97,7 @@ bool test_simulated(void); /* on the single-threaded driver                     
 bool test_serial(void);    /* in a serial domain                                                   */
 bool test_migrates(void);  /* with --migrate: tasks, the body's too, change workers when they may   */
 bool test_ticks(void);     /* with --tick: each counted call puts its task off, each pass ends with what ran first */
-/* Built with or run under: "thread", "address", "valgrind", "qemu", "tick". */
+/* Built with or run under: "thread", "address", "valgrind", "qemu", "tick", "migrate". */
 bool test_under(const char *tool);
 /* `n` for plain runs; a tenth of it, at least 1, where a tool or ticks make everything ten times slower. */
 int64_t test_scaled(int64_t n);

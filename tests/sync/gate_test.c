@@ -15,8 +15,8 @@ static void run_exactly(void (*claim)(void)); /* in a simulation of 1 and of 3 w
     static void name_(void);                                               \
     UNIT(gate, name_, TEST_LIMIT(60), __VA_ARGS__) { run_exactly(name_); } \
     static void name_(void)
-/* Of two that come in the same moment the first must be first: ticks change that. */
-#define IN_TURN TEST_WITHOUT("tick")
+/* Of two that come in the same moment the first must be first: ticks and moves change that. */
+#define IN_TURN TEST_WITHOUT("tick migrate")
 
 static int call_claim(void *arg, eddy_value *out) {
     (void)out;
