@@ -120,7 +120,11 @@ int ed_call_tell_news(struct ed_remote_call *call) {
     if (has_said) memcpy(said, extras->said, bytes);
     pthread_mutex_unlock(&call->pool->pool.lock);
     if (!has_said) return 0;
+    struct ed_fiber *fiber = ed_fiber_current();
+    const bool migrates = fiber->migrates;
+    fiber->migrates = false; /* it may suspend, and the call's messages go to this worker (caller.h) */
     const int status = extras->progress(extras->progress_arg, eddy_bytes_view(said, bytes), number);
+    fiber->migrates = migrates;
     return status < 0 ? status : 0;
 }
 
