@@ -835,7 +835,7 @@ static void try_column(enum column what) {
     EXPECT(uses > 60);
 }
 #define COLUMN(name_, column_) \
-    UNIT(misuse, name_, TEST_LIMIT(60), TEST_WITHOUT("valgrind qemu")) { try_column(column_); }
+    UNIT(misuse, name_, TEST_LIMIT(60), TEST_WITHOUT("valgrind qemu thread")) { try_column(column_); }
 COLUMN(null_gives_its_status, IS_NULL)
 COLUMN(twice_gives_its_status, TWICE)
 COLUMN(objects_of_another_runtime_give_their_status, OTHER)
