@@ -209,6 +209,22 @@ static int on_done(eddy_future *future, void *arg) {
     (void)future, (void)arg;
     return 0;
 }
+static int no_input(void *arg, void **item_out) {
+    (void)arg, (void)item_out;
+    return 0;
+}
+static int never_told(void *arg, size_t index, void *item, int status, eddy_value value) {
+    (void)arg, (void)index, (void)item, (void)value;
+    return status;
+}
+static int no_bytes(void *arg, eddy_bytes *in_out) {
+    (void)arg, (void)in_out;
+    return 0;
+}
+static int no_result(void *arg, size_t index, eddy_bytes in, int status, eddy_bytes *out) {
+    (void)arg, (void)index, (void)in, (void)out;
+    return status;
+}
 static int misused_remotely(eddy_bytes in, eddy_bytes *out) { return eddy_bytes_copy(out, in.data, in.size); }
 EDDY_REMOTE(misused_remotely);
 static int talk(eddy_stream *stream, void *arg) {
