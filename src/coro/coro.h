@@ -15,6 +15,8 @@
 #ifndef ED_CORO_H
 #define ED_CORO_H
 
+#include "base/base.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
