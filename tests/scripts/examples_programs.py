@@ -88,7 +88,8 @@ def line_fits(template, line):
     """Does the line say what the template says? `*` stands for one word."""
     numbers = re.findall(r"<([0-9.]+)\.\.([0-9.]+)>", template)
     pattern = re.sub(r"<[0-9.]+\.\.[0-9.]+>", "\0", template)
-    pattern = re.escape(pattern).replace("\0", "([0-9.]+)").replace(r"\*", r"\S+")
+    pattern = re.sub(r"(?:\\ ){2,}\0", " +\0", re.escape(pattern))  # a column's number may be wider
+    pattern = pattern.replace("\0", "([0-9.]+)").replace(r"\*", r"\S+")
     match = re.fullmatch(pattern, line)
     if match is None:
         return False
