@@ -78,7 +78,7 @@ int eddy_condition_wait(eddy_condition *condition) {
 }
 
 int eddy_condition_wait_for(eddy_condition *condition, bool (*predicate)(void *arg), void *arg) {
-    if (ed_worker_current() != NULL && ed_task_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_worker_current() != NULL && ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
     if (!eddy_lock_is_held(condition->lock)) return EDDY_ESTATE;
     while (!predicate(arg)) {
         int status = eddy_condition_wait(condition);
