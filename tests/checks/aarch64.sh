@@ -40,7 +40,7 @@ ed_cancel_route ldar
 ed_task_run_start ldar
 ed_task_run_direct ldar
 ed_slab_put stlr
-to_common dmb=2
+put_apart dmb=2
 ed_group_child_done dmb=2
 ed_guard_lock_shared dmb ldar
 ed_guard_unlock dmb stlr
