@@ -138,6 +138,19 @@ EDDY_API int eddy_connect_unix(eddy_stream **stream_out, const char *path,
  *  raised. Source: loop.connect_read_pipe, connect_write_pipe, connect_accepted_socket. */
 EDDY_API int eddy_stream_open_fd(eddy_stream **stream_out, int fd);
 
+/** Makes the calling task's worker the stream's home: its socket is polled here from now on, and calls of this worker's tasks
+ *  need no way to another one. What was read ahead, what waits in the output buffer and TLS come along; timeouts belong to
+ *  tasks and stay with them.
+ *
+ *  @return  0, also if it is at home here; EDDY_EBUSY: a task is inside a call of this stream, or a write or close of another
+ *           worker's task is on its way to it; EDDY_ECLOSED after close or abort; EMFILE (a descriptor more is needed for a
+ *           moment); EDDY_ENOMEM; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task. Then it is where it was.
+ *
+ *  Suspends: unless it is at home here. Cancellation point: when it suspends.  Threads: any task, several at once: the last
+ *  one that succeeds has it. A server's connection may be adopted too; its handler's task stays where it is, and ends as
+ *  before.  Source: the hand-over of handles between loops that libuv leaves to its users. */
+EDDY_API int eddy_stream_adopt(eddy_stream *stream) EDDY_SUSPENDS;
+
 /** Shares: one reference more, for a task that may use the stream after its owner is done with it (it then
  *  gets EDDY_ECLOSED). Any thread. */
 EDDY_API eddy_stream *eddy_stream_share(eddy_stream *stream) EDDY_ANY_THREAD;

@@ -68,6 +68,7 @@ static void pipe_local(int fd, eddy_address *address_out) {
 
 static const struct ed_sockets pipe_calls = {
     .close = pipe_close,
+    .duplicate = ed_system_duplicate,
     .receive = pipe_receive,
     .discard = pipe_discard,
     .send = pipe_send,

@@ -3,6 +3,7 @@
 #include "eddy/net.h"
 #include "loop/uvloop.h"
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -37,6 +38,11 @@ static int socket_open(int family) {
     if (fd < 0) return -errno;
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* accepted sockets inherit it; without it things are only slower */
     return fd;
+}
+
+int ed_system_duplicate(int fd) {
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return own < 0 ? -errno : own;
 }
 
 static void socket_close(int fd) { close(fd); /* EINTR: Linux has closed it all the same */ }
@@ -207,6 +213,7 @@ static int name_of(const eddy_address *address, int flags, char *host, size_t ho
 const struct ed_sockets ed_system_sockets = {
     .open = socket_open,
     .close = socket_close,
+    .duplicate = ed_system_duplicate,
     .connect = socket_connect,
     .error = socket_error,
     .bind = socket_bind,

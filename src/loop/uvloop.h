@@ -38,6 +38,7 @@ void ed_uv_poller_close(struct ed_poller *poller);
 struct iovec;
 enum { ED_PARTS_MAX = 64 };
 /* The first of `parts` as one call may have them: at most ED_PARTS_MAX, whose sum fits an int; how many. */
+int ed_system_duplicate(int fd);
 size_t ed_fitting_parts(struct iovec *fitting, const struct iovec *parts, size_t count);
 extern const struct ed_sockets ed_system_sockets;
 int ed_system_receive(int fd, void *buffer, size_t bytes);

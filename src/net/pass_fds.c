@@ -74,7 +74,6 @@ static int send_here(eddy_stream *stream, void *arg) {
     struct ed_seizure seizure;
     if (!carries_fds(stream)) return refuse();
     if (ed_stream_is_sealed(stream)) return eddy_fail(EDDY_ESTATE, "descriptors do not travel inside TLS");
-    ed_count_io();
     int status = ed_stream_seize(stream, &seizure);
     if (status < 0) return status;
     status = ed_stream_send_ahead(stream, &seizure);

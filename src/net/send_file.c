@@ -46,7 +46,7 @@ static int move(eddy_stream *stream, struct sending *sending) {
         if (sent == 0) return 0; /* the file's end */
         if (sent > 0) {
             note_sent(sending, sent);
-            ed_count_io();
+            ed_count_io(); /* it does not move meanwhile: it is seized */
             int status = ed_stream_seized_status(stream);
             if (status < 0) return status;
         } else if (sent == -EAGAIN) {

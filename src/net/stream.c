@@ -11,7 +11,7 @@
  * States     OPEN -> CLOSING (sending what is left) -> LINGERING (all sent; dropping what the peer still sends, or a
  *            reset would overtake our last bytes) -> CLOSED. abort goes to CLOSED from anywhere.
  * Invariants (N1) poll != NULL <=> the descriptor is open <=> state != CLOSED <=> the stream is in its worker's list
- *            and holds one reference for itself.
+ *            and holds one reference for itself. (While it is being adopted it is in none: adopt.c.)
  *            (N2) `blocked` <=> a notify for writability is out, and `out` is not empty; or a call has seized the output
  *            (seize.c) of a stream that is not sealed. Nobody else sends then.
  *            (N3) Bytes leave `in`, or the socket, only in a call that returns them: no suspension lies between.
@@ -22,7 +22,7 @@
  *            (N7) `refusal` is 0 <=> OPEN, not `shutting`, and no failure.
  * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
  *            descriptor, each message under way; the last one frees the memory, on any thread.
- * Threads    As each function says; fields marked (o) belong to the home worker.
+ * Threads    As each function says; fields marked (o) belong to the home worker, which may change (adopt.c).
  * Not here   The public words, and calls from other workers (stream_calls.c); connecting (connect.c), accepting (server.c), the
  *            system's calls (loop/socket.c).
  * Tests      tests/net/stream_test.c. */
@@ -54,7 +54,7 @@ struct ed_net_worker *ed_net_of(struct ed_worker *worker) {
 }
 
 static struct ed_buffer_store *store_of(eddy_stream *stream) {
-    struct ed_net_worker *net = stream->worker->net_data;
+    struct ed_net_worker *net = ed_stream_worker(stream)->net_data;
     return &net->store;
 }
 
@@ -79,7 +79,7 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct 
     if (stream == NULL) return EDDY_ENOMEM;
     ED_STORE_RELAXED(&stream->handles, 1);
     ED_STORE_RELAXED(&stream->references, 2);
-    stream->worker = worker;
+    ed_home_init(&stream->home, worker);
     stream->calls = calls;
     stream->poll = poll;
     stream->limit_bytes = limit_bytes != 0 ? limit_bytes : LIMIT_BYTES;
@@ -168,7 +168,7 @@ static void finish_close(eddy_stream *stream) {
         if (discard(stream)) {
             stream->state = LINGERING;
             stream->timer.fire = linger_ends;
-            ed_timer_start(stream->worker, &stream->timer, eddy_time_ns() + linger_ns);
+            ed_timer_start(ed_stream_worker(stream), &stream->timer, eddy_time_ns() + linger_ns);
             ed_poll_notify(stream->poll, ED_POLL_READ, linger, stream);
             return;
         }
@@ -194,7 +194,7 @@ static void end_layer(eddy_stream *stream) {
     if (stream->layer != NULL && stream->status == 0 && !stream->shutting) stream->layer->end(stream->layer);
 }
 
-void ed_stream_begin_close(eddy_stream *stream) {
+void ed_stream_begin_close_here(eddy_stream *stream) {
     if (stream->state != OPEN) return;
     stream->state = CLOSING;
     ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
@@ -218,7 +218,7 @@ void ed_stream_abort_here(eddy_stream *stream) {
     close_descriptor(stream);
 }
 
-void ed_stream_finish_input(eddy_stream *stream) {
+void ed_stream_finish_input_here(eddy_stream *stream) {
     stream->finished = true;
     if (stream->state == OPEN) ed_poll_interrupt(stream->poll, ED_POLL_READ, 0);
 }
@@ -235,7 +235,7 @@ void ed_stream_end_run(eddy_stream *stream) {
         snprintf(text, sizeof text, "a stream to %s ended with %zu bytes unsent", peer, unsent);
     if (stream->state == OPEN || unsent > 0) {
         eddy_report report = {.kind = EDDY_REPORT_SHUTDOWN, .message = text, .task = ""};
-        ed_report(stream->worker->sched, &report);
+        ed_report(ed_stream_worker(stream)->sched, &report);
     }
     ed_stream_abort_here(stream);
 }
@@ -323,7 +323,7 @@ int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
     memcpy(stream->out.data + stream->out.end, data, bytes);
     stream->out.end += bytes;
     set_buffered(stream);
-    if (!stream->blocked) ed_flush_later(stream->worker, &stream->flush);
+    if (!stream->blocked) ed_flush_later(ed_stream_worker(stream), &stream->flush);
     return 0;
 }
 
@@ -345,7 +345,6 @@ static size_t unsent_bytes(const eddy_stream *stream) {
 }
 
 int ed_stream_drain_here(eddy_stream *stream) {
-    ed_count_io();
     if (stream->status == 0 && stream->state == OPEN) ed_stream_flush(stream);
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN) return EDDY_ECLOSED;
@@ -368,8 +367,7 @@ void ed_stream_set_marks_here(eddy_stream *stream, size_t high_bytes, size_t low
 }
 
 int ed_stream_close_here(eddy_stream *stream) {
-    ed_count_io();
-    ed_stream_begin_close(stream);
+    ed_stream_begin_close_here(stream);
     return stream->state == CLOSING ? wait_settled(&stream->closed, "close") : stream->status;
 }
 
@@ -528,7 +526,7 @@ void ed_stream_append_raw(eddy_stream *stream, const void *data, size_t bytes) {
     memcpy(stream->out.data + stream->out.end, data, bytes);
     stream->out.end += bytes;
     set_buffered(stream);
-    if (!stream->blocked) ed_flush_later(stream->worker, &stream->flush);
+    if (!stream->blocked) ed_flush_later(ed_stream_worker(stream), &stream->flush);
 }
 
 void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_buffer *ahead_out) {

@@ -24,9 +24,10 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct 
                    const eddy_address *peer, size_t limit_bytes, size_t high_bytes);
 eddy_stream *ed_stream_of_node(struct ed_list *node); /* of ed_net_worker.streams */
 
-/* On the home worker, outside tasks too; none suspends. */
+/* Any worker, outside tasks too; none suspends. */
 void ed_stream_finish_input(eddy_stream *stream); /* what would wait for input gets EDDY_EOF */
 void ed_stream_begin_close(eddy_stream *stream);  /* eddy_stream_close without its wait */
-void ed_stream_end_run(eddy_stream *stream);      /* the run ends: reports, closes the descriptor */
+/* On the home worker. */
+void ed_stream_end_run(eddy_stream *stream); /* the run ends: reports, closes the descriptor */
 
 #endif

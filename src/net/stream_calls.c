@@ -20,6 +20,7 @@
 static void arrive_abort(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
     eddy_stream *stream = ED_CONTAINER(message, eddy_stream, abort_message);
+    ed_home_arrived(&stream->home);
     ed_stream_abort_here(stream);
     ed_stream_drop_reference(stream);
 }
@@ -27,7 +28,16 @@ static void arrive_abort(struct ed_message *message, struct ed_worker *worker) {
 static void arrive_close(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
     eddy_stream *stream = ED_CONTAINER(message, eddy_stream, close_message);
-    ed_stream_begin_close(stream);
+    ed_home_arrived(&stream->home);
+    ed_stream_begin_close_here(stream);
+    ed_stream_drop_reference(stream);
+}
+
+static void arrive_finish(struct ed_message *message, struct ed_worker *worker) {
+    (void)worker;
+    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, finish_message);
+    ed_home_arrived(&stream->home);
+    ed_stream_finish_input_here(stream);
     ed_stream_drop_reference(stream);
 }
 
@@ -37,36 +47,52 @@ static void send_once(eddy_stream *stream, _Atomic bool *sent, struct ed_message
     if (ED_EXCHANGE(sent, true)) return;
     ed_stream_take_reference(stream);
     message->arrive = arrive;
-    if (ed_post(stream->worker, message) < 0) ed_stream_drop_reference(stream); /* the run's end closes it */
+    if (ed_stream_post(stream, message) < 0) ed_stream_drop_reference(stream); /* the run's end closes it */
 }
 
 void eddy_stream_abort(eddy_stream *stream) {
     if (ED_LOAD_ACQUIRE(&stream->gone)) return;
-    if (ed_worker_current() == stream->worker)
+    if (ed_stream_is_at(stream, ed_worker_current()))
         ed_stream_abort_here(stream);
     else
         send_once(stream, &stream->abort_sent, &stream->abort_message, arrive_abort);
 }
 
+void ed_stream_begin_close(eddy_stream *stream) {
+    if (ed_stream_is_at(stream, ed_worker_current()))
+        ed_stream_begin_close_here(stream);
+    else
+        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
+}
+
+void ed_stream_finish_input(eddy_stream *stream) {
+    if (ed_stream_is_at(stream, ed_worker_current()))
+        ed_stream_finish_input_here(stream);
+    else
+        send_once(stream, &stream->finish_sent, &stream->finish_message, arrive_finish);
+}
+
 static void last_handle(eddy_stream *stream) {
-    ed_stream_begin_close(stream);
+    ed_stream_begin_close_here(stream);
     ed_stream_drop_reference(stream); /* the handles' */
 }
 
 static void arrive_release(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
-    last_handle(ED_CONTAINER(message, eddy_stream, release_message));
+    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, release_message);
+    ed_home_arrived(&stream->home);
+    last_handle(stream);
 }
 
 void eddy_stream_release(eddy_stream *stream) {
     if (stream == NULL || ED_SUB(&stream->handles, 1) != 1) return;
     if (ED_LOAD_ACQUIRE(&stream->gone)) {
         ed_stream_drop_reference(stream);
-    } else if (ed_worker_current() == stream->worker) {
+    } else if (ed_stream_is_at(stream, ed_worker_current())) {
         last_handle(stream);
     } else {
         stream->release_message.arrive = arrive_release;
-        if (ed_post(stream->worker, &stream->release_message) < 0) ed_stream_drop_reference(stream);
+        if (ed_stream_post(stream, &stream->release_message) < 0) ed_stream_drop_reference(stream);
     }
 }
 
@@ -82,6 +108,7 @@ static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
     struct write_message *write = ED_CONTAINER(message, struct write_message, message);
     eddy_stream *stream = write->stream;
+    ed_home_arrived(&stream->home);
     int status =
         write->bytes == 0 ? ed_stream_shutdown_here(stream) : ed_stream_write_here(stream, write->data, write->bytes);
     if (status < 0 && stream->status == 0 && stream->state == OPEN && !stream->shutting)
@@ -91,7 +118,7 @@ static void arrive_write(struct ed_message *message, struct ed_worker *worker) {
 }
 
 int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, size_t count) {
-    if (ed_worker_current()->sched != stream->worker->sched) return EDDY_ESTATE;
+    if (ed_worker_current()->sched != ed_home_find(&stream->home)->sched) return EDDY_ESTATE;
     int refusal = ED_LOAD_RELAXED(&stream->refusal);
     if (refusal < 0) return refusal;
     size_t bytes = ed_parts_bytes(parts, count);
@@ -106,7 +133,7 @@ int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, si
         at += parts[i].iov_len;
     }
     ed_stream_take_reference(stream);
-    int status = ed_post(stream->worker, &write->message);
+    int status = ed_stream_post(stream, &write->message);
     if (status < 0) {
         ed_stream_drop_reference(stream);
         ed_free(write);
@@ -116,7 +143,7 @@ int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, si
 
 int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
     struct ed_worker *worker = ed_worker_current();
-    if (ED_LIKELY(worker == stream->worker)) return ed_stream_write_here(stream, data, bytes);
+    if (ED_LIKELY(ed_stream_is_at(stream, worker))) return ed_stream_write_here(stream, data, bytes);
     if (worker == NULL) return EDDY_EWRONGTHREAD;
     if (bytes == 0) return ED_LOAD_RELAXED(&stream->refusal);
     return ed_stream_write_elsewhere(stream, &(struct iovec){(void *)(uintptr_t)data, bytes}, 1);
@@ -125,7 +152,8 @@ int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
 int eddy_stream_shutdown_write(eddy_stream *stream) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL) return EDDY_EWRONGTHREAD;
-    return worker == stream->worker ? ed_stream_shutdown_here(stream) : ed_stream_write_elsewhere(stream, NULL, 0);
+    return ed_stream_is_at(stream, worker) ? ed_stream_shutdown_here(stream)
+                                           : ed_stream_write_elsewhere(stream, NULL, 0);
 }
 
 size_t eddy_stream_buffered(const eddy_stream *stream) { return ED_LOAD_RELAXED((_Atomic size_t *)&stream->buffered); }
@@ -140,6 +168,8 @@ struct call {
     size_t bytes, limit_bytes, got;
     const char *line;
     int result;
+    bool as_reader;
+    bool moved; /* it was somewhere else when the call came there */
 };
 
 static int run_read(struct call *call) {
@@ -159,7 +189,6 @@ static int run_custom(struct call *call) { return call->custom(call->stream, cal
 
 /* One reader at a time. */
 static int run_as_reader(struct call *call) {
-    ed_count_io();
     if (call->stream->reading) return EDDY_EBUSY;
     call->stream->reading = true;
     int status = call->run(call);
@@ -167,33 +196,35 @@ static int run_as_reader(struct call *call) {
     return status;
 }
 
-static int remote_reader(void *arg, eddy_value *out) {
+/* On what was the stream's home when this was sent. */
+static int remote_call(void *arg, eddy_value *out) {
     (void)out;
-    int status = run_as_reader(arg);
+    struct call *call = arg;
+    call->moved = !ed_stream_is_at(call->stream, ed_worker_current());
+    if (call->moved) return 0;
+    int status = call->as_reader ? run_as_reader(call) : call->run(call);
     return status < 0 ? status : 0;
 }
 
-static int remote_other(void *arg, eddy_value *out) {
-    (void)out;
-    struct call *call = arg;
-    return call->run(call);
+static int call_home(struct call *call, const char *name) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    ed_count_io(); /* first: who is put off may find the stream moved */
+    if (ed_stream_is_at(call->stream, ed_worker_current()))
+        return call->as_reader ? run_as_reader(call) : call->run(call);
+    int status;
+    do status = ed_run_on(ed_home_find(&call->stream->home), remote_call, call, name);
+    while (call->moved && status == 0);
+    return status;
 }
 
 static int call_reader(struct call *call, const char *name) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    if (ed_worker_current() == call->stream->worker) return run_as_reader(call);
-    return ed_run_on(call->stream->worker, remote_reader, call, name);
-}
-
-static int call_other(struct call *call, const char *name) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    if (ed_worker_current() == call->stream->worker) return call->run(call);
-    return ed_run_on(call->stream->worker, remote_other, call, name);
+    call->as_reader = true;
+    return call_home(call, name);
 }
 
 int ed_stream_at_home(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name) {
     struct call call = {.run = run_custom, .custom = run, .stream = stream, .buffer = arg};
-    return call_other(&call, name);
+    return call_home(&call, name);
 }
 
 int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name) {
@@ -205,8 +236,8 @@ int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) {
     if (bytes == 0) return 0;
     if (bytes > INT_MAX) return EDDY_EINVAL;
     struct ed_fiber *fiber = ed_fiber_current();
-    if (ED_LIKELY(fiber != NULL && ed_fiber_worker(fiber) == stream->worker)) { /* call_reader, without its ways */
-        if (ed_count_call(stream->worker)) ed_attend(stream->worker, fiber, false);
+    if (ED_LIKELY(fiber != NULL && ed_stream_is_at(stream, ed_fiber_worker(fiber)) &&
+                  !ed_count_call(ed_fiber_worker(fiber)))) { /* call_reader, without its ways */
         if (stream->reading) return EDDY_EBUSY;
         stream->reading = true;
         int got = ed_stream_read_on(stream, fiber, buffer, bytes);
@@ -243,21 +274,15 @@ int eddy_stream_read_until(eddy_stream *stream, const void *separator, size_t se
 
 int eddy_stream_drain(eddy_stream *stream) {
     struct call call = {.run = run_drain, .stream = stream};
-    return call_other(&call, "drain");
-}
-
-void ed_stream_close_soon(eddy_stream *stream) {
-    if (ed_worker_current() == stream->worker)
-        ed_stream_begin_close(stream);
-    else
-        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
+    return call_home(&call, "drain");
 }
 
 int eddy_stream_close(eddy_stream *stream) {
     struct call call = {.run = run_close, .stream = stream};
     struct ed_worker *worker = ed_worker_current();
-    if (worker != NULL && worker != stream->worker) ed_stream_close_soon(stream); /* however the wait for it ends */
-    return call_other(&call, "close");
+    if (worker != NULL && !ed_stream_is_at(stream, worker))
+        ed_stream_begin_close(stream); /* however the wait for it ends */
+    return call_home(&call, "close");
 }
 
 size_t eddy_stream_peer(const eddy_stream *stream, char *buffer, size_t bytes) {

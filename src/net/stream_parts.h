@@ -4,6 +4,7 @@
 #define ED_NET_STREAM_PARTS_H
 
 #include "net/address.h"
+#include "net/home.h"
 #include "net/stream.h"
 #include "task/task.h"
 
@@ -33,7 +34,7 @@ enum state { OPEN, CLOSING, LINGERING, CLOSED };
 struct eddy_stream {
     _Atomic uint32_t handles;
     _Atomic uint32_t references;
-    struct ed_worker *worker;       /* (c) home                                                   */
+    struct ed_home home;            /* adopt.c                                                    */
     const struct ed_sockets *calls; /* (c) of the descriptor's kind                               */
     size_t limit_bytes;             /* (c)                                                        */
 
@@ -59,11 +60,11 @@ struct eddy_stream {
     bool blocked;               /* (o) N2                                                     */
     bool shutting;              /* (o) nothing more will be written                           */
 
-    _Atomic int refusal;                 /* what a write from elsewhere gets; 0: accepted              */
-    _Atomic size_t buffered;             /* bytes in `out`, for other threads                          */
-    _Atomic bool gone;                   /* CLOSED: nothing needs the home worker any more             */
-    _Atomic bool abort_sent, close_sent; /* the message is or was under way: once is enough      */
-    struct ed_message abort_message, close_message, release_message;
+    _Atomic int refusal;                              /* what a write from elsewhere gets; 0: accepted              */
+    _Atomic size_t buffered;                          /* bytes in `out`, for other threads                          */
+    _Atomic bool gone;                                /* CLOSED: nothing needs the home worker any more             */
+    _Atomic bool abort_sent, close_sent, finish_sent; /* the message is or was under way: once is enough */
+    struct ed_message abort_message, close_message, finish_message, release_message;
 
     uint8_t peer_bytes, local_bytes; /* (c)                                                            */
     char addresses[];                /* (c) both, packed: the peer's, the own                          */
@@ -74,6 +75,19 @@ static inline eddy_address ed_stream_local(const eddy_stream *stream) {
     return ed_address_unpack(stream->addresses + stream->peer_bytes, stream->local_bytes);
 }
 
+/* At home. */
+static inline struct ed_worker *ed_stream_worker(const eddy_stream *stream) { return ed_home_here(&stream->home); }
+/* Whether this is its home, by a worker or, NULL, by any other thread. */
+static inline bool ed_stream_is_at(const eddy_stream *stream, const struct ed_worker *worker) {
+    return ed_home_is(&stream->home, worker);
+}
+/* Any thread: to its home; 0 or EDDY_ECLOSED. Each arrival begins with ed_home_arrived. */
+static inline int ed_stream_post(eddy_stream *stream, struct ed_message *message) {
+    int status = ed_post(ed_home_send(&stream->home), message);
+    if (status < 0) ed_home_arrived(&stream->home);
+    return status;
+}
+
 /* Any thread. The last one frees the memory. */
 static inline void ed_stream_take_reference(eddy_stream *stream) { ED_ADD_RELAXED(&stream->references, 1); }
 void ed_stream_drop_reference(eddy_stream *stream);
@@ -81,6 +95,8 @@ void ed_stream_drop_reference(eddy_stream *stream);
 /* On the home worker; the calls of include/eddy/net.h as they are there. */
 void ed_stream_fail(eddy_stream *stream, int status); /* the connection is broken: nothing more can be sent */
 void ed_stream_abort_here(eddy_stream *stream);
+void ed_stream_begin_close_here(eddy_stream *stream);
+void ed_stream_finish_input_here(eddy_stream *stream);
 int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes);
 int ed_stream_write_parts_here(eddy_stream *stream, const struct iovec *parts, size_t count);
 void ed_stream_set_marks_here(eddy_stream *stream, size_t high_bytes, size_t low_bytes);
@@ -123,9 +139,6 @@ int ed_stream_seized_status(const eddy_stream *stream); /* 0: it still carries b
 void ed_stream_unseize(eddy_stream *stream, struct ed_seizure *seizure);
 int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, size_t count);
 size_t ed_parts_bytes(const struct iovec *parts, size_t count); /* SIZE_MAX: more than memory */
-
-/* Any thread: begins to close it, behind the writes that this thread has sent. */
-void ed_stream_close_soon(eddy_stream *stream);
 
 /* Runs run(stream, arg) at home. Any task; suspends if that is elsewhere, or if `run` does; `arg` is borrowed. as_reader: as
  * the stream's one reader. */

@@ -123,7 +123,7 @@ static int fail_again(const struct tls *tls) { return eddy_fail(tls->failure, "%
 /* Asks the socket. 0: there is something new for OpenSSL; -EAGAIN, or a failure. */
 static int fill_raw(struct tls *tls) {
     if (tls->layer.exhausted) return -EAGAIN;
-    struct ed_net_worker *net = tls->stream->worker->net_data;
+    struct ed_net_worker *net = ed_stream_worker(tls->stream)->net_data;
     int status = ed_buffer_reserve(&tls->raw, &net->store, ED_BUFFER_BYTES);
     if (status < 0) return status;
     size_t room = ed_buffer_room(&tls->raw);
@@ -329,7 +329,7 @@ int eddy_stream_start_tls(eddy_stream *stream, eddy_tls *tls, const char *server
     if (status == EDDY_ETIMEDOUT) /* ours: the caller's own scopes give EDDY_ECANCELED in here */
         eddy_fail(status, "the TLS handshake took longer than %lld ms", (long long)(tls->handshake_ns / 1000000));
     /* On its way to the stream's worker: what the caller wanted in TLS must not go out in the clear. */
-    if (!start.begun && (status == EDDY_ETIMEDOUT || status == EDDY_ECANCELED)) ed_stream_close_soon(stream);
+    if (!start.begun && (status == EDDY_ETIMEDOUT || status == EDDY_ECANCELED)) ed_stream_begin_close(stream);
     return status;
 }
 

@@ -67,7 +67,7 @@ static int send_directly(eddy_stream *stream, struct rest *rest) {
 }
 
 static int write_together(eddy_stream *stream, const struct iovec *parts, size_t count, size_t bytes) {
-    struct ed_net_worker *net = stream->worker->net_data;
+    struct ed_net_worker *net = ed_stream_worker(stream)->net_data;
     struct ed_buffer all = {NULL, 0, 0, 0};
     int status = ed_buffer_reserve(&all, &net->store, bytes);
     if (status < 0) return status;
@@ -105,7 +105,7 @@ int ed_stream_write_parts_here(eddy_stream *stream, const struct iovec *parts, s
 int eddy_stream_writev(eddy_stream *stream, const struct iovec *parts, size_t count) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL) return EDDY_EWRONGTHREAD;
-    if (worker == stream->worker) return ed_stream_write_parts_here(stream, parts, count);
+    if (ed_stream_is_at(stream, worker)) return ed_stream_write_parts_here(stream, parts, count);
     if (ed_parts_bytes(parts, count) == 0) return ED_LOAD_RELAXED(&stream->refusal);
     return ed_stream_write_elsewhere(stream, parts, count);
 }

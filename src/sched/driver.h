@@ -34,6 +34,7 @@ struct ed_poller {
 struct ed_sockets {
     int (*open)(int family); /* a TCP socket: non-blocking, close-on-exec, Nagle's algorithm off */
     void (*close)(int fd);
+    int (*duplicate)(int fd); /* another descriptor of the same: each is watched and closed by itself */
     int (*connect)(int fd, const struct eddy_address *address); /* 0 or -EINPROGRESS: under way */
     int (*error)(int fd);                                       /* the pending error, taken: 0 or negative */
     int (*bind)(

@@ -23,11 +23,16 @@ static unsigned ready_of(const struct ed_sim_socket *socket) {
     return (own->arrived_bytes > 0 || own->got_fin ? ED_READABLE : 0) | (ed_sim_has_room(other) ? ED_WRITABLE : 0);
 }
 
-void ed_sim_poke(struct ed_sim_socket *socket) {
-    if (socket == NULL || socket->poller == NULL) return;
-    struct ed_sim_poller *poller = socket->poller;
+static void poke_poller(struct ed_sim_poller *poller) {
+    const struct ed_sim_socket *socket = poller->socket;
     if ((ready_of(socket) & poller->wanted) == 0 || !ed_list_empty(&poller->node)) return;
     ed_list_push(&ed_sim_net_of(socket->sched)->ready[poller->poller.worker->index], &poller->node);
+}
+
+void ed_sim_poke(struct ed_sim_socket *socket) {
+    if (socket == NULL) return;
+    for (struct ed_list *node = socket->pollers.next; node != &socket->pollers; node = node->next)
+        poke_poller(ED_CONTAINER(node, struct ed_sim_poller, sibling));
 }
 
 bool ed_sim_net_ready(struct ed_worker *worker) {
@@ -50,7 +55,7 @@ bool ed_sim_net_deliver(struct ed_worker *worker) {
         any = true;
         net->delivering = poller;
         poller->poller.event(&poller->poller, directions, disarmed);
-        if (net->delivering != NULL) ed_sim_poke(socket); /* else it was closed */
+        if (net->delivering != NULL) poke_poller(poller); /* else it was closed */
         net->delivering = NULL;
     }
     return any;
@@ -60,18 +65,17 @@ int ed_sim_poller_open(struct ed_poller *poller) {
     struct ed_sim_net *net = ed_sim_net_of(poller->worker->sched);
     struct ed_sim_poller *own = ED_CONTAINER(poller, struct ed_sim_poller, poller);
     struct ed_sim_socket *socket = net->sockets[poller->fd - ED_SIM_FD_FIRST];
-    ED_ASSERT(socket->poller == NULL);
     ed_list_init(&own->node);
     own->socket = socket;
     own->wanted = 0;
-    socket->poller = own;
+    ed_list_push(&socket->pollers, &own->sibling);
     return 0;
 }
 
 void ed_sim_poller_set(struct ed_poller *poller, unsigned directions) {
     struct ed_sim_poller *own = ED_CONTAINER(poller, struct ed_sim_poller, poller);
     own->wanted = directions;
-    ed_sim_poke(own->socket);
+    poke_poller(own);
 }
 
 void ed_sim_poller_close(struct ed_poller *poller) {
@@ -79,7 +83,7 @@ void ed_sim_poller_close(struct ed_poller *poller) {
     struct ed_sim_net *net = ed_sim_net_of(poller->worker->sched);
     if (net->delivering == own) net->delivering = NULL;
     ed_list_remove(&own->node);
-    own->socket->poller = NULL;
+    ed_list_remove(&own->sibling);
     ed_sim_sockets.close(poller->fd);
     poller->closed(poller);
 }

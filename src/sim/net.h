@@ -21,6 +21,7 @@ struct ed_sim_net {
 struct ed_sim_poller {
     struct ed_poller poller; /* first */
     struct ed_list node;     /* in net.ready */
+    struct ed_list sibling;  /* in socket->pollers */
     struct ed_sim_socket *socket;
     unsigned wanted;
 };

@@ -25,10 +25,9 @@ static struct ed_sim_socket *socket_of(int fd) {
     return socket;
 }
 
-static int socket_open(int family) {
-    if (family != AF_INET && family != AF_INET6) return -EAFNOSUPPORT;
-    struct ed_sched *sched = ed_worker_current()->sched;
-    struct ed_sim_net *net = ed_sim_net_of(sched);
+/* A descriptor for it. */
+static int descriptor_of(struct ed_sim_socket *socket) {
+    struct ed_sim_net *net = ed_sim_net_of(socket->sched);
     size_t at = 0;
     while (at < net->capacity && net->sockets[at] != NULL) at++;
     if (at == net->capacity) {
@@ -39,17 +38,27 @@ static int socket_open(int family) {
         net->sockets = more;
         net->capacity = capacity;
     }
-    struct ed_sim_socket *socket = ed_calloc(sizeof *socket);
-    if (socket == NULL) return -ENOMEM;
-    socket->sched = sched;
-    socket->family = family;
-    socket->fd = ED_SIM_FD_FIRST + (int)at;
-    ed_list_init(&socket->half);
-    ed_list_init(&socket->queue);
     net->sockets[at] = socket;
     net->open++;
-    return socket->fd;
+    socket->descriptors++;
+    return ED_SIM_FD_FIRST + (int)at;
 }
+
+static int socket_open(int family) {
+    if (family != AF_INET && family != AF_INET6) return -EAFNOSUPPORT;
+    struct ed_sim_socket *socket = ed_calloc(sizeof *socket);
+    if (socket == NULL) return -ENOMEM;
+    socket->sched = ed_worker_current()->sched;
+    socket->family = family;
+    ed_list_init(&socket->half);
+    ed_list_init(&socket->queue);
+    ed_list_init(&socket->pollers);
+    int fd = descriptor_of(socket);
+    if (fd < 0) ed_free(socket);
+    return fd;
+}
+
+static int socket_duplicate(int fd) { return descriptor_of(socket_of(fd)); }
 
 static void stop_listening(struct ed_sim_socket *socket) {
     for (struct ed_list *node; (node = ed_list_pop(&socket->half)) != NULL;)
@@ -84,10 +93,11 @@ static void close_side(struct ed_sim_socket *socket) {
 static void socket_close(int fd) {
     struct ed_sim_socket *socket = socket_of(fd);
     struct ed_sim_net *net = ed_sim_net_of(socket->sched);
-    if (socket->state == LISTENING) stop_listening(socket);
-    if (socket->link != NULL) close_side(socket);
     net->sockets[fd - ED_SIM_FD_FIRST] = NULL;
     net->open--;
+    if (--socket->descriptors > 0) return;
+    if (socket->state == LISTENING) stop_listening(socket);
+    if (socket->link != NULL) close_side(socket);
     ed_free(socket);
 }
 
@@ -353,6 +363,7 @@ static int name_of(const eddy_address *address, int flags, char *host, size_t ho
 const struct ed_sockets ed_sim_sockets = {
     .open = socket_open,
     .close = socket_close,
+    .duplicate = socket_duplicate,
     .connect = socket_connect,
     .error = socket_error,
     .bind = socket_bind,

@@ -53,7 +53,6 @@ enum state { FRESH, LISTENING, CONNECTING, CONNECTED, FAILED };
 
 struct ed_sim_socket {
     struct ed_sched *sched;
-    int fd;
     enum state state;
     int family;
     bool bound, shared, both_families, refusing, reset_on_close;
@@ -64,7 +63,8 @@ struct ed_sim_socket {
     size_t queued;
     struct ed_sim_link *link; /* CONNECTING and CONNECTED */
     unsigned side;
-    struct ed_sim_poller *poller;
+    struct ed_list pollers; /* of ed_sim_poller.sibling: one for each descriptor at most */
+    unsigned descriptors;
 };
 
 static inline struct ed_sim_net *ed_sim_net_of(struct ed_sched *sched) { return &ed_sim_world(sched)->net; }

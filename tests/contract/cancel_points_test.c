@@ -832,6 +832,20 @@ AT_EVERY_POINT(shutdown_can_be_asked_for_again, 1) {
     eddy_server_release(w.server);
 }
 
+static int do_adopt(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    return eddy_stream_adopt(w.stream);
+}
+AT_EVERY_POINT(stream_adopt_moves_it_or_leaves_it, 0) {
+    w.server = serve(echo, NULL);
+    w.stream = dial(w.server);
+    operate(do_adopt, NULL);
+    write_text(w.stream, "here or there");
+    expect_text(w.stream, "here or there");
+    hang_up(w.stream);
+    stop_serving(w.server);
+}
+
 /* Names: who is cancelled is given nothing, and the look-up touches nothing of its. */
 static int do_resolve(void *arg, eddy_value *out) {
     (void)arg, (void)out;
