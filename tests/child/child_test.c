@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -259,4 +261,41 @@ REAL_TEST(many_at_once) {
         eddy_child_release(children[i]);
     }
     EXPECT_OK(start_with_failing_memory(NULL));
+}
+
+enum { PAGES = 4096, PAGE_BYTES = 4096 };
+
+/* Faults that a write to each page makes. */
+static long faults_of_writing(volatile char *memory) {
+    struct rusage before, after;
+    getrusage(RUSAGE_THREAD, &before);
+    for (size_t i = 0; i < PAGES; i++) memory[i * PAGE_BYTES]++;
+    getrusage(RUSAGE_THREAD, &after);
+    return after.ru_minflt - before.ru_minflt;
+}
+
+/* A start that copied this program's page tables, as fork does, would hold its loop for the longer the more memory there is
+ * (100 ms for 2 GB), and would leave each page to be copied when it is next written: a fault for each. */
+TEST(child, a_start_copies_none_of_this_programs_memory, TEST_REAL, TEST_WITHOUT("valgrind qemu thread address")) {
+    test_stay();
+    char *memory = mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT(memory != MAP_FAILED);
+    madvise(memory, PAGES * PAGE_BYTES, MADV_NOHUGEPAGE);
+    (void)faults_of_writing(memory);                                          /* they are there now */
+    eddy_child *child = shell("exec cat", EDDY_CHILD(.in = EDDY_CHILD_PIPE)); /* alive until its input ends */
+    EXPECT(faults_of_writing(memory) < PAGES / 8);
+    EXPECT_OK(eddy_stream_close(eddy_child_in(child)));
+    EXPECT_EQ(0, code_of(child));
+    eddy_child_release(child);
+
+    pid_t copy = fork(); /* so that it is known that this would be seen */
+    if (copy == 0) {
+        pause();
+        _exit(0);
+    }
+    EXPECT(copy > 0);
+    EXPECT(faults_of_writing(memory) > PAGES - PAGES / 8);
+    kill(copy, SIGKILL);
+    EXPECT_EQ(copy, waitpid(copy, NULL, 0));
+    munmap(memory, PAGES * PAGE_BYTES);
 }

@@ -16,9 +16,11 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
@@ -133,6 +136,35 @@ int ed_system_send(int fd, const void *first, size_t first_bytes, const void *se
     struct iovec parts[2] = {{(void *)(uintptr_t)first, first_bytes}, {(void *)(uintptr_t)second, second_bytes}};
     ssize_t sent = sendmsg(fd, &(struct msghdr){.msg_iov = parts, .msg_iovlen = 2}, MSG_NOSIGNAL);
     return sent < 0 ? -errno : (int)sent;
+}
+ssize_t recvfrom(int fd, void *buffer, size_t bytes, int flags, struct sockaddr *from, socklen_t *from_bytes) {
+    return fails(READ) ? -1 : REAL(recvfrom)(fd, buffer, bytes, flags, from, from_bytes);
+}
+ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *to, socklen_t to_bytes) {
+    return fails(WRITE) ? -1 : REAL(sendto)(fd, data, bytes, flags, to, to_bytes);
+}
+ssize_t sendfile(int fd, int file, off_t *offset, size_t bytes) {
+    return breaks(WRITE, fd) ? -1 : REAL(sendfile)(fd, file, offset, bytes);
+}
+ssize_t pread(int fd, void *buffer, size_t bytes, off_t offset) {
+    return fails(READ) ? -1 : REAL(pread)(fd, buffer, bytes, offset);
+}
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset) {
+    return fails(WRITE) ? -1 : REAL(pwrite)(fd, data, bytes, offset);
+}
+int open(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    unsigned mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, unsigned) : 0;
+    va_end(more);
+    return OUR_OPEN_FAILS ? -1 : REAL(open)(path, flags, mode);
+}
+int fcntl(int fd, int command, ...) {
+    va_list more;
+    va_start(more, command);
+    long argument = va_arg(more, long);
+    va_end(more);
+    return command == F_DUPFD_CLOEXEC && OUR_OPEN_FAILS ? -1 : REAL(fcntl)(fd, command, argument);
 }
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const argv[], char *const environment[]) {
@@ -257,6 +289,107 @@ static int network(void) {
     return status < 0 ? status : closed < 0 ? closed : resolved;
 }
 
+/* A pair of Unix sockets: pieces, a file and a descriptor one way; a task takes each end to its worker. */
+static int take_over(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_stream_adopt(arg);
+}
+static int send_all_kinds(void *arg, eddy_value *out) {
+    (void)out;
+    const struct iovec parts[] = {{"many ", 5}, {"pieces", 6}};
+    int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int status = folder < 0 || file < 0 ? -EMFILE : eddy_stream_writev(arg, parts, 2);
+    if (status == 0) status = eddy_stream_send_file(arg, file, 0, 300000, NULL);
+    if (status == 0) status = eddy_stream_send_fds(arg, "!", 1, &folder, 1);
+    if (folder >= 0) close(folder);
+    if (file >= 0) close(file);
+    int closed = eddy_stream_close(arg);
+    return status < 0 ? status : closed;
+}
+static int receive_all_kinds(eddy_stream *stream) {
+    char buffer[4096];
+    int fd, got = eddy_stream_accept_fds(stream, 4);
+    if (got < 0) return got;
+    while ((got = eddy_stream_read(stream, buffer, sizeof buffer)) > 0) continue;
+    int taken = eddy_stream_take_fd(stream, &fd);
+    if (taken == 0) close(fd);
+    return got != EDDY_EOF ? got : taken;
+}
+static int local(void) {
+    int pair[2];
+    eddy_stream *ends[2] = {NULL};
+    eddy_task *tasks_of[2] = {NULL};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+    int status = 0;
+    for (int i = 0; i < 2; i++) {
+        int opened = eddy_stream_open_fd(&ends[i], pair[i]);
+        if (opened < 0 && opened != EDDY_ENOMEM && opened != -EPERM) close(pair[i]);
+        if (opened < 0) status = opened;
+    }
+    if (status == 0) status = eddy_spawn(&tasks_of[0], take_over, ends[1], NULL);
+    if (status == 0) status = eddy_await(EDDY_FUTURE(tasks_of[0]), NULL);
+    if (status == 0) status = eddy_spawn(&tasks_of[1], send_all_kinds, ends[0], NULL);
+    if (status == 0) {
+        status = receive_all_kinds(ends[1]);
+        eddy_stream_abort(ends[1]); /* whatever it still sends */
+        int sent = eddy_await(EDDY_FUTURE(tasks_of[1]), NULL);
+        if (status == 0) status = sent;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (tasks_of[i] != NULL) eddy_task_release(tasks_of[i]);
+        if (ends[i] != NULL) eddy_stream_abort(ends[i]);
+        eddy_stream_release(ends[i]);
+    }
+    return status;
+}
+
+/* A question and its answer in datagrams; one that is lost is asked for once. */
+static int datagrams(void) {
+    eddy_udp *host = NULL, *guest = NULL;
+    eddy_address from;
+    char text[8];
+    int status = eddy_udp_open(&host, "127.0.0.1", 0, NULL);
+    if (status == 0) status = eddy_udp_connect(&guest, "127.0.0.1", eddy_udp_port(host), NULL);
+    if (status == 0) status = eddy_udp_send(guest, "ask", 3, NULL);
+    if (status == 0) status = EDDY_TIMEOUT(EDDY_SECONDS(2), eddy_udp_receive(host, text, sizeof text, &from));
+    if (status >= 0) status = eddy_udp_send(host, "answer", 6, &from);
+    if (status == 0) status = EDDY_TIMEOUT(EDDY_SECONDS(2), eddy_udp_receive(guest, text, sizeof text, NULL));
+    eddy_udp_close(guest);
+    eddy_udp_close(host);
+    return status < 0 ? status : 0;
+}
+
+static int files(void) {
+    char path[64], text[8] = "";
+    snprintf(path, sizeof path, "/tmp/eddy-faults-%d", (int)getpid());
+    eddy_file *file;
+    int64_t bytes;
+    int status = eddy_file_open(&file, path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (status < 0) return status;
+    status = eddy_file_write(file, "written", 7, 0);
+    if (status == 0) status = eddy_file_sync(file, true);
+    if (status == 0) status = eddy_file_size(file, &bytes);
+    if (status == 0) status = eddy_file_read(file, text, 7, 0);
+    if (status == 7 && memcmp(text, "written", 7) != 0) abort();
+    int closed = eddy_file_close(file);
+    unlink(path);
+    return status < 0 ? status : closed;
+}
+
+/* A child that says what it is told. */
+static int children(void) {
+    const char *const arguments[] = {"cat", NULL};
+    eddy_child *child;
+    eddy_bytes said = {NULL, 0};
+    int code = 0;
+    int status = eddy_child_start(&child, arguments, EDDY_CHILD(.in = EDDY_CHILD_PIPE, .out = EDDY_CHILD_PIPE));
+    if (status < 0) return status;
+    status = eddy_child_communicate(child, "hello", 5, 100, &said, NULL, &code);
+    eddy_bytes_free(&said);
+    eddy_child_release(child);
+    return status;
+}
+
 /* Blocking functions in threads, waited for and left behind. */
 static int double_it(void *arg, eddy_value *out) {
     *out = EDDY_I64(2 * *(int *)arg);
@@ -304,8 +437,10 @@ static const struct program {
     const char *name;
     int (*run)(void);
     bool planted;
-} programs[] = {{"tasks", tasks, false},     {"objects", objects, false},     {"network", network, false},
-                {"threads", threads, false}, {"processes", processes, false}, {"forgets", forgets, true}};
+} programs[] = {{"tasks", tasks, false},       {"objects", objects, false},     {"network", network, false},
+                {"local", local, false},       {"datagrams", datagrams, false}, {"files", files, false},
+                {"children", children, false}, {"threads", threads, false},     {"processes", processes, false},
+                {"forgets", forgets, true}};
 
 /* ---- one point ------------------------------------------------------------------------------------------- */
 

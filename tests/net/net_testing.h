@@ -57,9 +57,10 @@ static inline eddy_task *spawn_parked(eddy_coro_fn fn, void *arg) {
     return task;
 }
 
-/* A bare root may have no /etc/hosts. */
+/* A bare root may have no /etc/hosts. A simulation has names of its own. */
 static inline void need_localhost(void) {
     struct addrinfo *found;
+    if (test_simulated()) return;
     if (getaddrinfo("localhost", NULL, NULL, &found) != 0) test_skip("this machine does not know localhost");
     freeaddrinfo(found);
 }

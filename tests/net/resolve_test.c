@@ -3,12 +3,15 @@
 #include "net_testing.h"
 
 #include "eddy/loop.h"
+#include "eddy/thread.h"
 
 #include <dlfcn.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* "slow.test" takes until the test lets it go, "many.test" has three addresses, "wrong.test" does not exist,
  * "broken.test" meets a system error; other names go to the system. */
@@ -251,4 +254,36 @@ TEST(resolve, cancelled_look_up_is_abandoned) {
     EXPECT_OK(eddy_resolve("many.test", NULL, 0, &addresses)); /* and then free for others */
     eddy_addresses_release(addresses);
     EXPECT_EQ(4, slow_figure(&slow_begun)); /* the two that had not begun never did */
+}
+
+/* ---- beside users' work ---------------------------------------------------------------------------------- */
+
+static _Atomic bool work_may_end;
+static _Atomic int work_begun;
+
+static int work_long(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    work_begun++;
+    while (!work_may_end) usleep(200);
+    return 0;
+}
+
+static int have_work_done(void *arg, eddy_value *out) { return eddy_to_thread(work_long, arg, out); }
+
+/* All threads for users' work are taken, and more of it waits: names are found all the same. */
+TEST(resolve, never_waits_behind_users_work, TEST_REAL) {
+    enum { JOBS = 40 }; /* the pool has 32 threads at most */
+    eddy_task *tasks[JOBS];
+    eddy_addresses *addresses;
+    char host[64];
+    for (int i = 0; i < JOBS; i++) tasks[i] = spawn(have_work_done, NULL);
+    test_until_all_parked();
+    EXPECT_OK(eddy_resolve("many.test", "80", 0, &addresses));
+    EXPECT_EQ(3, eddy_addresses_count(addresses));
+    eddy_addresses_release(addresses);
+    const eddy_address two = numeric("127.0.0.2", "7");
+    EXPECT_OK(eddy_address_name(&two, NI_NUMERICSERV, host, sizeof host, NULL, 0));
+    EXPECT(work_begun < JOBS); /* the rest waited meanwhile */
+    work_may_end = true;
+    for (int i = 0; i < JOBS; i++) EXPECT_OK(end_of(tasks[i]));
 }

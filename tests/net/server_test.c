@@ -6,6 +6,7 @@
 #include "runtime/simulate.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -146,6 +147,29 @@ TEST(server, single_listener_hands_connections_out_in_turn) {
     char first = worker_asked(server);
     for (int i = 1; i < 3 * test_workers(); i++)
         EXPECT_EQ('A' + (first - 'A' + i) % test_workers(), worker_asked(server));
+    stop_serving(server);
+}
+
+/* This program's setsockopt stands before the system's, which may be an old one. */
+static _Atomic bool ports_are_not_shared;
+int setsockopt(int fd, int level, int name, const void *value, socklen_t bytes) {
+    if (level == SOL_SOCKET && name == SO_REUSEPORT && atomic_load(&ports_are_not_shared)) {
+        errno = ENOPROTOOPT;
+        return -1;
+    }
+    __typeof__(&setsockopt) next = (__typeof__(&setsockopt))(uintptr_t)dlsym(RTLD_NEXT, "setsockopt");
+    return next(fd, level, name, value, bytes);
+}
+
+TEST(server, where_ports_are_not_shared_connections_are_handed_out, TEST_REAL) {
+    atomic_store(&ports_are_not_shared, true);
+    eddy_server *server = serve(tell_worker, NULL);
+    char first = worker_asked(server);
+    for (int i = 1; i < 3 * test_workers(); i++)
+        EXPECT_EQ('A' + (first - 'A' + i) % test_workers(), worker_asked(server));
+    eddy_server *second;
+    EXPECT_EQ(-EADDRINUSE, eddy_server_open(&second, "127.0.0.1", eddy_server_port(server), tell_worker, NULL, NULL));
+    eddy_handled();
     stop_serving(server);
 }
 

@@ -154,25 +154,38 @@ static int drain_it(void *arg, eddy_value *out) {
     return eddy_stream_drain(arg);
 }
 
+enum { LOW = 150000, ALL = 2 * MUCH };
+
 CORE_TEST(water_marks, decide_when_drain_waits_and_until_when) {
     struct ends ends;
     test_stay();
     ends_open(&ends);
-    unsigned char *bytes = malloc(MUCH);
-    pattern_fill(bytes, MUCH, 0);
-    EXPECT_OK(eddy_stream_write(ends.left, bytes, MUCH));
+    unsigned char *bytes = malloc(ALL);
+    pattern_fill(bytes, ALL, 0);
+    EXPECT_OK(eddy_stream_write(ends.left, bytes, ALL));
     free(bytes);
     EXPECT_EQ(EDDY_EINVAL, eddy_stream_set_water_marks(ends.left, 10, 11));
-    EXPECT_OK(eddy_stream_set_water_marks(ends.left, MUCH, 0));
+    EXPECT_OK(eddy_stream_set_water_marks(ends.left, ALL, 0));
     EXPECT_OK(eddy_stream_drain(ends.left)); /* below */
     EXPECT_OK(eddy_stream_set_water_marks(ends.left, 0, 0));
     eddy_task *drainer = spawn_parked(drain_it, ends.left);
-    EXPECT_OK(eddy_stream_set_water_marks(ends.left, MUCH, MUCH)); /* who waits already is told */
+    EXPECT_OK(eddy_stream_set_water_marks(ends.left, ALL, ALL)); /* who waits already is told */
+    EXPECT_OK(end_of(drainer));
+    unsigned char buffer[4096];
+    uint64_t at = 0;
+    EXPECT_OK(eddy_stream_set_water_marks(ends.left, LOW, LOW));
+    drainer = spawn_parked(drain_it, ends.left);
+    while (eddy_stream_buffered(ends.left) > LOW) {
+        int got = eddy_stream_read(ends.right, buffer, sizeof buffer);
+        EXPECT(got > 0);
+        pattern_expect(buffer, (size_t)got, at);
+        at += (uint64_t)got;
+        test_until_all_parked();
+    }
     EXPECT_OK(end_of(drainer));
     EXPECT_OK(eddy_stream_set_water_marks(ends.left, 0, 0));
-    drainer = spawn_parked(drain_it, ends.left);
-    unsigned char buffer[4096];
-    for (uint64_t at = 0; at < MUCH;) {
+    drainer = spawn(drain_it, ends.left);
+    while (at < ALL) {
         int got = eddy_stream_read(ends.right, buffer, sizeof buffer);
         EXPECT(got > 0);
         pattern_expect(buffer, (size_t)got, at);
