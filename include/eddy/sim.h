@@ -7,6 +7,8 @@
  * In a simulation
  *   the clock stands still while code runs (but for a little at each step) and jumps when all tasks wait;
  *   the network is in memory: each address is this one machine's, names but "localhost" are unknown (EAI_NONAME);
+ *   datagrams arrive in any order, and are lost or doubled as often as asked; Unix sockets, pipes and other descriptors
+ *   from outside are not there (EAFNOSUPPORT, EDDY_ENOTSUP);
  *   blocking functions (eddy_to_thread) run in the one thread, at a later step; processes and signals are not there
  *   (EDDY_ENOTSUP). What asks the system by itself (time(), a random device, an own thread) is outside: a program that
  *   acts on its answers does not replay. */
@@ -22,18 +24,20 @@ EDDY_BEGIN_DECLS
 
 /** Chances are counted per mille. */
 typedef struct eddy_sim_options {
-    size_t size;            /**< sizeof(eddy_sim_options): by EDDY_SIM or eddy_sim_options_init */
-    uint64_t seed;          /**< chooses everything; eddy_sim_explore counts it up */
-    unsigned workers;       /**< virtual ones; 0: 3 */
-    bool serial;            /**< as in eddy_run_options */
-    bool no_direct_await;   /**< as in eddy_run_options */
-    bool migrate;           /**< as in eddy_run_options */
-    int64_t latency_ns_min; /**< how long a packet travels, each drawn anew; both 0: 10 us to 1 ms */
-    int64_t latency_ns_max; /**< not less than latency_ns_min */
-    int short_reads;        /**< a read or write moves less than it could, a packet is cut; 0: 100, negative: never */
-    unsigned resets;        /**< a packet breaks its connection: ECONNRESET on both sides */
-    unsigned refused;       /**< a connect is refused */
-    unsigned shortages;     /**< an accept finds no descriptor: EMFILE */
+    size_t size;             /**< sizeof(eddy_sim_options): by EDDY_SIM or eddy_sim_options_init */
+    uint64_t seed;           /**< chooses everything; eddy_sim_explore counts it up */
+    unsigned workers;        /**< virtual ones; 0: 3 */
+    bool serial;             /**< as in eddy_run_options */
+    bool no_direct_await;    /**< as in eddy_run_options */
+    bool migrate;            /**< as in eddy_run_options */
+    int64_t latency_ns_min;  /**< how long a packet travels, each drawn anew; both 0: 10 us to 1 ms */
+    int64_t latency_ns_max;  /**< not less than latency_ns_min */
+    int short_reads;         /**< a read or write moves less than it could, a packet is cut; 0: 100, negative: never */
+    unsigned resets;         /**< a packet breaks its connection: ECONNRESET on both sides */
+    unsigned refused;        /**< a connect is refused */
+    unsigned shortages;      /**< an accept finds no descriptor: EMFILE */
+    unsigned datagrams_lost; /**< a datagram does not arrive */
+    unsigned datagrams_doubled;  /**< a datagram arrives twice. Their order is never kept */
     unsigned failed_allocations; /**< an allocation of the library's fails: EDDY_ENOMEM */
     int64_t limit_ns;            /**< virtual time after which a run that has not ended has failed; 0: 24 hours */
     uint64_t steps_max;          /**< the same in steps, each of them a worker's turn; 0: 100 million, about a minute */
@@ -45,7 +49,7 @@ typedef struct eddy_sim_options {
 
 static inline eddy_sim_options eddy_sim_options_init(void) {
     eddy_sim_options options = {
-        sizeof(eddy_sim_options), 0, 0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL};
+        sizeof(eddy_sim_options), 0, 0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL};
     return options;
 }
 #ifndef __cplusplus

@@ -1,7 +1,7 @@
 /* eddy/udp.h: datagrams over UDP.
  *
  * A socket belongs to one worker (its home) and may be used by tasks of any. Datagrams arrive whole, or cut, or not at
- * all, and in any order: that is UDP. Not in a simulation: EDDY_ENOTSUP. */
+ * all, and in any order: that is UDP, and a simulation does all of it (eddy/sim.h). */
 #ifndef EDDY_UDP_H
 #define EDDY_UDP_H
 
@@ -33,7 +33,7 @@ static inline eddy_udp_options eddy_udp_options_init(void) {
  *  @param port     open: 0 for a free one: eddy_udp_port().
  *  @param options  May be NULL. Borrowed.
  *  @return         0; EADDRINUSE, EACCES, ENETUNREACH... with a text that names host and port; the look-up's failure;
- *                  EDDY_EINVAL; EDDY_ENOMEM; EDDY_ECANCELED; EDDY_ENOTSUP; EDDY_EWRONGTHREAD outside a task.
+ *                  EDDY_EINVAL; EDDY_ENOMEM; EDDY_ECANCELED; EDDY_EWRONGTHREAD outside a task.
  *
  *  Suspends: for the look-up, unless `host` is numeric or NULL. Cancellation point: when it suspends.  Threads: any task;
  *  its worker is the socket's home.  Source: loop.create_datagram_endpoint. */

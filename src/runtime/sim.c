@@ -72,6 +72,7 @@ static bool in_range(const eddy_sim_options *options) {
     return options->size == sizeof *options && options->latency_ns_min >= 0 &&
            options->latency_ns_min <= options->latency_ns_max && options->short_reads <= 1000 &&
            options->resets <= 1000 && options->refused <= 1000 && options->shortages <= 1000 &&
+           options->datagrams_lost <= 1000 && options->datagrams_doubled <= 1000 &&
            options->failed_allocations <= 1000 && options->workers <= ED_WORKERS_MAX && options->limit_ns >= 0;
 }
 

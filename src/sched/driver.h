@@ -63,7 +63,7 @@ struct ed_sockets {
     int (*send_fds)(int fd, const void *data, size_t bytes, const int *fds, size_t count);
     int (*receive_fds)(int fd, void *buffer, size_t bytes, int *fds, size_t room, size_t *count_out, bool *lost_out);
     int (*shutdown_write)(int fd);
-    /* Datagrams: open_datagrams NULL: there are none here. `to` NULL: the connected peer. receive_from gives the
+    /* Datagrams. `to` NULL: the connected peer. receive_from gives the
      * datagram's whole length, of which at most `bytes` are written. */
     int (*open_datagrams)(int family, bool broadcast);
     int (*send_to)(int fd, const void *data, size_t bytes, const struct eddy_address *to);

@@ -17,6 +17,8 @@
 static unsigned ready_of(const struct ed_sim_socket *socket) {
     if (socket->state == LISTENING) return ed_list_empty(&socket->queue) ? 0 : ED_READABLE;
     if (socket->state == FAILED) return ED_READABLE | ED_WRITABLE;
+    if (socket->state == DATAGRAMS)
+        return ED_WRITABLE | (!ed_list_empty(&socket->datagrams) || socket->error < 0 ? ED_READABLE : 0);
     if (socket->state != CONNECTED) return 0;
     const struct ed_sim_side *own = &socket->link->sides[socket->side], *other = &socket->link->sides[!socket->side];
     if (ed_sim_failed(own)) return ED_READABLE | ED_WRITABLE;

@@ -53,9 +53,25 @@ static int socket_open(int family) {
     ed_list_init(&socket->half);
     ed_list_init(&socket->queue);
     ed_list_init(&socket->pollers);
+    ed_list_init(&socket->datagrams);
     int fd = descriptor_of(socket);
     if (fd < 0) ed_free(socket);
     return fd;
+}
+
+static int socket_open_datagrams(int family, bool broadcast) {
+    (void)broadcast;
+    int fd = socket_open(family);
+    if (fd >= 0) socket_of(fd)->state = DATAGRAMS;
+    return fd;
+}
+
+static int socket_send_to(int fd, const void *data, size_t bytes, const eddy_address *to) {
+    return ed_sim_datagram_send(socket_of(fd), data, bytes, to);
+}
+
+static int socket_receive_from(int fd, void *buffer, size_t bytes, eddy_address *from_out) {
+    return ed_sim_datagram_receive(socket_of(fd), buffer, bytes, from_out);
 }
 
 static int socket_duplicate(int fd) { return descriptor_of(socket_of(fd)); }
@@ -97,6 +113,7 @@ static void socket_close(int fd) {
     net->open--;
     if (--socket->descriptors > 0) return;
     if (socket->state == LISTENING) stop_listening(socket);
+    ed_sim_datagrams_drop(socket);
     if (socket->link != NULL) close_side(socket);
     ed_free(socket);
 }
@@ -107,6 +124,7 @@ static bool port_is_taken(struct ed_sim_socket *socket, in_port_t port) {
     for (size_t i = 0; i < net->capacity; i++) {
         struct ed_sim_socket *other = net->sockets[i];
         if (other == NULL || other == socket || !other->bound || *ed_sim_port_of(&other->local) != port) continue;
+        if ((other->state == DATAGRAMS) != (socket->state == DATAGRAMS)) continue; /* two spaces of ports */
         if (other->family != socket->family && !other->both_families && !socket->both_families) continue;
         if (!socket->shared || !other->shared) return true;
     }
@@ -131,10 +149,22 @@ static int socket_bind(int fd, const eddy_address *address) {
     return 0;
 }
 
+void ed_sim_bind_any(struct ed_sim_socket *socket, const eddy_address *like) {
+    if (socket->bound) return;
+    socket->local = *like; /* this machine is every machine */
+    *ed_sim_port_of(&socket->local) = free_port(socket);
+    socket->bound = true;
+}
+
 static void socket_unbind(int fd) { (void)fd; /* no paths here */ }
 
 static int socket_connect(int fd, const eddy_address *address) {
     struct ed_sim_socket *socket = socket_of(fd);
+    if (socket->state == DATAGRAMS) {
+        socket->peer = *address;
+        ed_sim_bind_any(socket, address);
+        return 0;
+    }
     struct ed_sim_link *link = ed_sim_link_create(socket->sched);
     if (link == NULL) return -ENOMEM;
     link->server = link->client = *address; /* this machine is every machine */
@@ -378,6 +408,9 @@ const struct ed_sockets ed_sim_sockets = {
     .send = socket_send,
     .send_parts = socket_send_parts,
     .read_file = read_file,
+    .open_datagrams = socket_open_datagrams,
+    .send_to = socket_send_to,
+    .receive_from = socket_receive_from,
     .shutdown_write = socket_shutdown_write,
     .reset_on_close = socket_reset_on_close,
     .local = socket_local,

@@ -49,7 +49,7 @@ struct ed_sim_link {
     struct ed_sim_packet shake;     /* SYN, SYN_ACK, ACK in turn, or REFUSE */
 };
 
-enum state { FRESH, LISTENING, CONNECTING, CONNECTED, FAILED };
+enum state { FRESH, LISTENING, CONNECTING, CONNECTED, FAILED, DATAGRAMS };
 
 struct ed_sim_socket {
     struct ed_sched *sched;
@@ -61,6 +61,9 @@ struct ed_sim_socket {
     int backlog;
     struct ed_list half, queue; /* of link.node: handshakes under way; connections to accept */
     size_t queued;
+    eddy_address peer;        /* DATAGRAMS: bytes 0: anybody */
+    struct ed_list datagrams; /* DATAGRAMS: that have arrived */
+    size_t datagrams_bytes;   /* of these */
     struct ed_sim_link *link; /* CONNECTING and CONNECTED */
     unsigned side;
     struct ed_list pollers; /* of ed_sim_poller.sibling: one for each descriptor at most */
@@ -91,6 +94,13 @@ static inline bool ed_sim_has_room(const struct ed_sim_side *side) {
 
 /* net.c: what the socket is ready for may have changed. NULL is nothing. */
 void ed_sim_poke(struct ed_sim_socket *socket);
+
+/* datagram.c: the calls of sockets of that kind. */
+int ed_sim_datagram_send(struct ed_sim_socket *socket, const void *data, size_t bytes, const eddy_address *to);
+int ed_sim_datagram_receive(struct ed_sim_socket *socket, void *buffer, size_t bytes, eddy_address *from_out);
+void ed_sim_datagrams_drop(struct ed_sim_socket *socket);
+/* socket.c: gives it a port, if it has none. `like`: whose family and address are meant. */
+void ed_sim_bind_any(struct ed_sim_socket *socket, const eddy_address *like);
 
 /* wire.c */
 struct ed_sim_link *ed_sim_link_create(struct ed_sched *sched); /* NULL: no memory */

@@ -6,7 +6,7 @@
  *            suspensions are counted. Then it runs again with the same seed once for each of them, and the task is cancelled
  *            in that suspension; the trace's events say that the request arrived there and nowhere else. A scenario then
  *            does what is left to do and closes the books. In a serial domain, and on three workers.
- *            What the simulator has not (datagrams, children, files, threads, processes) runs on a real worker: the
+ *            What the simulator has not (children, files, threads, processes) runs on a real worker: the
  *            request is the next thing that this does, before it looks at what came.
  * All        tests/scripts/cancel_points.py requires an operation here for each function that suspends by its header, or a
  *            line in cancel_points.txt that says why not.
@@ -976,7 +976,7 @@ static void open_datagrams(void) {
 static void close_datagrams(void) {
     for (int i = 0; i < 2; i++) eddy_udp_close(w.objects[i]);
 }
-AT_EVERY_REAL_POINT(datagram_receive_takes_none, 1) {
+AT_EVERY_POINT(datagram_receive_takes_none, 1) {
     char buffer[16];
     open_datagrams();
     operate(do_receive_datagram, send_datagram_later);

@@ -36,7 +36,7 @@ static int answer_all(void *arg, eddy_value *out) {
 static int ask(void *arg, eddy_value *out) {
     (void)out;
     eddy_udp *udp = speak_to(arg);
-    for (int i = 0; i < 50; i++) { /* one at a time: loopback loses none then */
+    for (int i = 0; i < 50; i++) { /* one at a time: loopback and a simulation lose none then */
         char text[32], got[64];
         int bytes = snprintf(text, sizeof text, "question %d of %u", i, eddy_udp_port(udp));
         EXPECT_OK(eddy_udp_send(udp, text, (size_t)bytes, NULL));
@@ -47,7 +47,7 @@ static int ask(void *arg, eddy_value *out) {
     return 0;
 }
 
-REAL_TEST(many_ask_and_each_gets_its_answer) {
+CORE_TEST(udp, many_ask_and_each_gets_its_answer) {
     eddy_udp *host = open_here();
     eddy_task *answering = spawn_parked(answer_all, host);
     eddy_group group;
@@ -92,7 +92,7 @@ static int receive_one(void *arg, eddy_value *out) {
     return receiving->got;
 }
 
-REAL_TEST(cancelled_receive_takes_no_datagram) {
+CORE_TEST(udp, cancelled_receive_takes_no_datagram) {
     eddy_udp *host = open_here(), *guest = speak_to(host);
     char buffer[16];
     for (int i = 0; i < 20; i++) {
