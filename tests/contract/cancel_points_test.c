@@ -11,7 +11,7 @@
  * All        tests/scripts/cancel_points.py requires an operation here for each function that suspends by its header, or a
  *            line in cancel_points.txt that says why not.
  * Not here   A yield: who yields is ready again at once (T10 in task_test.c). */
-#include "../net/tls_testing.h"
+#include "../net/ends_testing.h"
 #include "base/base.h"
 #include "eddy/eddy.h"
 #include "runtime/simulate.h"
@@ -715,12 +715,7 @@ static int do_send_file(void *arg, eddy_value *out) {
 }
 /* It is gone on with where the operation has stopped, to the byte. */
 static void send_the_pattern(void) {
-    unsigned char *bytes = malloc(BIG);
-    pattern_fill(bytes, BIG, 0);
-    file_to_send = open(test_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (file_to_send < 0) test_skip("this file system has no files without names");
-    EXPECT_EQ(BIG, pwrite(file_to_send, bytes, BIG, 0));
-    free(bytes);
+    file_to_send = pattern_file(BIG);
     operate(do_send_file, NULL);
     if (w.status == 0) EXPECT_EQ(BIG, file_bytes_sent);
     EXPECT_OK(eddy_stream_send_file(w.stream, file_to_send, file_bytes_sent, BIG - file_bytes_sent, NULL));

@@ -149,7 +149,7 @@ REAL_TEST(what_finds_no_room_is_closed_and_told_in_its_place) {
     ends_close(&ends);
 }
 
-REAL_TEST(when_this_process_has_no_free_descriptor_it_is_told) {
+TEST(pass_fds, when_this_process_has_no_free_descriptor_it_is_told, TEST_REAL, TEST_WITHOUT("valgrind qemu")) {
     struct ends ends;
     struct hose hose = hose_make();
     struct rlimit limit, low;
