@@ -14,7 +14,7 @@ enum { TICKS_MAX = 100000 };
 #ifdef __OPTIMIZE__
 enum { N = 32, FIB_N = 2178309, DELAY_MS = 5 };
 #else
-enum { N = 25, FIB_N = 75025, DELAY_MS = 50 };
+enum { N = 28, FIB_N = 317811, DELAY_MS = 50 };
 #endif
 
 struct scene {
