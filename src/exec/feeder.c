@@ -124,7 +124,8 @@ static void send_some(struct ed_process *process) {
             without_fds = true;
             continue;
         }
-        if (put == -EAGAIN) {
+        const bool later = put == -EAGAIN || put == -ENOBUFS || put == -ENOMEM; /* no room, or no memory, for now */
+        if (later) {
             watch(process);
             return;
         }
