@@ -275,7 +275,7 @@ static int release_while_acquired(void *arg, eddy_value *out) {
     eddy_task *task;
     EXPECT_OK(eddy_lock_acquire(lock));
     EXPECT_OK(eddy_spawn(&task, acquire_lock, lock, NULL));
-    EXPECT_OK(eddy_yield());
+    test_until_all_parked();
     eddy_lock_release(lock);
     return end_of(task);
 }
