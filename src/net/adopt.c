@@ -72,9 +72,8 @@ static void settle_in(eddy_stream *stream, struct ed_net_worker *net) {
     if (stream->state == OPEN) ed_stream_flush(stream);
 }
 
-int eddy_stream_adopt(eddy_stream *stream) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
-    ed_count_io();
+/* The calling task stays on its worker meanwhile: that is the new home. */
+static int adopt(eddy_stream *stream) {
     struct ed_worker *here = ed_worker_current();
     for (;;) {
         if (ed_stream_is_at(stream, here)) return stream->state == OPEN ? 0 : EDDY_ECLOSED;
@@ -98,4 +97,15 @@ int eddy_stream_adopt(eddy_stream *stream) {
         ed_poll_close(adoption.poll);
         if (status < 0) return status;
     }
+}
+
+int eddy_stream_adopt(eddy_stream *stream) {
+    struct ed_fiber *fiber = ed_fiber_current();
+    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    ed_count_io();
+    const bool migrates = fiber->migrates;
+    fiber->migrates = false;
+    int status = adopt(stream);
+    fiber->migrates = migrates;
+    return status;
 }

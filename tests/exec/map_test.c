@@ -261,7 +261,10 @@ static int map_some(void *arg) {
     return status < 0 ? status : closed;
 }
 
-TEST(map, survives_the_failure_of_each_allocation) { EXPECT(test_each_allocation_fails(map_some, NULL) >= 2); }
+/* Moved, its tasks come from another worker's records, which stay until the run ends. */
+TEST(map, survives_the_failure_of_each_allocation, TEST_WITHOUT("migrate")) {
+    EXPECT(test_each_allocation_fails(map_some, NULL) >= 2);
+}
 
 /* ---- processes -------------------------------------------------------------------------------------------- */
 
