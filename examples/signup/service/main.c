@@ -19,6 +19,7 @@ static enum options_result parse(struct settings *settings, int argc, char **arg
         {"--database", "FILE", "SQLite file, made if need be (signup.db)", OPTION_TEXT, &settings->database, 0, 0},
         {"--workers", "N", "threads that run tasks, 0 for one per core (0)", OPTION_NUMBER, &settings->workers, 0, 256},
         {"--queue", "N", "registrations that may wait to be hashed (64)", OPTION_NUMBER, &settings->queue, 1, 100000},
+        {"--patience", "SECONDS", "for a registration (5)", OPTION_SECONDS, &settings->patience_ns, 0, 3600},
         {"--grace", "SECONDS", "for requests in flight when it is stopped (10)", OPTION_SECONDS, &settings->grace_ns, 0,
          3600},
         {"--verbose", NULL, "a line on standard error for each request", OPTION_FLAG, &settings->verbose, 0, 0},
@@ -32,6 +33,7 @@ int main(int argc, char **argv) {
                                 .port = 8080,
                                 .database = "signup.db",
                                 .queue = 64, /* two processes hash 64 passwords in 1.3 to 3.2 s */
+                                .patience_ns = EDDY_SECONDS(5),
                                 .grace_ns = EDDY_SECONDS(10)};
     const enum options_result parsed = parse(&settings, argc, argv);
     if (parsed != OPTIONS_GO_ON) return parsed == OPTIONS_WRONG;

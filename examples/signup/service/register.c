@@ -1,6 +1,6 @@
 /* register.c: the main job: look the name up, hash the password, store the user.
  *
- *   5 s:      look-up (thread pool) -> queue -> hash (process pool)        over time: 504, and the hashing is dead
+ *   patience: look-up (thread pool) -> queue -> hash (process pool)        over time: 504, and the hashing is dead
  *   no limit: insert (thread pool, shielded)                               its outcome is the answer
  *
  * The insert is the commit point. Before it nothing has happened, and any failure may be answered; after it
@@ -14,8 +14,6 @@
 #include "common/hex.h"
 
 #include <stdio.h>
-
-static const int64_t patience_ns = EDDY_SECONDS(5);
 
 static int look_up_and_hash(struct service *service, const struct registration *registration,
                             struct password_hash *hash_out) {
@@ -41,14 +39,14 @@ int post_register(struct service *service, const struct http_request *request, s
 
     struct password_hash hash;
     struct user user;
-    int status = EDDY_TIMEOUT(patience_ns, look_up_and_hash(service, &registration, &hash));
+    int status = EDDY_TIMEOUT(service->settings->patience_ns, look_up_and_hash(service, &registration, &hash));
     if (status == 0) status = store(service, &registration, &hash, &user);
     switch (status) {
     case 0: return answer_json(answer, 201, json_user(&user));
     case -EEXIST: return answer_error(answer, 409, "the username is taken");
     case EDDY_ELIMIT: return answer_busy(answer, "too many registrations wait already");
     case EDDY_EBUSY: return answer_busy(answer, "the database is busy");
-    case EDDY_ETIMEDOUT: return answer_error(answer, 504, "it took longer than 5 s");
+    case EDDY_ETIMEDOUT: return answer_error(answer, 504, "it took too long");
     case EDDY_EBROKENPOOL: return answer_error(answer, 500, "the process that hashed the password died");
     case EDDY_ECANCELED: return status;
     default: return answer_failure(answer, status, "registering a user");

@@ -12,8 +12,9 @@ struct settings {
     const char *host;
     int64_t port; /* 0: a free one */
     const char *database;
-    int64_t workers; /* 0: one per core */
-    int64_t queue;   /* registrations that may wait for a hash process */
+    int64_t workers;     /* 0: one per core */
+    int64_t queue;       /* registrations that may wait for a hash process */
+    int64_t patience_ns; /* for a registration */
     int64_t grace_ns;
     bool verbose;
 };
