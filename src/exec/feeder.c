@@ -263,11 +263,12 @@ static void tell(struct eddy_process_pool *pool, struct ed_remote_call *call) {
         ed_caller_wake(&call->caller);
 }
 
-static void take_answer(struct eddy_process_pool *pool, struct ed_process *process, eddy_bytes payload) {
-    const struct ed_wire_head *head = &process->head;
+/* The oldest call of this process has been answered. */
+static void take_answer(struct eddy_process_pool *pool, struct ed_process *process, const struct ed_wire_head *head,
+                        const char *text, eddy_bytes payload) {
     const bool no_memory = head->bytes > 0 && payload.data == NULL;
     eddy_error *error = NULL;
-    if (head->text_bytes > 0) error = ed_process_error(head->status, "%.*s", head->text_bytes, process->text);
+    if (head->text_bytes > 0) error = ed_process_error(head->status, "%.*s", head->text_bytes, text);
 
     pthread_mutex_lock(&pool->pool.lock);
     struct ed_entry_of_call entry = *entry_at(process, 0);
@@ -284,10 +285,40 @@ static void take_answer(struct eddy_process_pool *pool, struct ed_process *proce
     }
     look_if_done(pool, process);
     pthread_mutex_unlock(&pool->pool.lock);
-    if (!entry.gone)
+    if (!entry.gone) {
         tell(pool, entry.call);
-    else if (entry.call != NULL)
-        ed_remote_call_release(entry.call);
+        return;
+    }
+    if (entry.call != NULL) ed_remote_call_release(entry.call);
+    eddy_bytes_free(&payload);
+    eddy_error_release(error);
+}
+
+/* Of a RESULT, which has the limits of its form. */
+static bool result_is_legal(const struct ed_wire_head *head) {
+    return head->kind == ED_WIRE_RESULT && head->text_bytes <= ED_WIRE_TEXT_MAX &&
+           head->text_bytes <= (head->status < 0 ? ED_WIRE_TEXT_MAX : 0) &&
+           head->bytes <= (head->status < 0 ? 0 : ED_WIRE_BYTES_MAX);
+}
+
+/* Takes the answers that are in boxes, the oldest calls' first. False: one is none. What the worker may still write to is
+ * copied before it is looked at. */
+static bool take_boxes(struct eddy_process_pool *pool, struct ed_process *process) {
+    while (process->count > process->unsent) {
+        const uint64_t number = entry_at(process, 0)->number; /* the home's to change */
+        if (!ed_wire_slot_done(&process->os.page->slots[process->first], number)) return true;
+        const struct ed_wire_box *box = &process->os.page->boxes[process->first];
+        const struct ed_wire_head head = *(const volatile struct ed_wire_head *)&box->head;
+        if (head.magic != ED_WIRE_MAGIC || head.number != number || !result_is_legal(&head) ||
+            head.bytes > sizeof box->rest)
+            return false;
+        char text[ED_WIRE_TEXT_MAX];
+        eddy_bytes payload = {NULL, 0};
+        memcpy(text, box->rest, head.text_bytes);
+        if (head.bytes > 0 && eddy_bytes_alloc(&payload, head.bytes) == 0) memcpy(payload.data, box->rest, head.bytes);
+        take_answer(pool, process, &head, text, payload);
+    }
+    return true;
 }
 
 /* Is the one that says HELLO what this pool wants? Else why not; NULL with false: no memory for that. */
@@ -321,18 +352,26 @@ static bool hello_is_right(const struct eddy_process_pool *pool, const struct ed
     return false;
 }
 
-/* A whole frame has come in. */
-static void take_frame(struct eddy_process_pool *pool, struct ed_process *process) {
+/* The call that runs has said something. If it has been answered since, that was kept with the answer. */
+static void tell_news(struct eddy_process_pool *pool, struct ed_process *process) {
+    if (process->count == process->unsent) return;
+    pthread_mutex_lock(&pool->pool.lock);
+    const struct ed_entry_of_call *entry = entry_at(process, 0);
+    struct ed_remote_call *call = entry->number == process->head.number && !entry->gone ? entry->call : NULL;
+    pthread_mutex_unlock(&pool->pool.lock);
+    if (call != NULL) ed_call_has_news(call);
+}
+
+/* A whole frame has come in. False: what is in a box is none. */
+static bool take_frame(struct eddy_process_pool *pool, struct ed_process *process) {
     eddy_bytes payload = process->payload;
     process->payload = (eddy_bytes){NULL, 0};
     process->got = 0;
-    if (process->awaits == ED_AWAITS_ANSWERS && process->head.kind == ED_WIRE_REPORTED) {
-        ed_call_has_news(entry_at(process, 0)->call);
-        return;
-    }
     if (process->awaits == ED_AWAITS_ANSWERS) {
-        take_answer(pool, process, payload);
-        return;
+        if (process->head.kind == ED_WIRE_REPORTED) tell_news(pool, process);
+        if (process->head.kind != ED_WIRE_RESULT) return true; /* the boxes have been looked at */
+        take_answer(pool, process, &process->head, process->text, payload);
+        return take_boxes(pool, process); /* those behind it, of which a frame may have told before */
     }
     const struct ed_wire_head *head = &process->head;
     eddy_bytes_free(&payload);
@@ -358,6 +397,7 @@ static void take_frame(struct eddy_process_pool *pool, struct ed_process *proces
     }
     look_if_done(pool, process);
     pthread_mutex_unlock(&pool->pool.lock);
+    return true;
 }
 
 /* Is the head that has come in one that this process may send now? */
@@ -367,19 +407,18 @@ static bool head_is_legal(struct eddy_process_pool *pool, struct ed_process *pro
     if (process->awaits == ED_AWAITS_HELLO)
         return head->kind == ED_WIRE_HELLO && head->bytes == 0 && head->text_bytes <= sizeof process->text &&
                head->number == process->os.nonce;
-    if (head->text_bytes > ED_WIRE_TEXT_MAX || (head->status >= 0 && head->text_bytes > 0) ||
-        (head->status < 0 && head->bytes > 0) || head->bytes > ED_WIRE_BYTES_MAX)
-        return false;
+    const bool is_result = result_is_legal(head);
     if (process->awaits == ED_AWAITS_INITIALIZER)
-        return head->kind == ED_WIRE_RESULT && head->number == 0 && process->send_first_bytes == 0;
-    if (process->count == process->unsent) return false;
+        return is_result && head->number == 0 && process->send_first_bytes == 0;
+    if (head->kind == ED_WIRE_ANSWERED) ed_wire_listen(process->os.page);
+    if (!take_boxes(pool, process)) return false; /* they came before this frame */
+    if (head->kind == ED_WIRE_ANSWERED || head->kind == ED_WIRE_REPORTED)
+        return head->bytes == 0 && head->text_bytes == 0;
+    if (!is_result || process->count == process->unsent) return false;
     pthread_mutex_lock(&pool->pool.lock);
     const struct ed_entry_of_call entry = *entry_at(process, 0);
     pthread_mutex_unlock(&pool->pool.lock);
-    if (head->number != entry.number) return false;
-    const bool is_empty = head->bytes == 0 && head->text_bytes == 0;
-    if (entry.gone) return head->kind == ED_WIRE_SKIPPED && is_empty;
-    return head->kind == ED_WIRE_RESULT || (head->kind == ED_WIRE_REPORTED && is_empty);
+    return head->number == entry.number && !entry.gone;
 }
 
 /* Where the next bytes go, and how many may; 0: the frame is whole. NULL as place: nowhere. */
@@ -403,7 +442,7 @@ static bool consume(struct eddy_process_pool *pool, struct ed_process *process, 
         char *to;
         const size_t wanted = next_part(process, &to), part = wanted < count ? wanted : count;
         if (wanted == 0) {
-            take_frame(pool, process);
+            if (!take_frame(pool, process)) return false;
             continue;
         }
         if (part == 0) return true;
@@ -525,5 +564,6 @@ void ed_process_detach(struct ed_message *message, struct ed_worker *home) {
         return;
     }
     while (receive(process->pool, process) == MORE) continue; /* killed or not: an answer that came is an answer */
+    (void)take_boxes(process->pool, process);
     home->sched->driver->poller_close(process->poller);
 }

@@ -86,7 +86,7 @@ enum ed_awaits { ED_AWAITS_HELLO, ED_AWAITS_INITIALIZER, ED_AWAITS_ANSWERS };
 struct ed_entry_of_call {
     struct ed_remote_call *call; /* (l) one reference; NULL: it went to another process */
     uint64_t number;             /* (l)                                                 */
-    bool gone;                   /* (l) taken back: SKIPPED will be its answer          */
+    bool gone;                   /* (l) taken back: its answer will say nothing         */
 };
 
 struct ed_process {

@@ -185,9 +185,9 @@ static int run(const struct eddy_remote *remote, eddy_bytes in, struct ed_wire_p
     return status;
 }
 
-/* What becomes of one call: the status, and its text or result. *skipped_out: it was taken back. */
+/* What becomes of one call: the status, and its text or result; 0 without one if it was taken back. */
 static int answer_of(const struct ed_wire_head *head, const char *name, struct ed_wire_page *page, char *text,
-                     eddy_bytes *out, bool *skipped_out) {
+                     eddy_bytes *out) {
     const struct eddy_remote *remote = ed_remote_by_name(name, head->text_bytes);
     eddy_bytes in = {NULL, 0};
     const int got = remote != NULL ? eddy_bytes_alloc(&in, head->bytes) : EDDY_EINVAL;
@@ -196,10 +196,11 @@ static int answer_of(const struct ed_wire_head *head, const char *name, struct e
     else
         skip(head->bytes);
     const bool has_terms = head->number != INITIALIZER;
-    *skipped_out = has_terms && !ed_wire_slot_claim(&page->slots[head->slot], head->number, ED_WIRE_BEGUN); /* (W2) */
-    int status = *skipped_out ? 0 : got;
-    if (!*skipped_out && remote == NULL) say_not_registered(text, name, head->text_bytes);
-    if (!*skipped_out && got == 0) {
+    const bool begins =
+        !has_terms || ed_wire_slot_claim(&page->slots[head->slot], head->number, ED_WIRE_BEGUN); /* (W2) */
+    int status = begins ? got : 0;
+    if (begins && remote == NULL) say_not_registered(text, name, head->text_bytes);
+    if (begins && got == 0) {
         status = ed_serving_begin(head->number, has_terms ? &page->terms[head->slot] : NULL, &came, text);
         if (status == 0) status = run(remote, in, page, text, out);
         ed_serving_end();
@@ -219,16 +220,24 @@ static void serve_one(struct ed_wire_page *page) {
     read_all(name, head.text_bytes);
 
     eddy_bytes out = {NULL, 0};
-    bool skipped = false;
-    const int status = answer_of(&head, name, page, text, &out, &skipped);
+    const int status = answer_of(&head, name, page, text, &out);
     fflush(NULL); /* what the call printed is out before its result is, and survives a kill */
     struct ed_wire_head answer = {.magic = ED_WIRE_MAGIC,
-                                  .kind = skipped ? ED_WIRE_SKIPPED : ED_WIRE_RESULT,
+                                  .kind = ED_WIRE_RESULT,
                                   .text_bytes = status < 0 ? (uint16_t)strlen(text) : 0,
                                   .status = status,
                                   .number = head.number,
                                   .bytes = status < 0 ? 0 : out.size};
-    write_all((struct iovec[]){{&answer, sizeof answer}, {text, answer.text_bytes}, {out.data, answer.bytes}}, 3);
+    struct ed_wire_box *box = &page->boxes[head.slot];
+    if (head.number != INITIALIZER && answer.bytes <= sizeof box->rest) {
+        box->head = answer;
+        if (answer.text_bytes > 0) memcpy(box->rest, text, answer.text_bytes);
+        if (answer.bytes > 0) memcpy(box->rest, out.data, answer.bytes);
+        if (ed_wire_answer(page, head.slot, head.number))
+            ed_worker_send(&(struct ed_wire_head){.magic = ED_WIRE_MAGIC, .kind = ED_WIRE_ANSWERED});
+    } else {
+        write_all((struct iovec[]){{&answer, sizeof answer}, {text, answer.text_bytes}, {out.data, answer.bytes}}, 3);
+    }
     eddy_bytes_free(&out);
 }
 

@@ -318,6 +318,154 @@ TEST(process_life, a_false_answer_is_a_death, TEST_LIMIT(60), NEEDS_PROCESSES) {
     help_no_children();
 }
 
+/* ---- answers in shared memory ------------------------------------------------------------------------------- */
+
+/* In a worker: the page that it shares with its pool. */
+static struct ed_wire_page *own_page(void) {
+    char line[512];
+    struct ed_wire_page *page = NULL;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && page == NULL && fgets(line, sizeof line, maps) != NULL)
+        if (strstr(line, "memfd:eddy-worker-page") != NULL) page = (void *)(uintptr_t)strtoull(line, NULL, 16);
+    if (maps != NULL) fclose(maps);
+    return page;
+}
+
+/* What answer_in_box writes into its own call's box; then it tells of that or not, and ends. */
+struct false_box {
+    struct ed_wire_head head; /* its number is added to the call's */
+    bool tells;
+};
+
+static int answer_in_box(eddy_bytes in, eddy_bytes *out) {
+    (void)out;
+    struct false_box asked;
+    memcpy(&asked, in.data, sizeof asked);
+    struct ed_wire_page *page = own_page();
+    if (page == NULL) return EDDY_EINVAL;
+    for (unsigned slot = 0; slot < ED_WIRE_IN_FLIGHT; slot++) {
+        const uint64_t word = ED_LOAD_ACQUIRE(&page->slots[slot]), number = word >> 2;
+        if ((word & 3) != ED_WIRE_BEGUN) continue;
+        page->boxes[slot].head = asked.head;
+        page->boxes[slot].head.number += number;
+        memcpy(page->boxes[slot].rest, "answer", 6);
+        (void)ed_wire_answer(page, slot, number);
+    }
+    const struct ed_wire_head frame = {.magic = ED_WIRE_MAGIC, .kind = ED_WIRE_ANSWERED};
+    if (asked.tells && send(ED_WORKER_SOCKET, &frame, sizeof frame, MSG_NOSIGNAL) < 0) return -errno;
+    _exit(0);
+}
+EDDY_REMOTE(answer_in_box);
+
+/* An answer in its box is an answer, though the process died before it could tell of it. */
+TEST(process_life, an_answer_outlives_who_gave_it, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    for (int tells = 0; tells < 2; tells++) {
+        const struct false_box box = {{.magic = ED_WIRE_MAGIC, .kind = ED_WIRE_RESULT, .bytes = 6}, tells};
+        eddy_bytes out;
+        EXPECT_EQ(0, eddy_process_pool_run(pool, answer_in_box, eddy_bytes_view(&box, sizeof box), &out));
+        EXPECT(out.size == 6 && memcmp(out.data, "answer", 6) == 0);
+        eddy_bytes_free(&out);
+    }
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+TEST(process_life, a_false_box_is_a_death, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    enum { COUNT = 7 };
+    struct ed_wire_head heads[COUNT];
+    for (int i = 0; i < COUNT; i++) heads[i] = (struct ed_wire_head){.magic = ED_WIRE_MAGIC, .kind = ED_WIRE_RESULT};
+    heads[0].magic++;
+    heads[1].kind = ED_WIRE_CALL;
+    heads[2].number = 1;
+    heads[3].bytes = sizeof((struct ed_wire_box *)0)->rest + 1;
+    heads[4].status = -1, heads[4].text_bytes = ED_WIRE_TEXT_MAX + 1;
+    heads[5].text_bytes = 1;
+    heads[6].status = -1, heads[6].bytes = 1;
+    for (int i = 0; i < 2 * COUNT; i++) {
+        const struct false_box box = {heads[i / 2], i % 2};
+        eddy_bytes out;
+        EXPECT_EQ(EDDY_EBROKENPOOL,
+                  eddy_process_pool_run(pool, answer_in_box, eddy_bytes_view(&box, sizeof box), &out));
+        EXPECT(out.data == NULL);
+        eddy_handled();
+    }
+    int pid;
+    EXPECT_EQ(0, help_pid(pool, &pid));
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
+/* Gives as many bytes as asked for, each the number of the call; or as long a text. */
+struct sized {
+    int32_t bytes;
+    bool fails;
+    unsigned char number;
+};
+
+static int give_sized(eddy_bytes in, eddy_bytes *out) {
+    struct sized asked;
+    memcpy(&asked, in.data, sizeof asked);
+    if (asked.fails) return eddy_fail(EDDY_EINVAL, "%0*d", (int)asked.bytes, (int)asked.number);
+    const int status = eddy_bytes_alloc(out, (size_t)asked.bytes);
+    if (status == 0) memset(out->data, asked.number, out->size);
+    return status;
+}
+EDDY_REMOTE(give_sized);
+
+struct sized_call {
+    eddy_process_pool *pool;
+    struct sized asked;
+};
+
+static int sized_task(void *arg, eddy_value *out) {
+    const struct sized_call *call = arg;
+    (void)out;
+    eddy_bytes answer;
+    const int status =
+        eddy_process_pool_run(call->pool, give_sized, eddy_bytes_view(&call->asked, sizeof call->asked), &answer);
+    if (call->asked.fails) {
+        char text[ED_WIRE_TEXT_MAX];
+        snprintf(text, sizeof text, "%0*d", (int)call->asked.bytes, (int)call->asked.number);
+        EXPECT_EQ(EDDY_EINVAL, status);
+        EXPECT_STR(text, eddy_error_text(eddy_error_current(EDDY_EINVAL)));
+        eddy_handled();
+        return 0;
+    }
+    EXPECT_EQ(0, status);
+    EXPECT_EQ(call->asked.bytes, answer.size);
+    for (size_t i = 0; i < answer.size; i++) EXPECT_EQ(call->asked.number, ((unsigned char *)answer.data)[i]);
+    eddy_bytes_free(&answer);
+    return 0;
+}
+
+/* Answers that fit a box, and others that go through the socket, arrive whole, each at its own call, in any mixture. */
+TEST(process_life, answers_of_all_sizes_arrive, TEST_LIMIT(60), NEEDS_PROCESSES) {
+    const int32_t room = sizeof((struct ed_wire_box *)0)->rest;
+    const int32_t sizes[] = {0, 1, 64, room - 1, room, room + 1, 4000, 100000};
+    enum { CALLS = 64 };
+    eddy_process_pool *pool;
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2)));
+    struct sized_call calls[CALLS];
+    eddy_task *tasks[CALLS];
+    uint64_t random = test_seed() * 2 + 1; /* xorshift64 */
+    for (unsigned i = 0; i < CALLS; i++) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        calls[i] = (struct sized_call){pool, {sizes[random / 16 % 8], random % 4 == 0, (unsigned char)(i + 1)}};
+        if (calls[i].asked.fails) calls[i].asked.bytes = calls[i].asked.bytes % 400 + 3;
+        EXPECT_OK(eddy_spawn(&tasks[i], sized_task, &calls[i], NULL));
+    }
+    for (unsigned i = 0; i < CALLS; i++) {
+        EXPECT_EQ(0, eddy_await(EDDY_FUTURE(tasks[i]), NULL));
+        eddy_task_release(tasks[i]);
+    }
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
+}
+
 TEST(process_life, fail_all_breaks_the_pool, NEEDS_PROCESSES) {
     eddy_process_pool *pool;
     EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 2, .on_death = EDDY_FAIL_ALL)));

@@ -1,23 +1,27 @@
 /* slots_model.c: the shared page of a process pool: a call begins in one process at most, and never once it was taken back;
- * after a death the one call that had begun is lost, and no other, whatever calls before it left in the slots. The real
- * wire.h; the pool's side and the process's are stand-ins that do what process_pool.h says of them. A socket hands over what
- * was written before, and so does the end of a process. */
+ * after a death the one call that had begun is lost, and no other, whatever calls before it left in the slots; each answer
+ * is read, as it was written, whether its frame was sent or goes without saying. The real wire.h; the pool's side and the
+ * process's are stand-ins that do what process_pool.h says of them. A socket hands over what was written before, and so does
+ * the end of a process. */
 #include "exec/wire.h"
 #include "explorer.h"
 
-enum { CALLS = 2 };
+enum { CALLS = 3 };
 
 /* What one side does is in plain memory that only it writes, handed over by the atomics below it. */
 struct world {
     struct ed_wire_page page;
-    unsigned slots[CALLS + 1];       /* of each call, by its number: 1, 2 */
-    bool began[CALLS + 1];           /* the process has moved its slot on */
-    bool skipped[CALLS + 1];         /* its answer: it was taken back */
-    _Atomic uint32_t sent, answered; /* the socket: how many calls and answers have been written */
+    unsigned slots[CALLS + 1];     /* of each call, by its number: 1, 2 */
+    bool began[CALLS + 1];         /* the process has moved its slot on */
+    _Atomic uint32_t sent, frames; /* the socket: how many calls, and how many frames of the process  */
+    _Atomic uint32_t result;       /* which of these is the answer to the call `streamed` itself      */
     _Atomic uint32_t lock, killed, dead;
 };
 static struct world *world;
 static unsigned calls, ran[CALLS + 1], taken[CALLS + 1], lost[CALLS + 1], ended[CALLS + 1];
+static uint32_t heard;    /* frames */
+static unsigned streamed; /* the call whose answer fits no box; 0: none */
+static bool has_result;
 static bool one_slot; /* a call is sent when the one before has been answered, in its slot */
 
 /* A system call tells the newest, and orders. */
@@ -41,12 +45,22 @@ static void process(void) {
         model_wait(is_called_or_killed, &served);
         if (system_tells(&world->sent) <= served) die();
         const unsigned number = served + 1;
-        world->skipped[number] = !ed_wire_slot_claim(&world->page.slots[world->slots[number]], number, ED_WIRE_BEGUN);
-        world->began[number] = !world->skipped[number];
+        const unsigned slot = world->slots[number];
+        world->began[number] = ed_wire_slot_claim(&world->page.slots[slot], number, ED_WIRE_BEGUN);
         die_if_killed();
         ran[number] += world->began[number];
         die_if_killed();
-        ED_STORE_RELEASE(&world->answered, number);
+        if (number == streamed) {
+            const uint32_t frames = ED_LOAD_RELAXED(&world->frames);
+            ED_STORE_RELAXED(&world->result, frames + 1);
+            ED_ADD(&world->frames, 1);
+            continue;
+        }
+        world->page.boxes[slot].head.number = number;
+        world->page.boxes[slot].head.status = world->began[number];
+        const bool tells = ed_wire_answer(&world->page, slot, number);
+        die_if_killed();
+        if (tells) ED_ADD(&world->frames, 1);
     }
 }
 
@@ -82,28 +96,45 @@ static bool take(unsigned number) {
     return mine;
 }
 
-static bool is_answered_or_dead(void *arg) {
-    return ED_LOAD_RELAXED(&world->answered) > *(uint32_t *)arg || ED_LOAD_RELAXED(&world->dead);
+static bool is_told_or_dead(void *arg) {
+    (void)arg;
+    return ED_LOAD_RELAXED(&world->frames) > heard || ED_LOAD_RELAXED(&world->dead);
 }
-/* What was answered before the death counts, and is read first. */
-static bool read_answer(uint32_t read) {
-    model_wait(is_answered_or_dead, &read);
-    (void)system_tells(&world->dead);
-    return system_tells(&world->answered) > read;
+/* What was answered before the death counts, and is read first. False: there will be none. */
+static bool await_answer(unsigned number) {
+    bool dead = false;
+    while (number == streamed ? !has_result : !ed_wire_slot_done(&world->page.slots[world->slots[number]], number)) {
+        if (dead) return false;
+        model_wait(is_told_or_dead, NULL);
+        if (system_tells(&world->frames) == heard) {
+            dead = system_tells(&world->dead);
+        } else if (++heard == ED_LOAD_RELAXED(&world->result)) {
+            MODEL_CHECK(number == streamed); /* what comes before it is in boxes by now */
+            has_result = true;
+        } else {
+            ed_wire_listen(&world->page);
+        }
+    }
+    return true;
+}
+static bool read_answer(uint32_t *read) {
+    const unsigned number = *read + 1;
+    if (!await_answer(number)) return false;
+    *read = number;
+    lock();
+    ended[number]++;
+    const struct ed_wire_head *head = &world->page.boxes[world->slots[number]].head;
+    MODEL_CHECK(number == streamed || (head->number == number && head->status == (taken[number] == 0)));
+    unlock();
+    return true;
 }
 static void home(void) {
     uint32_t read = 0;
     for (unsigned number = 1; number <= calls; number++) {
         send_call(number);
-        if (one_slot && number == 1 && !read_answer(read)) break;
+        if (one_slot && number == 1 && !read_answer(&read)) break;
     }
-    while (read < ED_LOAD_RELAXED(&world->sent) && read_answer(read)) {
-        read++;
-        lock();
-        ended[read]++;
-        MODEL_CHECK(world->skipped[read] == (taken[read] > 0));
-        unlock();
-    }
+    while (read < ED_LOAD_RELAXED(&world->sent) && read_answer(&read)) continue;
     lock();
     for (unsigned number = read + 1; number <= ED_LOAD_RELAXED(&world->sent); number++) {
         ended[number]++;
@@ -133,13 +164,20 @@ static void setup_of(unsigned count, bool same) {
     model_name(&world->page.slots[0], "slot 0");
     model_name(&world->page.slots[1], "slot 1");
     model_name(&world->sent, "sent");
-    model_name(&world->answered, "answered");
+    model_name(&world->page.told, "told");
+    model_name(&world->frames, "frames");
+    heard = streamed = 0;
+    has_result = false;
     calls = count;
     one_slot = same;
     for (int i = 0; i <= CALLS; i++) ran[i] = taken[i] = lost[i] = ended[i] = 0;
 }
 static void setup_two(void) { setup_of(2, false); }
 static void setup_same(void) { setup_of(2, true); }
+static void setup_streamed(void) {
+    setup_of(3, false);
+    streamed = 2;
+}
 
 static void check_ran(bool moved) {
     const unsigned sent = ED_LOAD_RELAXED(&world->sent);
@@ -149,12 +187,20 @@ static void check_ran(bool moved) {
         MODEL_CHECK(ran[number] <= 1);                                 /* none runs twice */
         MODEL_CHECK(moved || taken[number] + ran[number] <= 1);        /* not once it was taken back */
     }
-    MODEL_CHECK(lost[1] + lost[2] <= 1);
+    MODEL_CHECK(lost[1] + lost[2] + lost[3] <= 1);
 }
 static void check(void) { check_ran(false); }
 static void check_moved(void) { check_ran(true); }
 
+static void check_all(void) {
+    check();
+    for (unsigned number = 1; number <= calls; number++) MODEL_CHECK(ran[number] == 1 && ended[number] == 1);
+}
+
 static const struct model_scenario scenarios[] = {
+    {.name = "answers", .setup = setup_two, .threads = {home, process}, .check = check_all},
+    {.name = "answers_again", .setup = setup_same, .threads = {home, process}, .check = check_all},
+    {.name = "streamed", .setup = setup_streamed, .threads = {home, process}, .check = check_all},
     {.name = "taken_back", .setup = setup_two, .threads = {home, process, takes_both}, .check = check},
     {.name = "moved", .setup = setup_two, .threads = {home, process, moves_second}, .check = check_moved},
     {.name = "death", .setup = setup_two, .threads = {home, process, kills}, .check = check},
