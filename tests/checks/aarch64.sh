@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 600 s
+# limit: 1200 s
 # The library and the examples build and link for aarch64, and its object code is what the sources ask for: the functions
 # below hold the acquire and release instructions of their orders (a compiler that took an x86 short cut would leave them
 # out), those that take a lock of Concurrency Kit hold its barriers (Debian's x86 header has none), and the thread-local rule

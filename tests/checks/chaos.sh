@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 400 s
+# limit: 1200 s
 # A slice of `zig build chaos`: no wake-up is lost. Then wake-ups that are lost by design: mutants of tests/model/mutants.txt
 # that are no matter of memory order, which this machine might not show.
 set -eu

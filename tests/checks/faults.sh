@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 300 s
+# limit: 1200 s
 # `zig build faults`, whole: each call of the system that nine programs come to fails once, in every place. The
 # planted leak must be found.
 set -eu

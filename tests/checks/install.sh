@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 300 s
+# limit: 1200 s
 # What is installed can be used: a program outside the tree, with only what pkg-config says, compiles as C11
 # and as C++17 with -pedantic-errors, links and runs, also after the installed tree was moved. Each header
 # compiles alone. Every public macro stands in that program; a planted one that does not must be found.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 300 s
+# limit: 1200 s
 # A slice of `zig build qemu`: the core's tests, built for aarch64, on two workers. The arm64 packages come from
 # build/aarch64-packages into .zig/aarch64; skipped where they are not.
 set -eu

@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 300 s
+# limit: 1200 s
 # Faults planted in the core, one at a time: random programs on the simulator, or those kept of them, must find each. Words
 # choose lines of tests/sim/mutants.txt.
 set -eu

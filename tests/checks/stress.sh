@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 200 s
+# limit: 1200 s
 # A slice of `zig build stress`: no item of a queue is lost, none comes twice. Then queues that lose or double items by design
 # (mutants of tests/model/mutants.txt), which must be found.
 set -eu

@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 240 s
+# limit: 1200 s
 # The thread-local rule, read from the object code of the library, optimised and debug, here for x86_64; aarch64.sh asks the
 # same of its code: a function that may switch stacks, itself, through functions that it calls by name, or by calling
 # anything through a pointer, has no thread-pointer access and does not ask for the address of errno. The compiler may keep

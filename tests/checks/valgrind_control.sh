@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120 s
+# limit: 1200 s
 # Valgrind, as the check uses it, finds a planted read of bytes that nobody wrote.
 set -eu
 found=$(timeout 100 "$EDDY_BUILD_DIR/valgrind/eddy-tests" --planted --only planted.reads_unwritten \

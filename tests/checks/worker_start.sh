@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120 s
+# limit: 1200 s
 # How a program becomes its own worker, and how it does not: registered in the program, in main, in a shared library,
 # with the library linked statically or not, in C++ with constructors that the function relies on; and each way in
 # which main could start workers without end or a worker could run main is an error by name. Set-user-id programs and

@@ -30,7 +30,7 @@ struct test_case {
     enum test_kind kind;
     bool planted;           /* left out unless asked for by --planted                */
     bool real;              /* never on the single-threaded driver: threads, I/O         */
-    int limit_s;            /* 0: 20 s                                               */
+    int limit_s;            /* 0: 60 s                                               */
     const char *without;    /* sanitizers and tools it cannot run under; "" for none */
     struct test_case *next; /* the list of all tests; written before main            */
 };
@@ -131,7 +131,7 @@ int test_each_allocation_fails(int (*fn)(void *arg), void *arg);
 struct test_child {
     int exit_code;           /* -1: ended by a signal                    */
     int signal;              /* 0: ended by itself                       */
-    bool timed_out;          /* killed by the harness after 10 s         */
+    bool timed_out;          /* killed by the harness after 50 s         */
     size_t stderr_bytes;     /* what it said, cut at the buffer's end    */
     char stderr_text[16384]; /* ends in a 0                              */
 };

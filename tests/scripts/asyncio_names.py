@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 60 s
+# limit: 600 s
 """docs/asyncio.md names every public name of asyncio and of its classes in the first column of its tables.
 
 The names are those of the newest CPython that is here, if it is 3.13 or newer, and always those that

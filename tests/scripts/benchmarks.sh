@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120 s
+# limit: 600 s
 # without: thread address
 # Each benchmark runs in small: every question gets an answer, the right one, in the line of JSON that the plots read.
 # Planted: a program that gives a wrong answer, one that gives none and one that fails must each fail the run.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 30 s
+# limit: 600 s
 """Each public function that may suspend by its header is an operation of tests/contract/cancel_points_test.c, or
 tests/contract/cancel_points.txt says why it is not, or by which test it is cancelled: NAME: REASON. A function with neither
 is found when it is planted; the files and tests that reasons name exist."""

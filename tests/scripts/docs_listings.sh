@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 60 s
+# limit: 600 s
 # without: thread address
 # The documents say what is so: each block of C stands under a marker and equals the file, or the part of it, that the
 # marker names; each link, file and function that is mentioned exists. Planted offences must be found, line by line.

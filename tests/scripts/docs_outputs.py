@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 60 s
+# limit: 600 s
 # without: thread address
 """What the documents show as a program's output is what it prints, to the letter: each block under a line
 `<!-- output: PROGRAM ARGUMENTS -->`. A block that differs must be found."""

@@ -1,4 +1,4 @@
-# limit: 60 s
+# limit: 600 s
 """eddy-ps sees into a process that was asked to be seen into, and into no other; SIGUSR1 makes it tell by itself."""
 import os
 import re

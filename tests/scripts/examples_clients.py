@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 90 s
+# limit: 600 s
 """The clients of examples/, against servers that are no eddy programs, over TLS on the loopback.
 
 crawler finds each page of two hosts once, no more than two requests at a time on either; what fails twice is had at the

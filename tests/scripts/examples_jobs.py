@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 60 s
+# limit: 600 s
 """examples/copy_file.c copies all of a file or leaves nothing; examples/scheduler.c runs each job at its times, never twice at a
 time, and ends in good order by itself, by SIGTERM and by ^C."""
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 60 s
+# limit: 600 s
 """examples/overload.c: more clients than there may be: some are served, some are told at once to come later, with a time;
 another class does not notice; and when the others have gone everybody is served again."""
 import http.client

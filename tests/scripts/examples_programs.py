@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 100 s
+# limit: 600 s
 """Each program of examples/ prints what it promises, in the time it promises, and ends with 0.
 
 A template stands for one line; <a..b> in it for a number of at least a and below b. Lines in a tuple may

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 60 s
+# limit: 600 s
 """The servers of examples/, met by clients that are no eddy programs.
 
 hello_server greets everybody, also who sends a byte at a time or leaves without a word. chat gives every

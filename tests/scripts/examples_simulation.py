@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 100 s
+# limit: 600 s
 """The server of docs/testing-your-server.md: its bug is rare, is found, replays, and is gone where it was mended."""
 import os
 import re

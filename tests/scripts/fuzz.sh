@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120 s
+# limit: 600 s
 # without: thread address
 # A slice of the fuzzer: the recorded programs everywhere; live for ten seconds where there is a CPython that is new enough;
 # and a planted fault that must be found. All of it is `zig build fuzz`; all planted faults are in `zig build check`.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 30 s
+# limit: 600 s
 """Each public function has its row in tests/misuse/matrix.def, in its header's order, and the row fits it: a word for each
 pointer, statuses that its role asks for, reasons that hold. The functions are read from the headers. Planted: a function
 without a row, a word too few, a word that is none, a suspending call that is said to be right on a plain thread, and reasons

@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 100 s
+# limit: 600 s
 # The registration service as curl sees it: each route, each refusal, the limits, keep-alive; then what happens around
 # it: a port in use, too few descriptors, a database that cannot be opened, wrong flags; and a SIGTERM while
 # registrations are in flight loses none that was answered 201.

@@ -1,4 +1,4 @@
-# limit: 200 s
+# limit: 600 s
 """The demo in small: its figures hold together, its check finds what is wrong, it ends and leaves nothing.
 
 The planted faults are services that change the database behind the clients' backs.

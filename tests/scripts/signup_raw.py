@@ -1,4 +1,4 @@
-# limit: 100 s
+# limit: 600 s
 """The registration service with clients that curl would never be.
 
 Requests that two parsers could read in two ways are refused and end the connection; clients that are slow, silent,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120 s
+# limit: 600 s
 # without: thread address
 # A slice of `zig build sim`: programs that once failed, some thousand random ones; and the same trace, byte by byte, for a
 # seed that is played twice, and by an optimised and by a debug build.

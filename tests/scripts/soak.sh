@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 120 s
+# limit: 600 s
 # without: thread address
 # A slice of `zig build soak`; and a server that sends a wrong byte, leaves one out, or keeps memory, which must be found.
 set -eu

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120 s
+# limit: 600 s
 """TLS with programs that are not eddy's: openssl s_client and s_server, curl, and nginx where it is installed.
 
 Certificates are made by the openssl tool. Both examples, tls_server and tls_client, meet each peer: TLS 1.2 and 1.3,
