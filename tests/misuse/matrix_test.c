@@ -879,7 +879,7 @@ static bool died_by_name(const struct test_child *child) {
     return row->fixture->plain;
 }
 /* Not under ThreadSanitizer: more than a hundred processes, a third of a second each there, of which no thread goes on. */
-UNIT(misuse, what_ends_the_program_says_by_what, TEST_LIMIT(120), TEST_WITHOUT("valgrind qemu thread")) {
+UNIT(misuse, what_ends_the_program_says_by_what, TEST_LIMIT(600), TEST_WITHOUT("valgrind qemu thread")) {
     int deaths = 0;
     for (size_t i = 0; i < ROWS; i++)
         for (enum column what = IS_NULL; what <= CLOSED; what++)

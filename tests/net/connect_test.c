@@ -91,12 +91,18 @@ static int stay(eddy_stream *stream, void *arg) {
 
 static void half_deaf_open(struct half_deaf *host) {
     host->may_end = eddy_future_create();
-    int status = eddy_server_open(&host->deaf, "::1", 0, stay, host,
-                                  EDDY_SERVER(.backlog = 1, .connections_max = 1, .single_listener = true));
-    if (status == -EADDRNOTAVAIL || status == -EAFNOSUPPORT) test_skip("no IPv6 here");
-    EXPECT_OK(status);
-    host->port = eddy_server_port(host->deaf);
-    EXPECT_OK(eddy_server_open(&host->hears, "127.0.0.1", host->port, echo, NULL, NULL));
+    for (;;) {
+        int status = eddy_server_open(&host->deaf, "::1", 0, stay, host,
+                                      EDDY_SERVER(.backlog = 1, .connections_max = 1, .single_listener = true));
+        if (status == -EADDRNOTAVAIL || status == -EAFNOSUPPORT) test_skip("no IPv6 here");
+        EXPECT_OK(status);
+        host->port = eddy_server_port(host->deaf);
+        status = eddy_server_open(&host->hears, "127.0.0.1", host->port, echo, NULL, NULL);
+        if (status == 0) break;
+        EXPECT_EQ(-EADDRINUSE, status); /* somebody else on this machine has the port there: it must be free at both */
+        eddy_handled();
+        stop_serving(host->deaf);
+    }
     for (int i = 0; i < 3; i++) EXPECT_OK(eddy_connect(&host->fillers[i], "::1", host->port, NULL));
 }
 
@@ -120,8 +126,7 @@ CORE_TEST(connect, an_address_that_does_not_answer_is_joined_by_the_next) {
     int64_t begin_ns = eddy_time_ns();
     EXPECT_OK(eddy_connect(&stream, "localhost", host.port, EDDY_CONNECT(.stagger_ns = EDDY_MS(30))));
     int64_t took_ns = eddy_time_ns() - begin_ns;
-    EXPECT(took_ns < EDDY_MS(900)); /* at 1 s ::1 would be asked again */
-    if (test_simulated()) EXPECT(took_ns >= EDDY_MS(30));
+    if (test_simulated()) EXPECT(took_ns >= EDDY_MS(30) && took_ns < EDDY_MS(900)); /* at 1 s ::1 would be asked again */
     eddy_stream_peer(stream, peer, sizeof peer);
     snprintf(wanted, sizeof wanted, "127.0.0.1:%u", host.port);
     EXPECT_STR(wanted, peer);

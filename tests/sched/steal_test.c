@@ -103,17 +103,17 @@ static int compute(void *arg, eddy_value *out) {
     return 0;
 }
 
+/* Until one has helped: the system may be slow to let a thief run. */
 TEST(steal, thieves_help_with_work_that_computes, TEST_LIMIT(60)) {
-    eddy_task *tasks[200];
-    for (int i = 0; i < 200; i++) tasks[i] = spawn(compute, NULL);
-    for (int i = 0; i < 200; i++) EXPECT_OK(end_of(tasks[i]));
-    eddy_worker_stats sum = sum_of_workers();
-    if (test_workers() == 1) {
-        EXPECT_EQ(0, sum.tasks_stolen);
-    } else {
-        EXPECT(sum.tasks_stolen > 0);
-        EXPECT(sum.steals > 0);
-    }
+    eddy_worker_stats sum;
+    do {
+        eddy_task *tasks[200];
+        for (int i = 0; i < 200; i++) tasks[i] = spawn(compute, NULL);
+        for (int i = 0; i < 200; i++) EXPECT_OK(end_of(tasks[i]));
+        sum = sum_of_workers();
+    } while (test_workers() > 1 && sum.tasks_stolen == 0);
+    if (test_workers() == 1) EXPECT_EQ(0, sum.tasks_stolen);
+    if (test_workers() > 1) EXPECT(sum.steals > 0);
 }
 
 /* A task that spawns and then computes: eddy_share offers what it keeps; somebody else runs it meanwhile. */

@@ -55,16 +55,19 @@ CORE_TEST(completions, a_timeout_fails_each_of_the_rest) {
     eddy_future *futures[3];
     for (int i = 0; i < 3; i++) futures[i] = eddy_future_create();
     eddy_completions *completions;
+    if (!test_simulated()) EXPECT_OK(eddy_future_set(futures[1], EDDY_NONE)); /* a machine may stand for 200 ms */
     EXPECT_OK(eddy_as_completed(&completions, futures, 3, EDDY_MS(200)));
-    EXPECT_OK(eddy_future_set(futures[1], EDDY_NONE));
-    test_until_all_parked();
-    EXPECT_OK(eddy_sleep(EDDY_MS(300)));
-    EXPECT_OK(eddy_future_set(futures[0], EDDY_NONE)); /* too late */
-    test_until_all_parked();
+    if (test_simulated()) {
+        EXPECT_OK(eddy_future_set(futures[1], EDDY_NONE));
+        test_until_all_parked();
+        EXPECT_OK(eddy_sleep(EDDY_MS(300))); /* nobody asks when they are late */
+    }
     size_t index = 99;
     EXPECT_OK(eddy_completions_next(completions, &index));
     EXPECT_EQ(1, index);
     EXPECT_EQ(EDDY_ETIMEDOUT, eddy_completions_next(completions, &index));
+    EXPECT_OK(eddy_future_set(futures[0], EDDY_NONE)); /* too late */
+    test_until_all_parked();
     EXPECT_EQ(EDDY_ETIMEDOUT, eddy_completions_next(completions, &index));
     EXPECT_EQ(EDDY_EOF, eddy_completions_next(completions, &index));
     EXPECT(!eddy_future_done(futures[2]));
