@@ -120,16 +120,18 @@ static void run_really(void (*scenario)(void), bool serial, int cancel_at) {
     EXPECT_OK(eddy_run(in_a_run, &scenario, NULL, EDDY_RUN(.workers = 1, .serial = serial, .no_direct_await = true)));
     EXPECT_EQ(0, ed_alloc_live_bytes());
 }
-/* `told`: a request that comes too late is told to the next suspension, and the operation ends well. */
+/* `told`: a request that comes too late is told to the next suspension, and the operation ends well.
+ * What an operation waits for may have come before it waits: it runs again until it has suspended `points_min` times. */
 static void at_every_real_point(void (*scenario)(void), int points_min, bool told) {
     for (int serial = 0; serial < 2; serial++) {
-        run_really(scenario, serial, 0);
-        EXPECT_EQ(0, w.status < 0);
+        do {
+            run_really(scenario, serial, 0);
+            EXPECT_EQ(0, w.status < 0);
+        } while (w.parks < points_min);
         int points = w.parks;
-        EXPECT(points >= points_min);
         for (int at = 1; at <= points; at++) {
-            run_really(scenario, serial, at);
-            EXPECT(w.parks >= at || at > 1);
+            do run_really(scenario, serial, at);
+            while (w.parks < at && at <= points_min);
             if (told || w.parks < at) continue;
             EXPECT_EQ(at, w.delivered_at);
             EXPECT_EQ(EDDY_ECANCELED, w.status);

@@ -126,7 +126,8 @@ CORE_TEST(connect, an_address_that_does_not_answer_is_joined_by_the_next) {
     int64_t begin_ns = eddy_time_ns();
     EXPECT_OK(eddy_connect(&stream, "localhost", host.port, EDDY_CONNECT(.stagger_ns = EDDY_MS(30))));
     int64_t took_ns = eddy_time_ns() - begin_ns;
-    if (test_simulated()) EXPECT(took_ns >= EDDY_MS(30) && took_ns < EDDY_MS(900)); /* at 1 s ::1 would be asked again */
+    if (test_simulated())
+        EXPECT(took_ns >= EDDY_MS(30) && took_ns < EDDY_MS(900)); /* at 1 s ::1 would be asked again */
     eddy_stream_peer(stream, peer, sizeof peer);
     snprintf(wanted, sizeof wanted, "127.0.0.1:%u", host.port);
     EXPECT_STR(wanted, peer);
