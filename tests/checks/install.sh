@@ -45,7 +45,7 @@ c++ -std=c++17 $strict program.cpp $(pkg-config --cflags --libs eddy) -o program
 cc -std=c11 $strict -DPROGRAM_TLS program.c $(pkg-config --cflags --libs eddy-tls) -o program_tls
 ! ldd program_c | grep -q libssl || { echo "a program without TLS is linked with OpenSSL"; exit 1; }
 for program in program_c program_cpp program_tls; do
-    [ "$(timeout 60 ./$program)" = "all is well" ] || { echo "$program failed:"; ./$program; exit 1; }
+    [ "$(timeout 300 ./$program)" = "all is well" ] || { echo "$program failed:"; ./$program; exit 1; }
 done
 
 # The shared library: exports the public words only, all of them, and programs run with it, C++ too.
@@ -62,5 +62,5 @@ cc -std=c11 $strict -DPROGRAM_TLS program.c $(pkg-config --cflags --libs eddy-tl
 c++ -std=c++17 $strict program.cpp $(pkg-config --cflags --libs eddy) -o shared_cpp
 for program in shared_c shared_cpp; do
     ldd $program | grep -q "$work/shared/lib/libeddy.so.0" || { echo "$program is not linked with libeddy.so.0"; exit 1; }
-    [ "$(timeout 60 ./$program)" = "all is well" ] || { echo "$program failed:"; ./$program; exit 1; }
+    [ "$(timeout 300 ./$program)" = "all is well" ] || { echo "$program failed:"; ./$program; exit 1; }
 done

@@ -119,7 +119,7 @@ fail=0
 expect() { # what, its output must contain this, the command
     what=$1 part=$2
     shift 2
-    said=$(timeout 20 "$@" 2>&1) || said="$said (exit $?)"
+    said=$(timeout 120 "$@" 2>&1) || said="$said (exit $?)"
     case $said in *"$part"*) return ;; esac
     echo "$what: want '$part', got: $said"
     fail=1

@@ -84,7 +84,7 @@ def run_eddy(interpreter, programs):
     """The log of each program that came to its end, by id, and what was said on standard error."""
     text = "".join(program.text() for program in programs)
     try:
-        done = subprocess.run([interpreter], input=text, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([interpreter], input=text, capture_output=True, text=True, timeout=300)
         out, said = done.stdout, done.stderr + (f"ended with {done.returncode}\n" if done.returncode else "")
     except subprocess.TimeoutExpired as late:
         out, said = (late.stdout or b"").decode(), "hung\n"

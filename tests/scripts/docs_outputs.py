@@ -17,7 +17,7 @@ def said(command):
     """Both streams: a place by its file's name alone, addresses and milliseconds left out."""
     program, *arguments = command.split()
     done = subprocess.run([f"{os.environ['EDDY_BUILD_DIR']}/{program}", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=30, check=False)
+                          stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
     text = re.sub(r"[^ ]*/([a-z_]+\.c:\d+)", r"\1", done.stdout)
     text = re.sub(r"\b0x[0-9a-f]+", "0x...", text)
     text = re.sub(r"\b\d+\.\d{3} s\b", "... s", text)

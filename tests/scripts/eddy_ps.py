@@ -22,12 +22,12 @@ def start(inspect):
 
 
 def ps(*words):
-    return subprocess.run([PS, *map(str, words)], capture_output=True, text=True, timeout=20)
+    return subprocess.run([PS, *map(str, words)], capture_output=True, text=True, timeout=120)
 
 
 def until(ask, *parts):
     """What ask() gives when it has each part: tasks come to where they wait in their own time."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while True:
         text = ask()
         if all(re.search(part, text) for part in parts):
@@ -39,7 +39,7 @@ def until(ask, *parts):
 def finish(process):
     process.stdin.close()
     errors = process.stderr.read()
-    assert process.wait(20) == 0, errors
+    assert process.wait(120) == 0, errors
     return errors
 
 

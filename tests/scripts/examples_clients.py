@@ -18,7 +18,7 @@ import sys
 import threading
 
 FOLDER, TMP = os.environ["EDDY_BUILD_DIR"], os.environ["EDDY_TMP"]
-LIMIT_S = 60
+LIMIT_S = 120
 stop = threading.Event()
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 FOLDER, TMP = os.environ["EDDY_BUILD_DIR"], os.path.join(os.environ["EDDY_TMP"], "jobs")
-LIMIT_S = 30
+LIMIT_S = 120
 
 
 def copy(*names, status):

@@ -16,7 +16,7 @@ CLIENTS, EACH = 120, 100  # 8 at a time, 10 ms each, 100 ms of waiting: no more 
 
 def ask(port, path):
     """One request: (code, Retry-After)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("GET", path)
     answer = connection.getresponse()
     answer.read()
@@ -26,7 +26,7 @@ def ask(port, path):
 
 def burst(port):
     """All clients send all they will ever ask, so that each has a request there until it is through."""
-    clients = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(CLIENTS)]
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=120) for _ in range(CLIENTS)]
     for client in clients:
         client.sendall(b"GET /work HTTP/1.1\r\n\r\n" * EACH)
     healthy = [ask(port, "/health") for _ in range(5)]
@@ -47,7 +47,7 @@ def main():
     after = [ask(port, "/work") for _ in range(3)]
     nowhere = ask(port, "/worker")
     server.send_signal(signal.SIGINT)
-    said, errors = server.communicate(timeout=20)
+    said, errors = server.communicate(timeout=120)
     served, refused = answers.count(b"HTTP/1.1 200 OK\r\n"), answers.count(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n")
     print(f"{served} served, {refused} refused\n{said}{errors}", end="")
     found = re.search(r"^/work +(\d+) served, (\d+) refused$", said, re.M)

@@ -16,7 +16,7 @@ import sys
 import threading
 
 FOLDER = os.environ["EDDY_BUILD_DIR"]
-LIMIT_S = 20
+LIMIT_S = 120
 
 
 class Server:

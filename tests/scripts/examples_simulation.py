@@ -15,7 +15,7 @@ FAILED = r'eddy: task "main" failed: EPROTO: one ticket was sold 2 times\n'
 
 def run(*arguments, **environment):
     done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=90, check=False, env={**os.environ, **environment})
+                          timeout=400, check=False, env={**os.environ, **environment})
     print(f"---- {arguments} {environment}: exit {done.returncode}\n{done.stdout[:400]}{done.stderr[:400]}")
     return done.returncode, done.stdout, done.stderr
 
@@ -46,11 +46,11 @@ def main():
     server = subprocess.Popen([PROGRAM, "serve", "0"], stderr=subprocess.PIPE, text=True)  # the same code, for real
     try:
         port = int(re.fullmatch(r"listening on port (\d+)\n", server.stderr.readline()).group(1))
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
             client.sendall(b"buy\n")
             assert client.makefile().readline() == "sold\n"
         server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=20) == 0
+        assert server.wait(timeout=120) == 0
     finally:
         if server.poll() is None:
             server.kill()

@@ -37,7 +37,7 @@ expect() { # status, text in head or body, curl's arguments
     shift 2
     requests=$((requests + 1))
     : > body
-    got=$(curl -s -m 30 -D head -o body -w '%{http_code}' "$@") || got="$got, curl's exit code $?"
+    got=$(curl -s -m 120 -D head -o body -w '%{http_code}' "$@") || got="$got, curl's exit code $?"
     [ "$got" = "$want" ] || stop_with "$*: $got, expected $want: $(cat body)"
     cat head body | grep -qF -e "$text" || stop_with "$*: '$text' is not in: $(cat head body)"
 }
@@ -123,7 +123,7 @@ stop INT
 start
 clients=
 for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
-    curl -s -m 60 -o /dev/null -w '%{http_code}' "$url/register" -d "$(user "late$i")" > "status$i" &
+    curl -s -m 240 -o /dev/null -w '%{http_code}' "$url/register" -d "$(user "late$i")" > "status$i" &
     clients="$clients $!"
 done
 until curl -s "$url/stats" > stats && ! grep -q '"process_pool":{"queued":0,"running":0,' stats; do :; done

@@ -31,7 +31,7 @@ def start(*options, service=SERVICE):
 
 
 def end(demo, code):
-    out, errors = demo.communicate(timeout=100)
+    out, errors = demo.communicate(timeout=400)
     assert demo.returncode == code, (demo.returncode, out, errors)
     assert os.listdir(demo.folder) == [], os.listdir(demo.folder)
     return out, errors
@@ -96,7 +96,7 @@ def serves_until_stopped():
         url = re.fullmatch(r"listening on (http://127\.0\.0\.1:\d+)\n", demo.stdout.readline()).group(1)
         curls = [demo.stdout.readline() for _ in range(5)]
         assert f"  curl -i {url}/healthz\n" in curls, curls
-        body = subprocess.run(["curl", "-s", "-m", "20", url + "/healthz"], stdout=subprocess.PIPE, check=True).stdout
+        body = subprocess.run(["curl", "-s", "-m", "120", url + "/healthz"], stdout=subprocess.PIPE, check=True).stdout
         assert body == b'{"status":"ok"}\n', body
         demo.send_signal(signum)
         out, errors = end(demo, 0)
@@ -108,7 +108,7 @@ def leaves_no_service_behind():
     line = demo.stdout.readline()
     assert line.startswith("listening on"), line
     demo.kill()
-    demo.communicate(timeout=60)  # until the service has closed its end of the output, too
+    demo.communicate(timeout=300)  # until the service has closed its end of the output, too
 
 
 PLANTED = """#!{python}

@@ -16,7 +16,7 @@ import time
 
 FOLDER = os.environ["EDDY_BUILD_DIR"]
 WORK = os.environ["EDDY_TMP"]
-LIMIT_S = 30
+LIMIT_S = 120
 
 
 def run(*words, status=0, **options):
