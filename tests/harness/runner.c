@@ -29,7 +29,6 @@
 #include <unistd.h>
 
 enum {
-    LIMIT_S_DEFAULT = 60, /* it ends a hang, and nothing else: a busy machine is twenty times slower than an idle one */
     SEEDS_DEFAULT = 10,
     SEEDS_SERIAL = 3, /* in a domain the order is fixed: seeds change what runs beside it */
     JOBS_DEFAULT = 3,
@@ -135,7 +134,7 @@ static void add_test(const struct test_case *test) {
     char name[256];
     snprintf(name, sizeof name, "%s.%s", test->suite, test->name);
     if (test->planted != options.planted || !chosen(name)) return;
-    struct run run = {.test = test, .name = name, .limit_s = test->limit_s ? test->limit_s : LIMIT_S_DEFAULT};
+    struct run run = {.test = test, .name = name, .limit_s = test->limit_s ? test->limit_s : TEST_LIMIT_S};
     run.how.seed = options.seed ? options.seed : 1;
     run.how.migrate = options.migrate;
     run.how.tick = options.tick;
@@ -160,7 +159,7 @@ static void add_script(const char *folder, const char *file) {
     snprintf(name, sizeof name, "script.%.*s", (int)(dot - file), file);
     if (!chosen(name)) return;
     snprintf(path, sizeof path, "%s/%s", folder, file);
-    struct run run = {.limit_s = 60, .script = need(strdup(path)), .name = need(strdup(name))};
+    struct run run = {.limit_s = TEST_LIMIT_S, .script = need(strdup(path)), .name = need(strdup(name))};
     FILE *text = fopen(path, "r");
     if (text == NULL) die("cannot read", path);
     for (int i = 0; i < 20 && fgets(line, sizeof line, text) != NULL; i++) {

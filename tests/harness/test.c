@@ -378,10 +378,11 @@ int test_each_allocation_fails(int (*fn)(void *arg), void *arg) {
     }
 }
 
-/* Reads what a child says until it ends or its time is up. */
+/* Reads what a child says until it ends or its time is up: before the test's own is, which would not say what it said. */
 static struct test_child child_wait(pid_t pid, int fd) {
     struct test_child child = {.exit_code = -1};
-    const int64_t deadline = test_now_ns() + 50 * INT64_C(1000000000) * test_limit_factor(); /* before the test's own */
+    const int limit_s = current != NULL && current->limit_s > 0 ? current->limit_s : TEST_LIMIT_S;
+    const int64_t deadline = test_now_ns() + limit_s * test_limit_factor() * INT64_C(1000000000) * 9 / 10;
     for (;;) {
         const int64_t left_ms = (deadline - test_now_ns()) / 1000000;
         struct pollfd ready = {.fd = fd, .events = POLLIN};

@@ -131,7 +131,7 @@ int test_each_allocation_fails(int (*fn)(void *arg), void *arg);
 struct test_child {
     int exit_code;           /* -1: ended by a signal                    */
     int signal;              /* 0: ended by itself                       */
-    bool timed_out;          /* killed by the harness after 50 s         */
+    bool timed_out;          /* killed shortly before the test's limit   */
     size_t stderr_bytes;     /* what it said, cut at the buffer's end    */
     char stderr_text[16384]; /* ends in a 0                              */
 };

@@ -245,7 +245,8 @@ static void run_endless_steps(void *arg) {
     (void)eddy_sim_run(*(eddy_coro_fn *)arg, NULL, NULL, EDDY_SIM(.steps_max = 1000));
 }
 
-UNIT(sim_run, tasks_that_do_not_end_end_the_process, TEST_LIMIT(60)) {
+/* A million turns. */
+UNIT(sim_run, tasks_that_do_not_end_end_the_process, TEST_LIMIT(300)) {
     eddy_coro_fn fns[] = {never_ends, yields_on};
     for (int i = 0; i < 2; i++) {
         struct test_child child = test_child_run(i == 0 ? run_endless : run_endless_steps, &fns[i]);
