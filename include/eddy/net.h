@@ -127,11 +127,11 @@ EDDY_API int eddy_connect_unix(eddy_stream **stream_out, const char *path,
  *  polled.
  *
  *  @param stream_out  Gives one reference, with the default limits.
- *  @param fd          Taken if 0 is returned: the stream closes it. It becomes non-blocking, for everybody who has it
- *                     by inheritance too; a terminal is opened again instead, so that it stays as it was for others.
+ *  @param fd          Taken if 0 is returned: the stream closes it. Otherwise it is the caller's still, and as it was.
+ *                     It becomes close-on-exec, and non-blocking for everybody who has it by inheritance too; a terminal
+ *                     is opened again instead, and this one closed, so that it stays as it was for others.
  *  @return            0; EDDY_EINVAL for a file or a socket of another kind; EPERM for a device that cannot be polled;
  *                     EBADF, ENOTCONN; EDDY_ENOMEM; EDDY_ENOTSUP in a simulation; EDDY_EWRONGTHREAD outside a task.
- *                     After EDDY_ENOMEM and EPERM the descriptor is closed.
  *
  *  Never suspends. Threads: any task; the stream's home is the task's worker. A pipe's end goes one way: the other one
  *  gives EBADF. It has no half close: eddy_stream_shutdown_write is EDDY_ENOTSUP, close it instead. No SIGPIPE is

@@ -229,8 +229,8 @@ static int open_streams(eddy_child *child, struct ends *ends) {
     for (int i = 0; i < 3; i++) {
         if (ends->ours[i] < 0) continue;
         int status = eddy_stream_open_fd(&child->streams[i], ends->ours[i]);
-        if (status == 0 || status == EDDY_ENOMEM) ends->ours[i] = -1; /* taken */
         if (status < 0) return status;
+        ends->ours[i] = -1; /* taken */
     }
     return 0;
 }

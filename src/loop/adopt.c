@@ -91,30 +91,22 @@ static int open_again(int fd) {
     return flags < 0 ? -1 : open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 }
 
-int ed_uv_adopt(int *fd, const struct ed_sockets **calls_out, eddy_address *peer_out) {
+int ed_uv_adopt(int fd, const struct ed_sockets **calls_out, eddy_address *peer_out) {
     struct stat kind;
     peer_out->bytes = 0;
-    if (fstat(*fd, &kind) < 0) return -errno;
+    if (fstat(fd, &kind) < 0) return -errno;
     if (S_ISSOCK(kind.st_mode)) {
         int type = 0;
         socklen_t bytes = sizeof type;
-        if (getsockopt(*fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0) return -errno;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0) return -errno;
         if (type != SOCK_STREAM) return EDDY_EINVAL;
         peer_out->bytes = sizeof peer_out->storage;
-        if (getpeername(*fd, (struct sockaddr *)&peer_out->storage, &peer_out->bytes) < 0) return -errno;
+        if (getpeername(fd, (struct sockaddr *)&peer_out->storage, &peer_out->bytes) < 0) return -errno;
         *calls_out = &ed_system_sockets;
-    } else if (S_ISFIFO(kind.st_mode) || S_ISCHR(kind.st_mode)) {
-        int own = open_again(*fd);
-        if (own >= 0) {
-            close(*fd);
-            *fd = own;
-        }
-        *calls_out = &pipe_calls;
-    } else {
-        return EDDY_EINVAL;
+        return fd;
     }
-    int flags = fcntl(*fd, F_GETFL);
-    if (flags < 0 || fcntl(*fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
-    fcntl(*fd, F_SETFD, FD_CLOEXEC);
-    return 0;
+    if (!S_ISFIFO(kind.st_mode) && !S_ISCHR(kind.st_mode)) return EDDY_EINVAL;
+    int own = open_again(fd);
+    *calls_out = &pipe_calls;
+    return own >= 0 ? own : fd;
 }

@@ -59,7 +59,7 @@ int ed_system_send_fds(int fd, const void *data, size_t bytes, const int *fds, s
 int ed_system_receive_fds(int fd, void *buffer, size_t bytes, int *fds, size_t room, size_t *count_out, bool *lost_out);
 
 /* adopt.c */
-int ed_uv_adopt(int *fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);
+int ed_uv_adopt(int fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);
 
 /* Stops and reports the signals that were left open. */
 void ed_signals_close(struct ed_loop *loop);

@@ -181,8 +181,8 @@ static int connect_any(eddy_stream **stream_out, const char *host, uint16_t port
     status =
         run_race(attempts, count, options->stagger_ns > 0 ? options->stagger_ns : default_stagger_ns, &winner, &failed);
     if (status == 0) {
-        status = ed_stream_open(stream_out, winner->poll, sockets_here(), winner->address, options->limit_bytes,
-                                options->high_bytes);
+        status = ed_stream_open_polled(stream_out, winner->poll, sockets_here(), winner->address, options->limit_bytes,
+                                       options->high_bytes);
         if (status < 0) give_up(winner);
     } else if (failed != NULL) {
         eddy_address_text(failed, text, sizeof text);
@@ -230,7 +230,8 @@ int eddy_connect_unix(eddy_stream **stream_out, const char *path, const eddy_con
         if (status < 0) return status;
     }
     if (status == 0) {
-        status = ed_stream_open(&stream, winner->poll, sockets_here(), &address, own.limit_bytes, own.high_bytes);
+        status =
+            ed_stream_open_polled(&stream, winner->poll, sockets_here(), &address, own.limit_bytes, own.high_bytes);
         if (status < 0) give_up(winner);
     } else if (failed != NULL) {
         eddy_fail(status, "cannot connect to %s: %s", path, eddy_status_text(status));

@@ -2,6 +2,7 @@
  *
  * Idea       A stream takes the descriptor; what its kind can do the driver knows. A watch borrows it: it polls a duplicate,
  *            so that closing the watch leaves the descriptor alone and libuv never sees one twice.
+ * Whose      Everywhere in net/ what takes a descriptor, or a poll with one, has taken it if it gives 0, and only then.
  * Threads    opened.c.
  * Tests      tests/net/local_test.c. */
 #include "loop/loop.h"
@@ -18,18 +19,15 @@ int eddy_stream_open_fd(eddy_stream **stream_out, int fd) {
     if (driver->adopt == NULL) return eddy_fail(EDDY_ENOTSUP, "no descriptors from outside in a simulation");
     const struct ed_sockets *calls;
     eddy_address peer;
-    int own = fd;
-    int status = driver->adopt(&own, &calls, &peer);
-    if (status == EDDY_EINVAL) return eddy_fail(status, "descriptor %d is no stream: a file, or a datagram socket", fd);
-    if (status < 0) return status;
-    struct ed_poll *poll;
-    status = ed_poll_open(&poll, own);
-    if (status < 0) {
-        calls->close(own);
+    int own = driver->adopt(fd, &calls, &peer);
+    if (own == EDDY_EINVAL) return eddy_fail(own, "descriptor %d is no stream: a file, or a datagram socket", fd);
+    if (own < 0) return own;
+    int status = ed_stream_open(stream_out, own, calls, &peer, 0, 0);
+    if (own == fd) {
+        if (status == 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
         return status;
     }
-    status = ed_stream_open(stream_out, poll, calls, &peer, 0, 0);
-    if (status < 0) ed_poll_close(poll);
+    calls->close(status == 0 ? fd : own); /* the stream has the other one */
     return status;
 }
 

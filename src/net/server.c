@@ -178,15 +178,11 @@ static int serve(eddy_server *server, eddy_stream *stream) {
 
 /* Apart, so that the address is not on the task's stack for as long as the connection lasts. */
 static ED_COLD int open_stream(struct connection *connection) {
-    struct ed_poll *poll;
-    int status = ed_poll_open(&poll, connection->fd);
-    if (status < 0) return status;
-    connection->fd = -1;
     const eddy_server_options *options = &connection->part->server->options;
     eddy_address peer = ed_address_unpack(connection->peer, connection->peer_bytes);
-    status = ed_stream_open(&connection->stream, poll, sockets_of(connection->part), &peer, options->limit_bytes,
-                            options->high_bytes);
-    if (status < 0) ed_poll_close(poll);
+    int status = ed_stream_open(&connection->stream, connection->fd, sockets_of(connection->part), &peer,
+                                options->limit_bytes, options->high_bytes);
+    if (status == 0) connection->fd = -1;
     return status;
 }
 

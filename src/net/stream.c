@@ -68,20 +68,19 @@ void ed_stream_drop_reference(eddy_stream *stream) {
 
 static void run_flush(struct ed_flush *queued) { ed_stream_flush(ED_CONTAINER(queued, eddy_stream, flush)); }
 
-int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct ed_sockets *calls,
-                   const eddy_address *peer, size_t limit_bytes, size_t high_bytes) {
+/* All but its poll. NULL: no memory. */
+static eddy_stream *create(int fd, const struct ed_sockets *calls, const eddy_address *peer, size_t limit_bytes,
+                           size_t high_bytes) {
     struct ed_worker *worker = ed_worker_current();
-    struct ed_net_worker *net = ed_net_of(worker);
     eddy_address local;
-    calls->local(ed_poll_fd(poll), &local);
+    calls->local(fd, &local);
     size_t packed_bytes = ed_address_packed(peer) + ed_address_packed(&local);
-    eddy_stream *stream = net != NULL ? ed_calloc(sizeof *stream + packed_bytes) : NULL;
-    if (stream == NULL) return EDDY_ENOMEM;
+    eddy_stream *stream = ed_net_of(worker) != NULL ? ed_calloc(sizeof *stream + packed_bytes) : NULL;
+    if (stream == NULL) return NULL;
     ED_STORE_RELAXED(&stream->handles, 1);
     ED_STORE_RELAXED(&stream->references, 2);
     ed_home_init(&stream->home, worker);
     stream->calls = calls;
-    stream->poll = poll;
     stream->limit_bytes = limit_bytes != 0 ? limit_bytes : LIMIT_BYTES;
     stream->high_bytes = high_bytes != 0 ? high_bytes : HIGH_BYTES;
     stream->low_bytes = stream->high_bytes / 4;
@@ -89,7 +88,35 @@ int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct 
     stream->local_bytes = (uint8_t)ed_address_pack(stream->addresses + stream->peer_bytes, &local);
     ed_list_init(&stream->flush.node);
     stream->flush.run = run_flush;
-    ed_list_push(&net->streams, &stream->node);
+    return stream;
+}
+
+/* N1 */
+static void begin(eddy_stream *stream, struct ed_poll *poll) {
+    stream->poll = poll;
+    ed_list_push(&ed_net_of(ed_stream_worker(stream))->streams, &stream->node);
+}
+
+int ed_stream_open(eddy_stream **stream_out, int fd, const struct ed_sockets *calls, const eddy_address *peer,
+                   size_t limit_bytes, size_t high_bytes) {
+    eddy_stream *stream = create(fd, calls, peer, limit_bytes, high_bytes);
+    if (stream == NULL) return EDDY_ENOMEM;
+    struct ed_poll *poll;
+    int status = ed_poll_open(&poll, fd);
+    if (status < 0) {
+        ed_free(stream);
+        return status;
+    }
+    begin(stream, poll);
+    *stream_out = stream;
+    return 0;
+}
+
+int ed_stream_open_polled(eddy_stream **stream_out, struct ed_poll *poll, const struct ed_sockets *calls,
+                          const eddy_address *peer, size_t limit_bytes, size_t high_bytes) {
+    eddy_stream *stream = create(ed_poll_fd(poll), calls, peer, limit_bytes, high_bytes);
+    if (stream == NULL) return EDDY_ENOMEM;
+    begin(stream, poll);
     *stream_out = stream;
     return 0;
 }

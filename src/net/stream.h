@@ -18,10 +18,12 @@ struct ed_net_worker {
 };
 struct ed_net_worker *ed_net_of(struct ed_worker *worker); /* makes it; NULL: no memory */
 
-/* A stream on the calling worker for a connected socket, or what else `calls` are for. Takes `poll` if 0 is returned.
- * Gives one reference. Limits of 0: the defaults. */
-int ed_stream_open(eddy_stream **stream_out, struct ed_poll *poll, const struct ed_sockets *calls,
-                   const eddy_address *peer, size_t limit_bytes, size_t high_bytes);
+/* A stream on the calling worker for a connected socket, or what else `calls` are for. Takes `fd` if 0 is returned; _polled:
+ * `poll`, which has it already. Gives one reference. Limits of 0: the defaults. */
+int ed_stream_open(eddy_stream **stream_out, int fd, const struct ed_sockets *calls, const eddy_address *peer,
+                   size_t limit_bytes, size_t high_bytes);
+int ed_stream_open_polled(eddy_stream **stream_out, struct ed_poll *poll, const struct ed_sockets *calls,
+                          const eddy_address *peer, size_t limit_bytes, size_t high_bytes);
 eddy_stream *ed_stream_of_node(struct ed_list *node); /* of ed_net_worker.streams */
 
 /* Any worker, outside tasks too; none suspends. */

@@ -101,17 +101,18 @@ struct ed_driver {
     /* Whether polling could bring anything (open handles beside the driver's own). */
     bool (*holds_io)(struct ed_worker *worker);
 
-    /* The worker's own. Watches nothing at first. 0 or a status. The descriptor stays the caller's until this gives 0. */
+    /* The worker's own. Watches nothing at first. 0, and the descriptor is the poller's, and non-blocking. Or a status: it
+     * is the caller's still, as it was. */
     size_t poller_bytes;
     int (*poller_open)(struct ed_poller *poller);
     void (*poller_set)(struct ed_poller *poller, unsigned directions);
     void (*poller_close)(struct ed_poller *poller); /* and its descriptor */
 
     const struct ed_sockets *sockets;
-    /* For a descriptor from outside, as a stream: 0, and it is non-blocking, close-on-exec (a terminal may have become
-     * another descriptor, the old one closed), *calls_out are those for its kind. Or negative, and it is as it was.
+    /* What to poll and read for a descriptor from outside that is to be a stream: `fd`, or another, close-on-exec, of the
+     * same terminal; *calls_out are those for its kind. Or negative. `fd` is the caller's still, and as it was.
      * NULL: no such descriptors here. */
-    int (*adopt)(int *fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);
+    int (*adopt)(int fd, const struct ed_sockets **calls_out, struct eddy_address *peer_out);
 
     /* NULL: blocking work has threads. Else there are none: this runs the work, when no worker runs. */
     void (*later)(struct ed_sched *sched, struct ed_later *later);

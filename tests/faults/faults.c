@@ -1,11 +1,13 @@
-/* faults.c: what a program on eddy does when the system refuses: the Nth allocation, thread, mapping, descriptor, read or
- * write fails, for every N that the program comes to. `zig build faults -- [--only PROGRAM] [--kind KIND]`.
+/* faults.c: what a program on eddy does when the system refuses: the Nth allocation, thread, mapping, descriptor, watch of
+ * one, read or write fails, for every N that the program comes to. `zig build faults -- [--only PROGRAM] [--kind KIND]`.
  *
  * Method     This program stands before the C library (a definition of its own of each function, the real one by dlsym), and
  *            before libuv's calls of it too. Each point is a process: it runs a whole runtime in which one call fails once.
- * Expected   The run ends within a minute, by itself, with 0 or a status; what it opened is closed: no byte, task handle,
- *            descriptor or process is left. A crash, an assertion, a hang or a leak is a failure, with its replay.
- * Planted    --planted: a program that forgets what it allocated when a write fails; it must be found (tests/checks).
+ * Expected   The run ends within a minute, by itself, with 0 or a status; what it opened is closed, once: no byte, task handle,
+ *            descriptor or process is left, and nothing is closed that is not open: a second close would sooner or later
+ *            hit somebody else's descriptor. A crash, an assertion, a hang or a leak is a failure, with its replay.
+ * Planted    --planted: a program that forgets what it allocated when a write fails, and one that closes what was taken;
+ *            they must be found (tests/checks).
  * Not here   Calls on whose failure libuv 1.44 itself aborts (epoll_ctl of a descriptor that is good, epoll_wait), what
  *            it opens for itself (uv_loop_init keeps its epoll descriptor when a later one is refused), and the clock. Failures that last: tests/net (descriptors run out), tests/coro (mappings run out). */
 #include "base/base.h"
@@ -18,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -46,6 +49,7 @@ enum kind {
     PROTECT,
     ADVISE,
     OPEN,
+    POLL,
     SOCKET,
     BIND,
     LISTEN,
@@ -56,10 +60,12 @@ enum kind {
     SPAWN,
     KINDS
 };
-static const char *const kind_names[KINDS] = {"alloc", "thread", "mmap",   "mprotect", "madvise", "open",  "socket",
-                                              "bind",  "listen", "accept", "connect",  "read",    "write", "spawn"};
-static const int errors[KINDS] = {ENOMEM,     EAGAIN,     ENOMEM,       ENOMEM,       ENOMEM,     EMFILE, EMFILE,
-                                  EADDRINUSE, EOPNOTSUPP, ECONNABORTED, ECONNREFUSED, ECONNRESET, EPIPE,  EAGAIN};
+static const char *const kind_names[KINDS] = {"alloc",  "thread",  "mmap",   "mprotect", "madvise",
+                                              "open",   "poll",    "socket", "bind",     "listen",
+                                              "accept", "connect", "read",   "write",    "spawn"};
+static const int errors[KINDS] = {ENOMEM,       EAGAIN,       ENOMEM,     ENOMEM,     ENOMEM,
+                                  EMFILE,       ENOSPC,       EMFILE,     EADDRINUSE, EOPNOTSUPP,
+                                  ECONNABORTED, ECONNREFUSED, ECONNRESET, EPIPE,      EAGAIN};
 
 static enum kind armed = KINDS;
 static _Atomic int64_t left; /* calls of the armed kind until one fails */
@@ -169,6 +175,20 @@ int fcntl(int fd, int command, ...) {
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const argv[], char *const environment[]) {
     return fails(SPAWN) ? EAGAIN : REAL(posix_spawn)(pid, path, actions, attributes, argv, environment);
+}
+
+/* libuv asks for a place in the kernel's table of watches here, where it can still be refused. */
+int uv_poll_init(uv_loop_t *loop, uv_poll_t *handle, int fd) {
+    return fails(POLL) ? UV_ENOSPC : REAL(uv_poll_init)(loop, handle, fd);
+}
+int close(int fd) {
+    const int result = REAL(close)(fd), failure = errno;
+    if (result < 0 && failure == EBADF) {
+        fprintf(stderr, "descriptor %d is closed and was not open\n", fd);
+        abort();
+    }
+    errno = failure;
+    return result;
 }
 
 /* ---- programs: each takes a failure as its own end, and gives back what it has ----------------------------------------- */
@@ -315,17 +335,22 @@ static int receive_all_kinds(eddy_stream *stream) {
     if (taken == 0) close(fd);
     return got != EDDY_EOF ? got : taken;
 }
+/* What is refused is the caller's still. */
+static int open_streams(eddy_stream *streams[2], const int fds[2]) {
+    int status = 0;
+    for (int i = 0; i < 2; i++) {
+        int opened = eddy_stream_open_fd(&streams[i], fds[i]);
+        if (opened < 0) close(fds[i]);
+        if (opened < 0) status = opened;
+    }
+    return status;
+}
 static int local(void) {
     int pair[2];
     eddy_stream *ends[2] = {NULL};
     eddy_task *tasks_of[2] = {NULL};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
-    int status = 0;
-    for (int i = 0; i < 2; i++) {
-        int opened = eddy_stream_open_fd(&ends[i], pair[i]);
-        if (opened < 0 && opened != EDDY_ENOMEM && opened != -EPERM) close(pair[i]);
-        if (opened < 0) status = opened;
-    }
+    int status = open_streams(ends, pair);
     if (status == 0) status = eddy_spawn(&tasks_of[0], take_over, ends[1], NULL);
     if (status == 0) status = eddy_await(EDDY_FUTURE(tasks_of[0]), NULL);
     if (status == 0) status = eddy_spawn(&tasks_of[1], send_all_kinds, ends[0], NULL);
@@ -340,6 +365,34 @@ static int local(void) {
         if (ends[i] != NULL) eddy_stream_abort(ends[i]);
         eddy_stream_release(ends[i]);
     }
+    return status;
+}
+
+/* A pipe's ends as streams, a terminal where there are any, a descriptor that is watched. */
+static int pass_on(const int from, const int to) {
+    eddy_stream *streams[2] = {NULL};
+    char c;
+    int status = open_streams(streams, (const int[]){from, to});
+    if (status == 0) status = eddy_stream_write(streams[1], "\n", 1);
+    if (status == 0) status = eddy_stream_drain(streams[1]);
+    if (status == 0) status = eddy_stream_read(streams[0], &c, 1);
+    for (int i = 0; i < 2; i++) eddy_stream_release(streams[i]);
+    return status < 0 ? status : 0;
+}
+static int outside(void) {
+    int ends[2], master, terminal, event;
+    eddy_watch *watch;
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    int status = pass_on(ends[0], ends[1]);
+    if (status == 0 && openpty(&master, &terminal, NULL, NULL, NULL) == 0) status = pass_on(master, terminal);
+    if (status < 0) return status;
+    if ((event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) return -errno;
+    status = eddy_watch_open(&watch, event);
+    if (status == 0) {
+        status = eddy_watch_readable(watch);
+        eddy_watch_close(watch);
+    }
+    close(event);
     return status;
 }
 
@@ -425,6 +478,42 @@ static int processes(void) {
     return status < 0 ? status : closed;
 }
 
+/* A buffer and a descriptor that go with a call. */
+static int say_ok(eddy_bytes in, eddy_bytes *out) {
+    (void)in;
+    const int fd = eddy_process_fd_take(0);
+    if (fd < 0) return fd;
+    *(char *)eddy_process_lent_buffer().data = write(fd, "ok", 2) == 2 ? 'y' : 'n';
+    close(fd);
+    return eddy_bytes_copy(out, "", 0);
+}
+EDDY_REMOTE(say_ok);
+static int lent(void) {
+    eddy_process_pool *pool;
+    eddy_process_buffer *buffer;
+    eddy_bytes out = {NULL, 0};
+    int ends[2], status = eddy_process_buffer_create(&buffer, 4096);
+    if (status < 0) return status;
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        status = -errno;
+        goto release;
+    }
+    status = eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1));
+    if (status == 0) {
+        status = eddy_process_pool_call(pool, say_ok, eddy_bytes_view("", 0), &out,
+                                        EDDY_PROCESS_CALL(.buffer = &buffer, .fds = &ends[1], .fds_count = 1));
+        eddy_bytes_free(&out);
+        if (status >= 0 && *(char *)eddy_process_buffer_bytes(buffer).data != 'y') abort();
+        const int closed = eddy_process_pool_close(pool);
+        if (status >= 0) status = closed;
+    }
+    close(ends[0]);
+    close(ends[1]);
+release:
+    eddy_process_buffer_release(buffer);
+    return status;
+}
+
 /* Planted: what it allocated is lost when a call fails. */
 static int forgets(void) {
     char *text = ed_strdup("lost");
@@ -433,14 +522,27 @@ static int forgets(void) {
     return status;
 }
 
+/* Planted: what was taken is closed. */
+static int meddles(void) {
+    int ends[2];
+    eddy_stream *stream;
+    if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+    int status = eddy_stream_open_fd(&stream, ends[0]);
+    if (status == 0) eddy_stream_release(stream);
+    close(ends[0]);
+    close(ends[1]);
+    return status;
+}
+
 static const struct program {
     const char *name;
     int (*run)(void);
     bool planted;
-} programs[] = {{"tasks", tasks, false},       {"objects", objects, false},     {"network", network, false},
-                {"local", local, false},       {"datagrams", datagrams, false}, {"files", files, false},
-                {"children", children, false}, {"threads", threads, false},     {"processes", processes, false},
-                {"forgets", forgets, true}};
+} programs[] = {{"tasks", tasks, false},         {"objects", objects, false},   {"network", network, false},
+                {"local", local, false},         {"outside", outside, false},   {"datagrams", datagrams, false},
+                {"files", files, false},         {"children", children, false}, {"threads", threads, false},
+                {"processes", processes, false}, {"lent", lent, false},         {"forgets", forgets, true},
+                {"meddles", meddles, true}};
 
 /* ---- one point ------------------------------------------------------------------------------------------- */
 

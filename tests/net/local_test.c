@@ -225,17 +225,78 @@ REAL_TEST(sockets_from_outside_are_adopted_others_refused) {
     expect_text(left, "bye");
     hang_up(left);
     hang_up(right);
+}
 
+/* ---- whose a descriptor is --------------------------------------------------------------------- */
+
+/* What it is, and how, to everybody who has it. */
+struct look {
+    struct stat what;
+    int how, here;
+};
+
+static struct look look_at(int fd) {
+    struct look look = {.how = fcntl(fd, F_GETFL), .here = fcntl(fd, F_GETFD)};
+    EXPECT_EQ(0, fstat(fd, &look.what));
+    return look;
+}
+
+/* A stream of `fd`, gone again; or a status, and then `fd` is the caller's, as it was, and is closed here. */
+static int open_once(int fd) {
+    const struct look before = look_at(fd);
+    eddy_stream *stream;
+    const int status = eddy_stream_open_fd(&stream, fd);
+    if (status == 0) {
+        eddy_stream_release(stream);
+    } else {
+        const struct look after = look_at(fd);
+        EXPECT_EQ(before.what.st_dev, after.what.st_dev);
+        EXPECT_EQ(before.what.st_ino, after.what.st_ino);
+        EXPECT_EQ(before.how, after.how);
+        EXPECT_EQ(before.here, after.here);
+        EXPECT_EQ(0, close(fd));
+        eddy_handled();
+    }
+    return status;
+}
+
+/* The last one is refused by the system itself, when all else has been done. */
+REAL_TEST(what_is_no_stream_is_the_callers_still) {
     char path[300];
+    eddy_stream *stream;
     snprintf(path, sizeof path, "%s/file", test_folder());
-    int file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600),
-        datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(EDDY_EINVAL, eddy_stream_open_fd(&left, file));
-    EXPECT_EQ(EDDY_EINVAL, eddy_stream_open_fd(&left, datagrams));
-    EXPECT_EQ(-EBADF, eddy_stream_open_fd(&left, 9999));
-    eddy_handled();
-    close(file); /* they are the caller's still */
-    EXPECT_EQ(0, close(datagrams));
+    EXPECT_EQ(EDDY_EINVAL, open_once(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600)));
+    EXPECT_EQ(EDDY_EINVAL, open_once(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
+    EXPECT_EQ(-ENOTCONN, open_once(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    EXPECT_EQ(-EPERM, open_once(open("/dev/null", O_RDWR)));
+    EXPECT_EQ(-EBADF, eddy_stream_open_fd(&stream, 9999));
+}
+
+enum outside { PIPE, SOCKET, TERMINAL, OUTSIDES };
+
+static int open_outside(void *arg) {
+    int ends[2] = {-1, -1};
+    const enum outside kind = *(enum outside *)arg;
+    if (kind == PIPE) EXPECT_EQ(0, pipe(ends));
+    if (kind == SOCKET) EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    if (kind == TERMINAL && openpty(&ends[1], &ends[0], NULL, NULL, NULL) != 0) return 0; /* there are none */
+    const int status = open_once(ends[0]);
+    close(ends[1]);
+    eddy_sleep(EDDY_MS(1)); /* the loop turns: libuv lets go of the handle */
+    return status;
+}
+
+static int open_each_outside(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    for (enum outside kind = PIPE; kind < OUTSIDES; kind++) {
+        EXPECT_OK(open_outside(&kind)); /* the worker's own memory is there now */
+        EXPECT(test_each_allocation_fails(open_outside, &kind) >= 2 || kind == TERMINAL);
+    }
+    return 0;
+}
+
+UNIT(local, refused_memory_leaves_a_descriptor_to_the_caller) {
+    EXPECT_OK(eddy_run(open_each_outside, NULL, NULL, EDDY_RUN(.workers = 1)));
 }
 
 /* ---- watches ----------------------------------------------------------------------------------- */
