@@ -121,10 +121,9 @@ int ed_call_tell_news(struct ed_remote_call *call) {
     pthread_mutex_unlock(&call->pool->pool.lock);
     if (!has_said) return 0;
     struct ed_fiber *fiber = ed_fiber_current();
-    const bool migrates = fiber->migrates;
-    fiber->migrates = false; /* it may suspend, and the call's messages go to this worker (caller.h) */
+    const bool migrates = ed_stay_begin(fiber); /* the call's messages go to this worker (caller.h) */
     const int status = extras->progress(extras->progress_arg, eddy_bytes_view(said, bytes), number);
-    fiber->migrates = migrates;
+    ed_stay_end(fiber, migrates);
     return status < 0 ? status : 0;
 }
 

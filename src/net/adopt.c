@@ -24,8 +24,11 @@ struct adoption {
     bool moved;           /* it was somewhere else already */
 };
 
-/* At home. Whether no call is inside. */
-static int may_leave(const eddy_stream *stream) {
+/* Where its home was: whether that is still so, and then whether no call is inside. */
+static int may_leave(struct adoption *adoption) {
+    const eddy_stream *stream = adoption->stream;
+    adoption->moved = !ed_stream_is_at(stream, ed_worker_current());
+    if (adoption->moved) return 0;
     if (stream->state != OPEN) return EDDY_ECLOSED;
     bool busy = stream->reading || stream->drained != NULL || stream->closed != NULL || stream->seizure != NULL;
     return busy ? eddy_fail(EDDY_EBUSY, "a task is inside a call of this stream") : 0;
@@ -34,11 +37,9 @@ static int may_leave(const eddy_stream *stream) {
 static int lend(void *arg, eddy_value *out) {
     (void)out;
     struct adoption *adoption = arg;
-    eddy_stream *stream = adoption->stream;
-    adoption->moved = !ed_stream_is_at(stream, ed_worker_current());
-    if (adoption->moved) return 0;
-    int status = may_leave(stream);
-    if (status < 0) return status;
+    const eddy_stream *stream = adoption->stream;
+    int status = may_leave(adoption);
+    if (status < 0 || adoption->moved) return status;
     adoption->fd = stream->calls->duplicate(ed_poll_fd(stream->poll));
     return adoption->fd < 0 ? adoption->fd : 0;
 }
@@ -47,10 +48,8 @@ static int move(void *arg, eddy_value *out) {
     (void)out;
     struct adoption *adoption = arg;
     eddy_stream *stream = adoption->stream;
-    adoption->moved = !ed_stream_is_at(stream, ed_worker_current());
-    if (adoption->moved) return 0;
-    int status = may_leave(stream);
-    if (status < 0) return status;
+    int status = may_leave(adoption);
+    if (status < 0 || adoption->moved) return status;
     if (!ed_home_move_begin(&stream->home))
         return eddy_fail(EDDY_EBUSY, "a write or a close is on its way to this stream");
     ed_flush_forget(&stream->flush);
@@ -72,7 +71,7 @@ static void settle_in(eddy_stream *stream, struct ed_net_worker *net) {
     if (stream->state == OPEN) ed_stream_flush(stream);
 }
 
-/* The calling task stays on its worker meanwhile: that is the new home. */
+/* The worker that the calling task stays on is the new home. */
 static int adopt(eddy_stream *stream) {
     struct ed_worker *here = ed_worker_current();
     for (;;) {
@@ -103,9 +102,8 @@ int eddy_stream_adopt(eddy_stream *stream) {
     struct ed_fiber *fiber = ed_fiber_current();
     if (fiber == NULL) return EDDY_EWRONGTHREAD;
     ed_count_io();
-    const bool migrates = fiber->migrates;
-    fiber->migrates = false;
+    const bool migrates = ed_stay_begin(fiber);
     int status = adopt(stream);
-    fiber->migrates = migrates;
+    ed_stay_end(fiber, migrates);
     return status;
 }

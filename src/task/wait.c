@@ -30,6 +30,14 @@ eddy_task *ed_task_current(void) {
     return worker != NULL ? ed_task_running_on(worker) : NULL;
 }
 
+bool ed_stay_begin(struct ed_fiber *fiber) {
+    const bool migrates = fiber->migrates;
+    fiber->migrates = false;
+    return migrates;
+}
+
+void ed_stay_end(struct ed_fiber *fiber, bool migrates) { fiber->migrates = migrates; }
+
 eddy_loop *ed_domain_current(void) { return ed_domain_on(ed_worker_current()); }
 
 static void queue(struct ed_strand *strand) {

@@ -40,6 +40,12 @@ int ed_await_result(eddy_future *future, eddy_value *value_out);
 int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reason, bool (*on_cancel)(void *arg),
                     void *arg);
 
+/* Between begin and end the task that runs on `fiber` goes on on this worker whatever it suspends in, a task that it awaits
+ * directly too: somebody has been told the worker's name, or it keeps what is the worker's. Pairs nest; what begin gave is
+ * end's. It restores, and does not set, since the task may be one that never migrates, or be in such a pair already. */
+bool ed_stay_begin(struct ed_fiber *fiber);
+void ed_stay_end(struct ed_fiber *fiber, bool migrates);
+
 /* Counts an I/O call of the running task; visits the scheduler first when it is time. It goes on on the same worker. */
 void ed_count_io(void);
 /* What ed_count_await (task.h) asked for: visits the scheduler; the task may go on on another worker. */
