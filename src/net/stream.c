@@ -23,7 +23,7 @@
  * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
  *            descriptor, each message under way; the last one frees the memory, on any thread.
  * Threads    As each function says; fields marked (o) belong to the home worker, which may change (adopt.c).
- * Not here   The public words, and calls from other workers (stream_calls.c); connecting (connect.c), accepting (server.c), the
+ * Not here   The public words, and calls from other workers (stream_calls.c); connecting (connect.c), accepting (accept.c), the
  *            system's calls (loop/socket.c).
  * Tests      tests/net/stream_test.c. */
 #include "loop/loop.h"
