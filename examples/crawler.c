@@ -1,21 +1,36 @@
-/* crawler.c: fetches a site and what it links to: bounded concurrency, a bound for each host, timeouts, retries, TLS.
+/* crawler.c: fetches a site: bounded concurrency, a bound for each host, timeouts, retries, TLS; as a guest.
  *     crawler https://127.0.0.1:7443/ [TRUSTED.pem]
  * Eight tasks take pages from a queue and put the links that they find into it; when each page has been dealt with the queue
  * is joined and closed. What fails is tried again after 100, 200, 400 ms, times a random part: clients that failed together
- * must not come back together (M. Brooker, "Exponential Backoff And Jitter", 2015). HTTP is parsed by http-parser. */
+ * must not come back together (M. Brooker, "Exponential Backoff And Jitter", 2015). HTTP is parsed by http-parser.
+ * Manners: it says who it is, stays with the machine that it was sent to, asks it two things at a time with a pause after
+ * each, and keeps to its robots.txt (RFC 9309): where that cannot be had nothing is fetched. Left out: links that are
+ * relative to their page, redirections. */
 #include <eddy/eddy.h>
 #include <http_parser.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { WORKERS = 8, A_HOST = 2, TRIES = 4, PAGES_MAX = 1000, HOSTS_MAX = 50, BODY_MAX = 256 * 1024 };
+#define NAME "eddy-crawler"
+enum { WORKERS = 8, A_HOST = 2, TRIES = 4, PAGES_MAX = 1000, HOSTS_MAX = 50, BODY_MAX = 256 * 1024, RULES_MAX = 64 };
+
+struct rule {
+    bool allows;
+    char path[128];
+};
 
 struct host {
     char name[128];
     uint16_t port;
     bool tls;
     eddy_semaphore *slots; /* requests at a time */
+    eddy_once *asked;      /* for its rules */
+    bool closed;           /* to us, all of it */
+    int64_t pause_ns;      /* after each request, in its slot */
+    size_t rule_count;
+    struct rule rules[RULES_MAX];
 };
 struct page {
     struct host *host;
@@ -40,10 +55,17 @@ static struct host *find_host(const char *name, size_t length, uint16_t port, bo
             host->tls == tls)
             return host;
     if (site.host_count == HOSTS_MAX || length >= sizeof host->name) return NULL;
-    *host = (struct host){.port = port, .tls = tls, .slots = eddy_semaphore_create(A_HOST)};
+    if (site.host_count > 0 && (strlen(site.hosts->name) != length || memcmp(site.hosts->name, name, length) != 0))
+        return NULL; /* another machine */
+    *host = (struct host){.port = port,
+                          .tls = tls,
+                          .slots = eddy_semaphore_create(A_HOST),
+                          .asked = eddy_once_create(),
+                          .pause_ns = EDDY_MS(50)};
     memcpy(host->name, name, length);
-    site.host_count += host->slots != NULL;
-    return host->slots != NULL ? host : NULL;
+    const bool complete = host->slots != NULL && host->asked != NULL;
+    site.host_count += complete;
+    return complete ? host : NULL;
 }
 
 /* A link found on a page of `base`; each page is fetched once, and what makes no sense is left out. */
@@ -122,7 +144,8 @@ static int exchange(eddy_stream *stream, const struct page *page, struct answer 
     http_parser parser;
     http_parser_init(&parser, HTTP_RESPONSE);
     parser.data = answer;
-    const int bytes = snprintf(buffer, sizeof buffer, "GET %s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n",
+    const int bytes = snprintf(buffer, sizeof buffer,
+                               "GET %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: " NAME "\r\nConnection: close\r\n\r\n",
                                page->path, page->host->name, page->host->port);
     int got = eddy_stream_write(stream, buffer, (size_t)bytes);
     while (got >= 0 && !answer->complete) {
@@ -145,29 +168,122 @@ static int fetch(const struct page *page, struct answer *answer) {
     return status;
 }
 
+/* Until there is an answer that another try would not change. */
+static int get(const struct page *page, struct answer *answer, int *tries) {
+    struct host *host = page->host;
+    int status = 0;
+    *tries = 0;
+    for (int64_t pause_ns = EDDY_MS(100); *tries < TRIES; pause_ns *= 2) {
+        if (*tries > 0) status = eddy_sleep(pause_ns / 2 + random() % (pause_ns / 2));
+        if (status == 0) status = eddy_semaphore_acquire(host->slots);
+        if (status < 0) break; /* cancelled */
+        free(answer->body);
+        *answer = (struct answer){0};
+        status = EDDY_TIMEOUT(EDDY_SECONDS(10), fetch(page, answer));
+        const int slept = status == EDDY_ECANCELED ? status : eddy_sleep(host->pause_ns);
+        (void)eddy_semaphore_post(host->slots);
+        ++*tries;
+        if (slept < 0) return slept;
+        if (status == EDDY_ECERTIFICATE || (status == 0 && answer->code < 500 && answer->code != 429)) break;
+        if (*tries < TRIES) status = 0;
+    }
+    return status;
+}
+
+static void print(const struct page *page, int status, unsigned code, const char *more) {
+    char what[16];
+    snprintf(what, sizeof what, "%u", code);
+    printf("%s %s://%s:%u%s, %s\n", status < 0 ? eddy_status_name(status) : what, page->host->tls ? "https" : "http",
+           page->host->name, page->host->port, page->path, more);
+}
+
+/* ---- robots.txt ---- */
+
+/* The lines for `agent`; whether there are any. */
+static bool read_rules(struct host *host, const char *text, const char *agent) {
+    bool found = false, ours = false, naming = false; /* inside a group; among the names at its beginning */
+    for (; *text != 0; text += strcspn(text, "\r\n"), text += strspn(text, "\r\n")) {
+        char line[256], key[16] = "", value[sizeof host->rules->path] = "";
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(text, "\r\n"), text);
+        if (sscanf(line, " %15[^: \t#] : %127[^# \t]", key, value) < 1) continue;
+        if (strcasecmp(key, "user-agent") == 0) {
+            ours = (naming && ours) || strcasecmp(value, agent) == 0;
+            found |= ours;
+        }
+        naming = strcasecmp(key, "user-agent") == 0;
+        if (!ours || value[0] == 0) continue;
+        const bool allows = strcasecmp(key, "allow") == 0;
+        if (strcasecmp(key, "crawl-delay") == 0 && atoi(value) > 0)
+            host->pause_ns = A_HOST * EDDY_SECONDS(atoi(value) % 3600);
+        if (!allows && strcasecmp(key, "disallow") != 0) continue;
+        host->closed |= host->rule_count == RULES_MAX; /* too many to keep to */
+        if (host->closed) continue;
+        struct rule *rule = &host->rules[host->rule_count++];
+        rule->allows = allows;
+        snprintf(rule->path, sizeof rule->path, "%s", value);
+    }
+    return found;
+}
+
+/* Whether the path begins as the rule says: * is anything, $ at its end the path's end. */
+static bool matches(const char *rule, const char *path) {
+    const char *star = NULL, *from = NULL; /* the last *, and what comes behind it in the path for now */
+    while (*rule != 0 && !(*rule == '$' && rule[1] == 0 && *path == 0)) {
+        if (*rule == '*') {
+            star = ++rule;
+            from = path;
+        } else if (*path != 0 && *rule == *path) {
+            rule++;
+            path++;
+        } else if (star == NULL || *from == 0) {
+            return false;
+        } else {
+            rule = star;
+            path = ++from;
+        }
+    }
+    return true;
+}
+
+/* The longest rule counts; of two that are as long the one that allows. */
+static bool may_fetch(const struct host *host, const char *path) {
+    bool allowed = true;
+    size_t longest = 0;
+    for (const struct rule *rule = host->rules; rule < host->rules + host->rule_count; rule++) {
+        const size_t length = 2 * strlen(rule->path) + rule->allows;
+        if (length <= longest || !matches(rule->path, path)) continue;
+        longest = length;
+        allowed = rule->allows;
+    }
+    return allowed && !host->closed;
+}
+
+static int ask_for_rules(void *arg) {
+    struct page page = {.host = arg, .path = "/robots.txt"};
+    struct answer answer = {0};
+    int tries;
+    const int status = get(&page, &answer, &tries);
+    const bool none = answer.code >= 400 && answer.code < 500 && answer.code != 429;
+    page.host->closed = status < 0 || (answer.code != 200 && !none);
+    if (!page.host->closed && !none && answer.body != NULL && !read_rules(page.host, answer.body, NAME))
+        (void)read_rules(page.host, answer.body, "*");
+    if (page.host->closed) print(&page, status, answer.code, "so it is left alone");
+    free(answer.body);
+    return status == EDDY_ECANCELED ? status : 0;
+}
+
 /* ---- pages ---- */
 
 static int visit(const struct page *page) {
     struct answer answer = {0};
-    int status = 0, tries = 0, links = 0;
-    for (int64_t pause_ns = EDDY_MS(100); tries < TRIES; pause_ns *= 2) {
-        if (tries > 0) status = eddy_sleep(pause_ns / 2 + random() % (pause_ns / 2));
-        if (status == 0) status = eddy_semaphore_acquire(page->host->slots);
-        if (status < 0) break; /* cancelled */
-        free(answer.body);
-        answer = (struct answer){0};
-        status = EDDY_TIMEOUT(EDDY_SECONDS(10), fetch(page, &answer));
-        (void)eddy_semaphore_post(page->host->slots);
-        tries++;
-        if (status == EDDY_ECANCELED || status == EDDY_ECERTIFICATE) break; /* another try changes nothing */
-        if (status == 0 && answer.code < 500 && answer.code != 429) break;
-        if (tries < TRIES) status = 0;
-    }
+    char more[64];
+    int tries, links = 0;
+    int status = eddy_once_run(page->host->asked, ask_for_rules, page->host);
+    if (status < 0 || !may_fetch(page->host, page->path)) return status;
+    status = get(page, &answer, &tries);
     if (status == 0 && answer.code == 200 && answer.body != NULL) status = add_links(page, answer.body, &links);
-    char what[16];
-    snprintf(what, sizeof what, "%u", answer.code);
-    printf("%s %s://%s:%u%s, %d links, tries: %d\n", status < 0 ? eddy_status_name(status) : what,
-           page->host->tls ? "https" : "http", page->host->name, page->host->port, page->path, links, tries);
+    snprintf(more, sizeof more, "%d links, tries: %d", links, tries);
+    print(page, status, answer.code, more);
     free(answer.body);
     return status == EDDY_ECANCELED ? status : 0; /* a page that cannot be had is no failure of the crawl */
 }
@@ -200,7 +316,10 @@ static int app(void *arg, eddy_value *out) {
     eddy_queue_close(site.todo);
     status = eddy_group_exit(&group, status);
     printf("%zu pages on %zu hosts\n", site.page_count, site.host_count);
-    for (size_t i = 0; i < site.host_count; i++) eddy_semaphore_release(site.hosts[i].slots);
+    for (size_t i = 0; i < site.host_count; i++) {
+        eddy_semaphore_release(site.hosts[i].slots);
+        eddy_once_release(site.hosts[i].asked);
+    }
     eddy_queue_release(site.todo);
     eddy_lock_release(site.lock);
     eddy_tls_release(site.tls);

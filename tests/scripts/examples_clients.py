@@ -3,7 +3,9 @@
 """The clients of examples/, against servers that are no eddy programs, over TLS on the loopback.
 
 crawler finds each page of two hosts once, no more than two requests at a time on either; what fails twice is had at the
-third try, what is not there or always fails is said, and a server whose certificate nobody vouches for is not asked.
+third try, what is not there or always fails is said, and a server whose certificate nobody vouches for is not asked. It keeps
+to robots.txt: to the group that names it, longest rule first; leaves a host alone whose robots.txt fails; and does not go to
+another machine.
 fan_out gives the answers that came in time: of a back end that is well, of one that leaves the first attempt unanswered, not
 of one that is mute, nor of one that is not there; and uses its connections again.
 """
@@ -39,7 +41,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self, answer, pem=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer, self.lock = answer, threading.Lock()
-        self.asked, self.connections, self.now, self.most = collections.Counter(), 0, 0, 0
+        self.asked, self.agents, self.connections, self.now, self.most = collections.Counter(), set(), 0, 0, 0
         if pem:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(pem, pem + ".key")
@@ -65,6 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.asked[self.path] += 1
+            server.agents.add(self.headers.get("User-Agent"))
             server.now += 1
             server.most = max(server.most, server.now)
         answer = server.answer(server, self.path)
@@ -93,9 +96,26 @@ def links(*urls):
     return 200, "<html>" + "".join(f'<a href="{url}">here</a> ' for url in urls)
 
 
+ROBOTS = """\
+# not for everybody
+User-agent: *
+Disallow: /
+
+User-agent: somebody-else
+User-agent: Eddy-Crawler   # names have no case
+Disallow: /private
+Allow: /private/open$
+Disallow: /*.cgi
+Disallow:
+Crawl-delay: 0
+"""
+
+
 def crawl(pem, other_pem):
     untrusted = Server(lambda server, path: links(), other_pem)
+    shut = Server(lambda server, path: (503, ""))
     many = [f"/page/{i}" for i in range(20)]
+    forbidden = ["/private", "/private/", "/private/open/not", "/a/b.cgi?c"]
 
     def other(server, path):
         return links("/one") if path == "/" else (200, "the end")
@@ -103,9 +123,12 @@ def crawl(pem, other_pem):
     plain = Server(other)
 
     def main(server, path):
+        if path == "/robots.txt":
+            return 200, ROBOTS
         if path == "/":
             return links(*many, "/", "/#top", "/flaky", "/broken", "/missing", f"http://127.0.0.1:{plain.server_port}/",
-                         f"https://127.0.0.1:{untrusted.server_port}/secret", "mailto:nobody", "relative")
+                         f"https://127.0.0.1:{untrusted.server_port}/secret", "mailto:nobody", "relative", *forbidden,
+                         "/private/open", f"http://127.0.0.1:{shut.server_port}/", f"http://localhost:{shut.server_port}/")
         if path == "/flaky":
             return links("/late") if server.asked[path] > 2 else (503, "")
         if path == "/broken":
@@ -115,16 +138,20 @@ def crawl(pem, other_pem):
     site = Server(main, pem)
     root = f"https://127.0.0.1:{site.server_port}"
     lines = run("crawler", root + "/", pem).splitlines()
-    wanted = [f"200 {root}/, 29 links, tries: 1", f"200 {root}/flaky, 1 links, tries: 3", f"500 {root}/broken, 0 links, tries: 4",
+    wanted = [f"200 {root}/, 36 links, tries: 1", f"200 {root}/flaky, 1 links, tries: 3", f"500 {root}/broken, 0 links, tries: 4",
               f"404 {root}/missing, 0 links, tries: 1", f"200 {root}/late, 21 links, tries: 1",
+              f"200 {root}/private/open, 21 links, tries: 1",
               f"200 http://127.0.0.1:{plain.server_port}/, 1 links, tries: 1",
               f"200 http://127.0.0.1:{plain.server_port}/one, 0 links, tries: 1",
-              f"ECERTIFICATE https://127.0.0.1:{untrusted.server_port}/secret, 0 links, tries: 1"]
+              f"ECERTIFICATE https://127.0.0.1:{untrusted.server_port}/robots.txt, so it is left alone",
+              f"503 http://127.0.0.1:{shut.server_port}/robots.txt, so it is left alone"]
     wanted += [f"200 {root}{path}, 21 links, tries: 1" for path in many]
     assert sorted(wanted) == sorted(lines[:-1]), sorted(set(wanted) ^ set(lines[:-1]))
-    assert lines[-1] == "28 pages on 3 hosts"
+    assert lines[-1] == "34 pages on 4 hosts"
     assert 1 <= site.most <= 2, f"{site.most} requests at a time"
-    assert set(site.asked.values()) == {1, 3, 4} and not untrusted.asked
+    assert set(site.asked.values()) == {1, 3, 4} and not untrusted.asked and set(shut.asked) == {"/robots.txt"}
+    assert not set(forbidden) & set(site.asked)
+    assert site.agents == {"eddy-crawler"}
 
 
 def fan_out(pem):
