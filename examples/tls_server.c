@@ -3,7 +3,8 @@
  *         -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
  *     tls_server 7443 cert.pem key.pem
  *     curl --cacert cert.pem https://localhost:7443/
- * The certificate is the server's; from there on a stream is a stream. */
+ * The certificate is the server's; from there on a stream is a stream. Three words more, NAME CERTIFICATE.pem KEY.pem: who
+ * asks for that name is shown that certificate (SNI). */
 #include <eddy/eddy.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,20 +30,38 @@ static int answer(eddy_stream *stream, void *arg) { /* a task for each connectio
     return status;
 }
 
-struct files {
-    int port;
-    const char *certificate, *key;
+struct second {
+    const char *name;
+    eddy_tls *tls;
 };
 
+static eddy_tls *choose(void *arg, const char *server_name) { /* during a handshake */
+    const struct second *second = arg;
+    return strcmp(server_name, second->name) == 0 ? second->tls : NULL; /* NULL: the first */
+}
+
+static int create_tls(char **argv, struct second *second, eddy_tls **tls_out) {
+    int status = 0;
+    if (argv[3] != NULL && argv[4] != NULL && argv[5] != NULL) { /* the last of argv is NULL */
+        second->name = argv[4];
+        status = eddy_tls_server_create(&second->tls,
+                                        EDDY_TLS(.certificate_file = argv[5], .key_file = argv[6], .alpn = "http/1.1"));
+    }
+    if (status < 0) return status;
+    return eddy_tls_server_create(tls_out,
+                                  EDDY_TLS(.certificate_file = argv[2], .key_file = argv[3], .alpn = "http/1.1",
+                                           .choose = second->tls != NULL ? choose : NULL, .choose_arg = second));
+}
+
 static int app(void *arg, eddy_value *out) {
-    const struct files *files = arg;
+    char **argv = arg;
+    struct second second = {NULL, NULL};
     (void)out;
-    eddy_tls *tls;
-    int status = eddy_tls_server_create(
-        &tls, EDDY_TLS(.certificate_file = files->certificate, .key_file = files->key, .alpn = "http/1.1"));
-    if (status < 0) return status; /* eddy_run prints why */
+    eddy_tls *tls = NULL;
+    int status = create_tls(argv, &second, &tls);
     eddy_server *server;
-    status = eddy_server_open(&server, "localhost", (uint16_t)files->port, answer, NULL, EDDY_SERVER(.tls = tls));
+    if (status == 0)
+        status = eddy_server_open(&server, "localhost", (uint16_t)atoi(argv[1]), answer, NULL, EDDY_SERVER(.tls = tls));
     if (status == 0) {
         fprintf(stderr, "listening on port %u\n", eddy_server_port(server));
         eddy_server_wait_closed(server); /* until ^C cancels this task */
@@ -50,14 +69,14 @@ static int app(void *arg, eddy_value *out) {
         eddy_server_release(server);
     }
     eddy_tls_release(tls);
-    return status;
+    eddy_tls_release(second.tls);
+    return status; /* eddy_run prints why */
 }
 
 int main(int argc, char **argv) {
     if (argc < 3) {
-        fprintf(stderr, "usage: tls_server PORT CERTIFICATE.pem [KEY.pem]\n");
+        fprintf(stderr, "usage: tls_server PORT CERTIFICATE.pem [KEY.pem [NAME CERTIFICATE.pem KEY.pem]]\n");
         return 2;
     }
-    struct files files = {atoi(argv[1]), argv[2], argc > 3 ? argv[3] : NULL};
-    return eddy_run(app, &files, NULL, EDDY_RUN(.handle_sigint = true)) < 0;
+    return eddy_run(app, argv, NULL, EDDY_RUN(.handle_sigint = true)) < 0;
 }

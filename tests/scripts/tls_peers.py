@@ -3,7 +3,7 @@
 """TLS with programs that are not eddy's: openssl s_client and s_server, curl, and nginx where it is installed.
 
 Certificates are made by the openssl tool. Both examples, tls_server and tls_client, meet each peer: TLS 1.2 and 1.3,
-protocols, resumption, a request in many records, a certificate that is wrong, a connection cut off.
+protocols, several names, resumption, a request in many records, a certificate that is wrong, a connection cut off.
 """
 import os
 import shutil
@@ -64,7 +64,8 @@ class Child:
 
 class TlsServer(Child):
     def __init__(self):
-        super().__init__(program("tls_server"), "0", path("host.pem"), path("host.key"))
+        super().__init__(program("tls_server"), "0", path("host.pem"), path("host.key"), "elsewhere", path("elsewhere.pem"),
+                         path("elsewhere.key"))
         line = self.process.stdout.readline()
         assert line.startswith("listening on port "), line
         self.port = line.split()[-1]
@@ -104,6 +105,10 @@ def server_and_curl():
         has(said, "unable to get local issuer certificate")
         run("curl", "-sS", "--cacert", path("ca.pem"), f"http://localhost:{server.port}/", status=None)  # no TLS at all
         has(run("curl", "-sS", "--cacert", path("ca.pem"), url), "hello over")  # it has survived that
+        run("curl", "-sS", "--cacert", path("ca.pem"), f"https://127.0.0.1:{server.port}/")  # no name: the first certificate
+        for name, status in ("elsewhere", 0), ("nowhere", 60):  # which certificate depends on the name
+            has(run("curl", "-sS", "--cacert", path("ca.pem"), "--resolve", f"{name}:{server.port}:127.0.0.1",
+                    f"https://{name}:{server.port}/", status=status), "hello over" if status == 0 else "no alternative")
 
 
 def server_and_s_client():
@@ -111,8 +116,9 @@ def server_and_s_client():
         base = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-CAfile", path("ca.pem"),
                 "-verify_return_error", "-verify_hostname", "localhost", "-quiet", "-ign_eof"]
         ask = "GET / HTTP/1.0\r\n\r\n"
-        for version in "-tls1_2", "-tls1_3":
-            sent = subprocess.Popen([*base, version], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        # The session that the first connection of a version was given is the second one's.
+        for version, session in [(version, way) for version in ("-tls1_2", "-tls1_3") for way in ("-sess_out", "-sess_in")]:
+            sent = subprocess.Popen([*base, version, session, path("session" + version)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT, text=True)
             watch = threading.Timer(LIMIT_S, sent.kill)
             watch.start()
@@ -122,6 +128,7 @@ def server_and_s_client():
             while "hello over" not in line:
                 line = sent.stdout.readline()
                 assert line, "s_client ended without an answer"
+            has(line, "a new session" if session == "-sess_out" else "a session resumed")
             sent.kill()
             sent.communicate()
             watch.cancel()
