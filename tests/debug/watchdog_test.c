@@ -51,14 +51,16 @@ static int hold_worker(void *arg, eddy_value *out) {
     return 0;
 }
 
+static int backs_seen(void) {
+    pthread_mutex_lock(&seen.mutex);
+    int back = seen.back;
+    pthread_mutex_unlock(&seen.mutex);
+    return back;
+}
+
 static int wait_for_back(void) {
-    for (;;) {
-        pthread_mutex_lock(&seen.mutex);
-        int back = seen.back;
-        pthread_mutex_unlock(&seen.mutex);
-        if (back > 0) return back;
-        EXPECT_OK(eddy_sleep(EDDY_MS(1)));
-    }
+    while (backs_seen() == 0) EXPECT_OK(eddy_sleep(EDDY_MS(1)));
+    return backs_seen();
 }
 
 static int spawn_holder(void *arg, eddy_value *out) {
@@ -103,7 +105,8 @@ UNIT(watchdog, leaves_the_hosts_signal_alone) {
     EXPECT(after.sa_handler == own_handler);
 }
 
-/* One call that blocks, and is cut short by the question: told of all the same, by its name and stack. */
+/* One call that blocks, and is cut short by the question: told of all the same, by its name and stack. A question that was
+ * asked of who ran before and comes late cuts it short as well, and is not told, as it held nobody up: then it blocks again. */
 static int block_once(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     struct timespec long_nap = {.tv_sec = 5};
@@ -112,11 +115,13 @@ static int block_once(void *arg, eddy_value *out) {
 }
 static int spawn_blocker(void *arg, eddy_value *out) {
     (void)arg, (void)out;
-    eddy_task *task;
-    EXPECT_OK(eddy_spawn(&task, block_once, NULL, EDDY_TASK(.name = "blocker")));
-    EXPECT_OK(eddy_yield());
-    EXPECT_OK(end_of(task));
-    EXPECT_EQ(1, wait_for_back());
+    while (backs_seen() == 0) {
+        eddy_task *task;
+        EXPECT_OK(eddy_spawn(&task, block_once, NULL, EDDY_TASK(.name = "blocker")));
+        EXPECT_OK(eddy_yield());
+        EXPECT_OK(end_of(task));
+        for (int i = 0; i < 20 && backs_seen() == 0; i++) EXPECT_OK(eddy_sleep(EDDY_MS(1))); /* the tick looks */
+    }
     pthread_mutex_lock(&seen.mutex);
     EXPECT(seen.stack);
     EXPECT_HAS(seen.place, "(block_once)");
