@@ -317,9 +317,23 @@ static bool sleep_until_called(struct ed_pool_thread *thread, int64_t idle_until
     return in_time;
 }
 
+/* The lock is held: the oldest job is this thread's, and runs. */
+static struct ed_job *take_first(struct ed_pool_thread *thread) {
+    struct eddy_thread_pool *pool = thread->pool;
+    struct ed_job *job = pool->first;
+    unqueue(pool, job);
+    ED_ASSERT(ED_LOAD_RELAXED(&job->state) == ED_JOB_QUEUED);
+    ED_STORE_RELAXED(&job->state, ED_JOB_RUNNING);
+    thread->taken++;
+    if (ED_UNLIKELY(job->has & ED_JOB_IS_OWNED)) thread->owned = ED_CONTAINER(job, struct ed_owned_job, job);
+    return job;
+}
+
 /* Takes the next job, waiting for one if asked. NULL: the thread is to end, and left `serving`. The lock is held. */
 static struct ed_job *next_job(struct ed_pool_thread *thread, bool may_wait) {
     struct eddy_thread_pool *pool = thread->pool;
+    if (ED_LIKELY(pool->queued > 0 && !pool->is_hungry && !thread->searching))
+        return take_first(thread); /* nobody can be called, and nothing changes that */
     int64_t idle_until_ns = 0;
     bool has_spun = false, in_time = true;
     for (;;) {
@@ -334,18 +348,12 @@ static struct ed_job *next_job(struct ed_pool_thread *thread, bool may_wait) {
         in_time = sleep_until_called(thread, idle_until_ns);
     }
     search_end(thread);
-    if (pool->queued == 0) {
+    struct ed_job *job = NULL;
+    if (pool->queued > 0)
+        job = take_first(thread);
+    else
         pool->serving--;
-        (void)ed_pool_call_threads(pool); /* hungry for a new one */
-        return NULL;
-    }
-    struct ed_job *job = pool->first;
-    unqueue(pool, job);
-    ED_ASSERT(ED_LOAD_RELAXED(&job->state) == ED_JOB_QUEUED);
-    ED_STORE_RELAXED(&job->state, ED_JOB_RUNNING);
-    thread->taken++;
-    if (job->has & ED_JOB_IS_OWNED) thread->owned = ED_CONTAINER(job, struct ed_owned_job, job);
-    (void)ed_pool_call_threads(pool); /* the next one, if there is more; one that cannot be started is not needed */
+    (void)ed_pool_call_threads(pool); /* the next one, if there is more, or a new one; if that fails it is not needed */
     return job;
 }
 
