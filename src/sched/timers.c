@@ -111,6 +111,9 @@ static void open_slot(struct ed_timers *timers, unsigned level, unsigned number,
     timers->position_ns = begins_ns;
     while (!ed_list_empty(&moving)) {
         struct ed_list *link = level == 0 ? moving.prev : moving.next;
+        /* A list cannot be run ahead of, but tasks that went to sleep one after the other lie mostly at equal distances. */
+        const uintptr_t distance = (uintptr_t)(level == 0 ? link->prev : link->next) - (uintptr_t)link;
+        __builtin_prefetch((const char *)((uintptr_t)link + 8 * distance), 1);
         ed_list_remove(link);
         place(timers, timer_of(link));
     }
