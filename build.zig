@@ -148,6 +148,8 @@ pub fn build(b: *Build) void {
     emulated.deps_root = b.path(".zig/aarch64");
     emulated.addLibrary();
     emulated.addTests();
+    emulated.addTool("eddy-sim", "tests/sim"); // the check compares its traces with this machine's
+    emulated.install(qemu, "eddy-sim");
     emulated.runTests(qemu, .{
         .after = &b.addInstallFileWithDir(emulated.find("eddy-tests").?, .bin, "qemu/eddy-tests").step,
         .runner = tested.find("eddy-tests"),

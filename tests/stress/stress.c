@@ -8,11 +8,13 @@
  *            queue      eddy_queue of 128 slots between tasks, one on each worker                         items / 10
  *            semaphore  hand-over of one slot between tasks on all workers, around a plain counter        items / 50
  *            tasks      tasks spawned in batches and spread by stealing: each ends once                   items / 10
- *            The last three are slower by these factors: a hand-over between workers costs a wake-up.
+ *            moves      the same, but each eighth yields, and whoever may change workers then does        items / 10
+ *            The last four are slower by these factors: a hand-over between workers costs a wake-up.
  * Not here   Delays (tests/chaos), schedules one by one (tests/model). */
 #include "base/base.h"
 #include "eddy/eddy.h"
 #include "lockfree/lockfree.h"
+#include "runtime/simulate.h"
 #include "sched/sched.h"
 #include "task/task.h"
 
@@ -341,7 +343,8 @@ enum { BATCH = 1000 };
 static struct {
     uint64_t count;
     _Atomic unsigned char *ended;
-    uint64_t stolen, direct;
+    eddy_coro_fn fn;
+    uint64_t stolen, direct, migrations;
 } tasks;
 
 static int end_once(void *arg, eddy_value *out) {
@@ -352,13 +355,18 @@ static int end_once(void *arg, eddy_value *out) {
     return 0;
 }
 
+static int end_elsewhere(void *arg, eddy_value *out) {
+    if ((uintptr_t)arg % 8 == 0) OK(eddy_yield());
+    return end_once(arg, out);
+}
+
 static int run_tasks(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     for (uint64_t next = 0; next < tasks.count;) {
         eddy_group group;
         OK(eddy_group_enter(&group));
         for (int i = 0; i < BATCH && next < tasks.count; i++, next++)
-            OK(eddy_group_spawn(&group, NULL, end_once, (void *)(uintptr_t)next, NULL));
+            OK(eddy_group_spawn(&group, NULL, tasks.fn, (void *)(uintptr_t)next, NULL));
         eddy_share();
         OK(eddy_group_exit(&group, 0));
     }
@@ -370,19 +378,28 @@ static int run_tasks(void *arg, eddy_value *out) {
         tasks.stolen += worker.tasks_stolen;
         tasks.direct += worker.tasks_direct;
     }
+    tasks.migrations = stats.migrations;
     return 0;
 }
 
-static void stress_tasks(unsigned threads) {
+static void each_ends_once(unsigned threads, eddy_coro_fn fn) {
     tasks.count = items_asked / 10;
     tasks.stolen = tasks.direct = 0;
+    tasks.fn = fn;
     tasks.ended = calloc(tasks.count, 1);
     MUST(tasks.ended != NULL);
     OK(eddy_run(run_tasks, NULL, NULL, EDDY_RUN(.workers = threads)));
     for (uint64_t i = 0; i < tasks.count; i++) MUST(ED_LOAD_RELAXED(&tasks.ended[i]) == 1);
-    printf("    stolen %llu, awaited in place %llu\n", (unsigned long long)tasks.stolen,
-           (unsigned long long)tasks.direct);
+    printf("    stolen %llu, awaited in place %llu, migrations %llu\n", (unsigned long long)tasks.stolen,
+           (unsigned long long)tasks.direct, (unsigned long long)tasks.migrations);
     free((void *)tasks.ended);
+}
+static void stress_tasks(unsigned threads) { each_ends_once(threads, end_once); }
+static void stress_moves(unsigned threads) {
+    ed_runtime_migrate_always(true);
+    each_ends_once(threads, end_elsewhere);
+    ed_runtime_migrate_always(false);
+    MUST(tasks.migrations >= tasks.count / 10);
 }
 
 /* ---- main ------------------------------------------------------------------------------------------------ */
@@ -393,7 +410,7 @@ static const struct {
     unsigned part; /* of the items */
 } all[] = {
     {"deque", stress_deque, 1},          {"inbox", stress_inbox, 1},  {"queue", stress_queue, 10},
-    {"semaphore", stress_semaphore, 50}, {"tasks", stress_tasks, 10},
+    {"semaphore", stress_semaphore, 50}, {"tasks", stress_tasks, 10}, {"moves", stress_moves, 10},
 };
 
 static uint64_t number(const char *text) {
