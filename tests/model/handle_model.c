@@ -3,6 +3,7 @@
  * worker's queue is a list, its timers are one, and records are really freed, so that a late access is seen.
  * Sources src/task/handle.c */
 #include "explorer.h"
+#include "messages.h"
 #include "no_debug.h"
 #include "task/blocks.h"
 #include "task/task.h"
@@ -29,7 +30,6 @@ int ed_block_store_open(struct ed_block_store **store_out, size_t block_bytes) {
     (void)store_out, (void)block_bytes;
     return EDDY_ENOMEM;
 }
-int ed_post(struct ed_worker *to, struct ed_message *message) { return ed_inbox_push(&to->inbox, message); }
 void ed_ready_entry(struct ed_worker *to, struct ed_entry *entry, enum ed_entry_kind kind) {
     MODEL_CHECK(to == worker && kind == ED_ENTRY_CALL && ready == NULL);
     ready = entry;
@@ -97,13 +97,6 @@ static bool others_have_ended(void *arg) {
     (void)arg;
     return others_ended == others;
 }
-static void messages_arrive(struct ed_message *message) {
-    while (message != NULL) {
-        struct ed_message *next = message->next;
-        message->arrive(message, worker);
-        message = next;
-    }
-}
 static void run_ready(void) {
     struct ed_entry *entry = ready;
     ready = NULL;
@@ -113,15 +106,15 @@ static void run_ready(void) {
 }
 /* What the worker does until nothing is left to do. */
 static void work(void) {
-    messages_arrive(ed_inbox_take(&worker->inbox));
+    receive(worker);
     run_ready();
     model_wait(others_have_ended, NULL);
-    messages_arrive(ed_inbox_close(&worker->inbox)); /* all: no look that may be too old */
+    receive_list(ed_inbox_close(&worker->inbox), worker); /* all: no look that may be too old */
     run_ready();
 }
 static void fires(void) {
     model_set_worker(worker);
-    messages_arrive(ed_inbox_take(&worker->inbox));
+    receive(worker);
     struct ed_timer *timer = armed;
     if (timer != NULL) {
         ed_timer_stop(timer);

@@ -6,6 +6,7 @@
  * Sources src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c src/base/status.c
  * Smaller src/lockfree/deque.c s/FIRST_CAPACITY = 64/FIRST_CAPACITY = 4/ */
 #include "explorer.h"
+#include "messages.h"
 #include "no_debug.h"
 #include "task/task.h"
 
@@ -154,8 +155,6 @@ static eddy_task *spawn_on_0(eddy_coro_fn body, unsigned references) {
     while (references-- > 1) eddy_task_share(made);
     return made;
 }
-
-static bool has_messages(void *worker) { return !ed_inbox_empty(&((struct ed_worker *)worker)->inbox); }
 
 /* As the runtime's loop. */
 static void serve(unsigned index) {

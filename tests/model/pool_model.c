@@ -6,6 +6,7 @@
 #include "exec/exec.h"
 #include "exec/thread_pool.h"
 #include "explorer.h"
+#include "messages.h"
 #include "task/task.h"
 
 #include <stdio.h>
@@ -129,17 +130,6 @@ void ed_report(struct ed_sched *of, const eddy_report *report) { (void)of, (void
 
 static struct actor *self(void) { return &actors[model_self() - 1]; }
 
-int ed_post(struct ed_worker *to, struct ed_message *message) { return ed_inbox_push(&to->inbox, message); }
-
-static bool has_messages(void *worker) { return !ed_inbox_empty(&((struct ed_worker *)worker)->inbox); }
-
-static void receive(struct ed_worker *worker) {
-    for (struct ed_message *message = ed_inbox_take(&worker->inbox), *next; message != NULL; message = next) {
-        next = message->next;
-        message->arrive(message, worker);
-    }
-}
-
 struct ed_fiber *ed_fiber_current(void) {
     return ed_worker_current()->running;
 }
@@ -159,10 +149,7 @@ int ed_park(const struct ed_park *park) {
     strand->parked = true;
     strand->cancelled = actor->pending;
     actor->pending = false;
-    while (!strand->woken && !strand->cancelled) {
-        model_wait(has_messages, &actor->worker);
-        receive(&actor->worker);
-    }
+    while (!strand->woken && !strand->cancelled) await_messages(&actor->worker);
     receive(&actor->worker); /* perhaps more, before its turn comes */
     strand->parked = false;
     return strand->cancelled || actor->pending ? (actor->pending = false, EDDY_ECANCELED) : strand->status;
@@ -248,10 +235,7 @@ static void push(struct ed_worker *worker, int i) {
 }
 
 static void await_job(struct ed_worker *worker, int i) {
-    while (arrived[i] == 0) {
-        model_wait(has_messages, worker);
-        receive(worker);
-    }
+    while (arrived[i] == 0) await_messages(worker);
 }
 
 static void pushes_both(void) {
@@ -345,10 +329,7 @@ static void answers_three(void) {
     }
 }
 static void takes_three(void) {
-    while (answers_came < 3) {
-        model_wait(has_messages, &actors[0].worker);
-        receive(&actors[0].worker);
-    }
+    while (answers_came < 3) await_messages(&actors[0].worker);
 }
 static void check_outbox(void) {
     MODEL_CHECK(answers_came == 3);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run.sh: builds the model programs, runs their scenarios, then plants each mutant and requires that it is found.
 #
-#   tests/model/run.sh [--slice | --full] [--mutants NAME] [MODEL...]      last line: N passed, N failed
-#
+#   tests/model/run.sh [--slice | --full] [--schedules N] [--seeds N] [--mutants NAME] [MODEL...]
+#                                                                                last line: N passed, N failed
 # --slice: a tenth of the schedules, for every test run; --full: 20,000,000 schedules and 1,000,000 seeds a scenario.
 # A model's file names what it is linked with ("Sources"), and what a copy made for it has smaller ("Smaller FILE EXPR").
 # A line of mutants.txt plants a fault by sed in a copy of one file; only what the fault reaches is compiled again.
@@ -21,6 +21,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
     --slice) limits='--schedules 4000 --seeds 1000' ;;
     --full) limits='--schedules 20000000 --seeds 1000000' ;;
+    --schedules | --seeds) limits="$limits $1 $2" && shift ;;
     --mutants) only_mutant=$2 && shift ;;
     *) models="$models $1" ;;
     esac
@@ -108,7 +109,10 @@ try_mutant() {
     why=$(grep -m 1 '^  violation: ' "$work/output" | cut -c 14-)
 }
 for model in $models; do grep -E "^[^|]*[|] *$model *[|]" "$root/tests/model/mutants.txt" || true; done > "$work/mutants.txt"
-if [ -n "$only_mutant" ]; then grep -E "^$only_mutant *[|]" "$work/mutants.txt" > "$work/one.txt" && mv "$work/one.txt" "$work/mutants.txt"; fi
+if [ -n "$only_mutant" ]; then
+    grep -E "^$only_mutant *[|]" "$work/mutants.txt" > "$work/one.txt" || { echo "no mutant $only_mutant" && exit 1; }
+    mv "$work/one.txt" "$work/mutants.txt"
+fi
 walk_mutants "$work/mutants.txt" 'name model scenario file expression' || true
 passed=$((passed + found)) failed=$((failed + missed))
 echo "$passed passed, $failed failed"

@@ -7,6 +7,7 @@
  * Sources src/sync/gate.c src/base/heap.c
  * Smaller src/sync/channel.c s/static _Atomic uint64_t ids/static uint64_t ids/; s/ED_ADD_RELAXED(&ids, 1)/ids++/ */
 #include "explorer.h"
+#include "messages.h"
 #include "sync/channel.h"
 #include "sync/sync.h"
 #include "task/task.h"
@@ -42,19 +43,6 @@ static eddy_once *once;
 
 static struct actor *self(void) { return &actors[model_self() - 1]; }
 
-static bool has_messages(void *worker) { return !ed_inbox_empty(&((struct ed_worker *)worker)->inbox); }
-
-static void receive(struct ed_worker *worker) {
-    struct ed_message *message = ed_inbox_take(&worker->inbox);
-    while (message != NULL) {
-        struct ed_message *next = message->next;
-        message->arrive(message, worker);
-        message = next;
-    }
-}
-
-int ed_post(struct ed_worker *to, struct ed_message *message) { return ed_inbox_push(&to->inbox, message); }
-
 struct ed_fiber *ed_fiber_current(void) {
     struct ed_worker *worker = ed_worker_current();
     return worker != NULL ? worker->running : NULL;
@@ -77,10 +65,7 @@ int ed_park(const struct ed_park *park) {
     strand->parked = true;
     actor->strand.cancelled = actor->pending;
     actor->pending = false;
-    while (!strand->woken && !actor->strand.cancelled) {
-        model_wait(has_messages, &actor->worker);
-        receive(&actor->worker);
-    }
+    while (!strand->woken && !actor->strand.cancelled) await_messages(&actor->worker);
     receive(&actor->worker); /* perhaps more, before its turn comes */
     strand->parked = false;
     strand->last_woken = strand->woken;
@@ -190,10 +175,7 @@ static void unlock_and_cancel(void) {
 /* The lock is given back on the worker of a waiter that has been cancelled and has not run since. */
 static void use_lock_and_serve(void) {
     use_lock_task();
-    for (;;) {
-        model_wait(has_messages, &self()->worker);
-        receive(&self()->worker);
-    }
+    for (;;) await_messages(&self()->worker);
 }
 static void unlock_arrives(struct ed_message *message, struct ed_worker *worker) {
     (void)message, (void)worker;

@@ -6,6 +6,7 @@
  * Sources src/base/heap.c */
 #include "eddy/queue.h"
 #include "explorer.h"
+#include "messages.h"
 #include "no_debug.h"
 #include "task/bias.h"
 #include "task/task.h"
@@ -25,19 +26,6 @@ static int status_of[MODEL_THREADS];
 
 /* ---- what task/ needs of others: the scheduler --------------------------------------------------------- */
 
-static bool has_messages(void *worker) { return !ed_inbox_empty(&((struct ed_worker *)worker)->inbox); }
-
-static void receive(struct ed_worker *worker) {
-    struct ed_message *message = ed_inbox_take(&worker->inbox);
-    while (message != NULL) {
-        struct ed_message *next = message->next;
-        message->arrive(message, worker);
-        message = next;
-    }
-}
-
-int ed_post(struct ed_worker *to, struct ed_message *message) { return ed_inbox_push(&to->inbox, message); }
-
 void ed_fiber_ready(struct ed_fiber *fiber) {
     ED_ASSERT(!fiber->queued);
     fiber->queued = true;
@@ -53,10 +41,7 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags) {
 struct ed_context *ed_fiber_next(struct ed_fiber *fiber) {
     struct ed_worker *worker = ed_fiber_worker(fiber);
     worker->running = NULL;
-    while (!fiber->queued) {
-        model_wait(has_messages, worker);
-        receive(worker);
-    }
+    while (!fiber->queued) await_messages(worker);
     receive(worker); /* perhaps more, before its turn comes */
     fiber->queued = false;
     worker->running = fiber;
@@ -195,10 +180,7 @@ static struct ed_worker *become_worker(void) {
     return worker;
 }
 static void serve(struct ed_worker *worker) {
-    for (;;) {
-        model_wait(has_messages, worker);
-        receive(worker);
-    }
+    for (;;) await_messages(worker);
 }
 static void start_task(void) {
     struct ed_worker *worker = become_worker();
@@ -245,10 +227,7 @@ static bool link_waiter(struct ed_worker *worker) {
 static void wait_for_it(void) {
     struct ed_worker *worker = become_worker();
     if (link_waiter(worker)) {
-        while (arrivals == 0) {
-            model_wait(has_messages, worker);
-            receive(worker);
-        }
+        while (arrivals == 0) await_messages(worker);
         model_free(waiter); /* who sent it must be through with it */
     }
     read_future();
@@ -258,10 +237,7 @@ static void wait_for_it(void) {
 static void wait_and_give_up(void) {
     struct ed_worker *worker = become_worker();
     if (link_waiter(worker) && !ed_future_unlink(future, waiter)) {
-        while (arrivals == 0) {
-            model_wait(has_messages, worker);
-            receive(worker);
-        }
+        while (arrivals == 0) await_messages(worker);
         read_future();
     } else {
         MODEL_CHECK(arrivals == 0);
@@ -395,10 +371,7 @@ static void setup_pinned(void) {
 }
 static void serve_pinned(void) { /* thread 2, worker 1 */
     struct ed_worker *worker = become_worker();
-    while (ED_LOAD_RELAXED(&offers[0]) == NULL) {
-        model_wait(has_messages, worker);
-        receive(worker);
-    }
+    while (ED_LOAD_RELAXED(&offers[0]) == NULL) await_messages(worker);
     ed_start_claim_pinned(&task->start, worker->index);
     run_on(worker, &task->start);
     serve(worker);
