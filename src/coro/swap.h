@@ -70,7 +70,14 @@ static inline __attribute__((always_inline)) void ed_context_swap(struct ed_cont
                        "st(7)" ED_SWAP_CLOBBERS_AVX512);
 }
 
+/* On the definition of a function that contains a switch and is called by tail calls only: it returns by an indirect jump. The
+ * processor's stack of returns holds the caller of the task that ran before; where the two have different callers, a return is
+ * mispredicted each time (6 ns), and a jump is not. Where they have the same, returns further up would pay for it. */
+#define ED_RETURNS_BY_JUMP __attribute__((function_return("thunk-extern")))
+
 #elif defined(__aarch64__)
+
+#define ED_RETURNS_BY_JUMP
 
 /* A new context starts with x1 == to: ed_context_first relies on it. Its base pointer is x19. */
 static inline __attribute__((always_inline)) void ed_context_swap(struct ed_context *from_, struct ed_context *to_) {

@@ -155,7 +155,7 @@ ED_HOT int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed
     if (ED_UNLIKELY(poll->wanted != poll->applied)) apply(poll);
     poll->users++;
 
-    int status = ed_park_for(fiber, reason);
+    int status = ed_park_for(fiber, reason, false);
 
     if (ED_UNLIKELY(status < 0)) {
         if (!ed_park_woken())

@@ -37,18 +37,20 @@ static inline __attribute__((always_inline)) bool ed_fiber_has_room(const struct
     return (uintptr_t)__builtin_frame_address(0) - fiber->direct_low < fiber->direct_bytes;
 }
 
-/* Queues a switched-out (or about to switch out) fiber behind what is ready. Owner only; once until it ran. */
-void ed_fiber_ready(struct ed_fiber *fiber);
+/* Queues a switched-out (or about to switch out) fiber of `host` behind what is ready. Owner only; once until it ran. */
+void ed_fiber_ready(struct ed_worker *host, struct ed_fiber *fiber);
 /* The same for one that may go on on any worker: nothing of it is registered with this one (migrate.c). */
 void ed_fiber_ready_movable(struct ed_fiber *fiber);
 
-/* What is to run now that the running fiber does not: where it goes on; in `fiber` itself: its turn has come again. */
-struct ed_context *ed_fiber_next(struct ed_fiber *fiber);
+/* What is to run now that the running fiber of `here` does not: where it goes on; in `fiber` itself: its turn has come again.
+ * (`here` is asked of the thread, not of the fiber: which fiber runs was written by the switch before, and with the worker
+ * behind that each switch would wait for the one before it.) */
+struct ed_context *ed_fiber_next(struct ed_worker *here, struct ed_fiber *fiber);
 
 /* Leaves the running fiber for whatever is next; returns when it is resumed. It is queued, or somebody knows
  * how to queue it. Inline: who contains a switch saves all registers, and should do so once a suspension. */
-static inline __attribute__((always_inline)) void ed_fiber_suspend(struct ed_fiber *fiber) {
-    struct ed_context *next = ed_fiber_next(fiber);
+static inline __attribute__((always_inline)) void ed_fiber_suspend(struct ed_worker *here, struct ed_fiber *fiber) {
+    struct ed_context *next = ed_fiber_next(here, fiber);
     if (next != &fiber->stack.context) ed_context_switch(&fiber->stack.context, next);
 }
 

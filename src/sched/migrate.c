@@ -91,7 +91,7 @@ void ed_fiber_ready_movable(struct ed_fiber *fiber) {
     ED_ASSERT(fiber->migrates);
     struct ed_worker *worker = ed_fiber_worker(fiber);
     if (worker->sched->workers_count == 1) {
-        ed_fiber_ready(fiber);
+        ed_fiber_ready(worker, fiber);
         return;
     }
     fiber->queued = true;

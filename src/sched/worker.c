@@ -75,10 +75,10 @@ void ed_ready_entry(struct ed_worker *worker, struct ed_entry *entry, enum ed_en
     ed_ready_push(&worker->ready, entry);
 }
 
-void ed_fiber_ready(struct ed_fiber *fiber) {
+ED_HOT void ed_fiber_ready(struct ed_worker *host, struct ed_fiber *fiber) {
     ED_ASSERT(!fiber->queued);
     fiber->queued = true;
-    ed_ready_entry(ed_fiber_worker(fiber), &fiber->entry, ED_ENTRY_RESUME);
+    ed_ready_entry(host, &fiber->entry, ED_ENTRY_RESUME);
 }
 
 static bool is_own(void *hint, void *worker) { return ed_start_is_own(hint, ((struct ed_worker *)worker)->index); }
@@ -256,8 +256,7 @@ static __attribute__((noinline)) struct ed_context *next_of_all(struct ed_worker
     return context_of(worker, kind, what);
 }
 
-struct ed_context *ed_fiber_next(struct ed_fiber *fiber) {
-    struct ed_worker *worker = ed_fiber_worker(fiber);
+ED_HOT struct ed_context *ed_fiber_next(struct ed_worker *worker, struct ed_fiber *fiber) {
     ED_ASSERT(worker->running == fiber);
     struct ed_entry *entry = worker->ready.head;
     /* Nearly always a parked task is next, and there is nothing that could be older: what choose() would find. */
@@ -274,15 +273,16 @@ struct ed_context *ed_fiber_next(struct ed_fiber *fiber) {
 }
 
 void ed_fiber_preempt(struct ed_fiber *fiber, bool may_move) {
-    ed_tell(ed_fiber_worker(fiber), ED_EVENT_PREEMPT, fiber->task, 0, NULL);
+    struct ed_worker *worker = ed_fiber_worker(fiber);
+    ed_tell(worker, ED_EVENT_PREEMPT, fiber->task, 0, NULL);
     fiber->preempted = true;
-    ed_fiber_worker(fiber)->preempted++;
+    worker->preempted++;
     if (may_move) {
         ed_fiber_ready_movable(fiber);
     } else {
-        ed_fiber_ready(fiber);
+        ed_fiber_ready(worker, fiber);
     }
-    ed_fiber_suspend(fiber);
+    ed_fiber_suspend(worker, fiber);
 }
 
 static void fiber_main(void *arg) {

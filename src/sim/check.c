@@ -182,7 +182,7 @@ static bool check_task(eddy_task *task, void *arg) {
             broken_task(look, task, "is not where it was started");
         if (ed_task_fiber(task)->task == task) {
             check_top(look, task, word);
-        } else if (!task->waiting && ED_LOAD_RELAXED(&task->above) == NULL) {
+        } else if (ED_LOAD_RELAXED(&task->reason) == NULL && ED_LOAD_RELAXED(&task->above) == NULL) {
             broken_task(look, task, "is below another one on its stack and does not wait");
         }
         break;

@@ -21,10 +21,14 @@
 
 static _Atomic uint64_t ids;
 
-/* Most elements are a word. */
+/* Most elements are a word: copied without a call. */
+enum { WORD = 8 };
+
+static inline bool is_word(const eddy_channel *channel) { return ED_LIKELY(channel->element_bytes == WORD); }
+
 static inline void copy(const eddy_channel *channel, void *to, const void *from) {
-    if (ED_LIKELY(channel->element_bytes == 8)) {
-        memcpy(to, from, 8);
+    if (is_word(channel)) {
+        memcpy(to, from, WORD);
     } else {
         memcpy(to, from, channel->element_bytes);
     }
@@ -33,6 +37,11 @@ static inline void copy(const eddy_channel *channel, void *to, const void *from)
 static unsigned char *place(eddy_channel *channel, size_t index) {
     size_t at = channel->head + index;
     return channel->ring + (at < channel->capacity ? at : at - channel->capacity) * channel->element_bytes;
+}
+
+static inline void drop_oldest(eddy_channel *channel) {
+    channel->head = channel->head + 1 < channel->capacity ? channel->head + 1 : 0;
+    channel->count--;
 }
 
 /* ---- under the lock -------------------------------------------------------------------------------- */
@@ -63,8 +72,7 @@ bool ed_channel_send_now(eddy_channel *channel, const void *element, struct ed_l
 bool ed_channel_receive_now(eddy_channel *channel, void *element_out, struct ed_list *taken) {
     if (channel->count > 0) {
         copy(channel, element_out, place(channel, 0));
-        channel->head = channel->head + 1 < channel->capacity ? channel->head + 1 : 0;
-        channel->count--;
+        drop_oldest(channel);
         struct ed_waiter *sender = ed_waitlist_take(&channel->senders, 0, taken);
         if (sender != NULL) copy(channel, place(channel, channel->count++), sender->item);
         return true;
@@ -126,40 +134,6 @@ void eddy_channel_close(eddy_channel *channel) {
 
 /* ---- one at a time --------------------------------------------------------------------------------- */
 
-/* A task that finds nothing to be done at once stands in line before it gives the lock back; the rest try, or come
- * anew: `fiber` NULL. */
-static inline int send_as(eddy_channel *channel, const void *element, const struct ed_line *line,
-                          struct ed_fiber *fiber) {
-    struct ed_list taken;
-    ed_list_init(&taken);
-    ed_guard_lock(&channel->sync.lock);
-    int status = channel->closed ? EDDY_ECLOSED : ed_channel_send_now(channel, element, &taken) ? 0 : EDDY_EBUSY;
-    if (status == EDDY_EBUSY && fiber != NULL) /* the element is only read */
-        return ed_waitlist_stand(&channel->sync, &channel->senders, line, (void *)element, fiber);
-    ed_guard_unlock(&channel->sync.lock);
-    ed_waitlist_send(&taken);
-    return status;
-}
-
-static inline int receive_as(eddy_channel *channel, void *element_out, const struct ed_line *line,
-                             struct ed_fiber *fiber) {
-    struct ed_list taken;
-    ed_list_init(&taken);
-    ed_guard_lock(&channel->sync.lock);
-    int status = ed_channel_receive_now(channel, element_out, &taken) ? 0 : channel->closed ? EDDY_ECLOSED : EDDY_EBUSY;
-    if (status == EDDY_EBUSY && fiber != NULL)
-        return ed_waitlist_stand(&channel->sync, &channel->receivers, line, element_out, fiber);
-    ed_guard_unlock(&channel->sync.lock);
-    ed_waitlist_send(&taken);
-    return status;
-}
-
-int eddy_channel_try_send(eddy_channel *channel, const void *element) { return send_as(channel, element, NULL, NULL); }
-
-int eddy_channel_try_receive(eddy_channel *channel, void *element_out) {
-    return receive_as(channel, element_out, NULL, NULL);
-}
-
 static bool enter_send(struct ed_sync *sync, void *item) {
     (void)item;
     return ed_channel_send_status((eddy_channel *)sync) != EDDY_EBUSY;
@@ -170,27 +144,121 @@ static bool enter_receive(struct ed_sync *sync, void *item) {
     return ed_channel_receive_status((eddy_channel *)sync) != EDDY_EBUSY;
 }
 
-int eddy_channel_send(eddy_channel *channel, const void *element) {
-    static const struct ed_line line = {.reason = "channel send", .enter = enter_send, .keeps = true, .parts = true};
+static const struct ed_line send_line = {.reason = "channel send", .enter = enter_send, .keeps = true, .parts = true};
+static const struct ed_line receive_line = {
+    .reason = "channel receive", .enter = enter_receive, .keeps = true, .parts = true};
+
+/* With the lock, which they give back. A task that finds nothing to be done at once stands in line before that; the rest,
+ * `fiber` NULL, are told that it is busy. */
+
+static __attribute__((noinline)) int send_locked(eddy_channel *channel, const void *element, struct ed_fiber *fiber) {
+    struct ed_list taken;
+    ed_list_init(&taken);
+    int status = channel->closed ? EDDY_ECLOSED : ed_channel_send_now(channel, element, &taken) ? 0 : EDDY_EBUSY;
+    if (status == EDDY_EBUSY && fiber != NULL) /* the element is only read */
+        return ed_waitlist_stand(&channel->sync, &channel->senders, &send_line, (void *)element, fiber);
+    ed_guard_unlock(&channel->sync.lock);
+    ed_waitlist_send(&taken);
+    return status;
+}
+
+static __attribute__((noinline)) int receive_locked(eddy_channel *channel, void *element_out, struct ed_fiber *fiber) {
+    struct ed_list taken;
+    ed_list_init(&taken);
+    int status = ed_channel_receive_now(channel, element_out, &taken) ? 0 : channel->closed ? EDDY_ECLOSED : EDDY_EBUSY;
+    if (status == EDDY_EBUSY && fiber != NULL)
+        return ed_waitlist_stand(&channel->sync, &channel->receivers, &receive_line, element_out, fiber);
+    ed_guard_unlock(&channel->sync.lock);
+    ed_waitlist_send(&taken);
+    return status;
+}
+
+int eddy_channel_try_send(eddy_channel *channel, const void *element) {
+    ed_guard_lock(&channel->sync.lock);
+    return send_locked(channel, element, NULL);
+}
+
+int eddy_channel_try_receive(eddy_channel *channel, void *element_out) {
+    ed_guard_lock(&channel->sync.lock);
+    return receive_locked(channel, element_out, NULL);
+}
+
+static __attribute__((noinline)) int send_any(eddy_channel *channel, const void *element) {
     struct ed_fiber *fiber;
     if (!ed_sync_enter_as(&fiber)) return EDDY_EWRONGTHREAD;
-    int status = send_as(channel, element, &line, fiber);
+    ed_guard_lock(&channel->sync.lock);
+    int status = send_locked(channel, element, fiber);
     while (ED_UNLIKELY(status == EDDY_EBUSY)) { /* a plain thread */
-        status = ed_waitlist_wait(&channel->sync, &channel->senders, &line, (void *)element);
+        status = ed_waitlist_wait(&channel->sync, &channel->senders, &send_line, (void *)element);
         if (status == 1) status = eddy_channel_try_send(channel, element);
     }
     return status;
 }
 
-int eddy_channel_receive(eddy_channel *channel, void *element_out) {
-    static const struct ed_line line = {
-        .reason = "channel receive", .enter = enter_receive, .keeps = true, .parts = true};
+static __attribute__((noinline)) int receive_any(eddy_channel *channel, void *element_out) {
     struct ed_fiber *fiber;
     if (!ed_sync_enter_as(&fiber)) return EDDY_EWRONGTHREAD;
-    int status = receive_as(channel, element_out, &line, fiber);
+    ed_guard_lock(&channel->sync.lock);
+    int status = receive_locked(channel, element_out, fiber);
     while (ED_UNLIKELY(status == EDDY_EBUSY)) { /* a plain thread */
-        status = ed_waitlist_wait(&channel->sync, &channel->receivers, &line, element_out);
+        status = ed_waitlist_wait(&channel->sync, &channel->receivers, &receive_line, element_out);
         if (status == 1) status = eddy_channel_try_receive(channel, element_out);
     }
     return status;
+}
+
+/* Most calls: a word, by a task of the channel's own worker. Nothing is called from the middle of these, so no register is
+ * saved; all else goes on in functions of its own, with the lock or from the beginning. */
+
+/* Who comes back from these comes back into other code than that which ran until then, mostly: a receiver after a sender. */
+static __attribute__((noinline)) ED_RETURNS_BY_JUMP int stand_to_send(eddy_channel *channel, const void *element,
+                                                                      struct ed_fiber *fiber) {
+    return ed_waitlist_stand_here(&channel->sync, &channel->senders, &send_line, (void *)element,
+                                  fiber); /* only read */
+}
+
+static __attribute__((noinline)) ED_RETURNS_BY_JUMP int stand_to_receive(eddy_channel *channel, void *element_out,
+                                                                         struct ed_fiber *fiber) {
+    return ed_waitlist_stand_here(&channel->sync, &channel->receivers, &receive_line, element_out, fiber);
+}
+
+/* From or to one who waited, who is served. */
+static __attribute__((noinline)) int pass(eddy_channel *channel, void *to, const void *from, struct ed_strand *served) {
+    memcpy(to, from, WORD);
+    ed_guard_unlock(&channel->sync.lock);
+    ed_waitlist_wake(served);
+    return 0;
+}
+
+int eddy_channel_send(eddy_channel *channel, const void *element) {
+    struct ed_fiber *fiber = ed_sync_enter_own(&channel->sync);
+    if (ED_UNLIKELY(fiber == NULL)) return send_any(channel, element);
+    if (ED_UNLIKELY(!is_word(channel) || channel->closed)) return send_locked(channel, element, fiber);
+    if (ed_list_empty(&channel->receivers)) {
+        if (channel->count == channel->capacity) return stand_to_send(channel, element, fiber);
+        memcpy(place(channel, channel->count++), element, WORD);
+        ed_guard_unlock(&channel->sync.lock);
+        return 0;
+    }
+    struct ed_strand *receiver = ed_waitlist_serve(&channel->receivers);
+    if (receiver == NULL) return send_locked(channel, element, fiber);
+    return pass(channel, receiver->waiter.item, element, receiver);
+}
+
+int eddy_channel_receive(eddy_channel *channel, void *element_out) {
+    struct ed_fiber *fiber = ed_sync_enter_own(&channel->sync);
+    if (ED_UNLIKELY(fiber == NULL)) return receive_any(channel, element_out);
+    if (ED_UNLIKELY(!is_word(channel))) return receive_locked(channel, element_out, fiber);
+    bool alone = ed_list_empty(&channel->senders);
+    if (channel->count > 0) {
+        if (!alone) return receive_locked(channel, element_out, fiber); /* one moves up */
+        memcpy(element_out, place(channel, 0), WORD);
+        drop_oldest(channel);
+        ed_guard_unlock(&channel->sync.lock);
+        return 0;
+    }
+    if (alone && !channel->closed) return stand_to_receive(channel, element_out, fiber);
+    struct ed_strand *sender = alone ? NULL : ed_waitlist_serve(&channel->senders);
+    if (sender == NULL) return receive_locked(channel, element_out, fiber);
+    return pass(channel, element_out, sender->waiter.item, sender);
 }

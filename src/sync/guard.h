@@ -44,19 +44,23 @@ struct ed_guard {
 void ed_guard_init(struct ed_guard *guard);
 void ed_guard_lock_shared(struct ed_guard *guard); /* takes the bias away, if there is one */
 
+/* On the worker `here`. False: the guard is not that worker's, and is not held. */
+static inline bool ed_guard_lock_own(struct ed_guard *guard, const struct ed_worker *here) {
+    if (ED_UNLIKELY(ED_LOAD_RELAXED(&guard->owner) != here->identity)) return false;
+    ED_STORE_RELAXED(&guard->inside, ED_GUARD_TRYING);
+    atomic_signal_fence(memory_order_seq_cst);
+    ED_CHAOS(LOCK);
+    if (ED_LIKELY(ED_LOAD_RELAXED(&guard->owner) == here->identity)) { /* partner: ed_guard_lock_shared */
+        ED_STORE_RELAXED(&guard->inside, ED_GUARD_IN);
+        return true;
+    }
+    ED_STORE_RELEASE(&guard->inside, ED_GUARD_OUT);
+    return false;
+}
+
 static inline void ed_guard_lock(struct ed_guard *guard) {
     struct ed_worker *here = ed_worker_current();
-    if (ED_LIKELY(here != NULL && ED_LOAD_RELAXED(&guard->owner) == here->identity)) {
-        ED_STORE_RELAXED(&guard->inside, ED_GUARD_TRYING);
-        atomic_signal_fence(memory_order_seq_cst);
-        ED_CHAOS(LOCK);
-        if (ED_LIKELY(ED_LOAD_RELAXED(&guard->owner) == here->identity)) { /* partner: ed_guard_lock_shared */
-            ED_STORE_RELAXED(&guard->inside, ED_GUARD_IN);
-            return;
-        }
-        ED_STORE_RELEASE(&guard->inside, ED_GUARD_OUT);
-    }
-    ed_guard_lock_shared(guard);
+    if (ED_UNLIKELY(here == NULL || !ed_guard_lock_own(guard, here))) ed_guard_lock_shared(guard);
 }
 
 static inline void ed_guard_unlock(struct ed_guard *guard) {

@@ -208,8 +208,28 @@ static void hand_on(struct ed_sync *sync, const struct ed_line *line, void *item
     ed_waitlist_send(&taken);
 }
 
-int ed_waitlist_stand(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
-                      struct ed_fiber *fiber) {
+/* What is rare: the wait ended with something else than what it was woken with, or was served from another worker. */
+static ED_COLD int stood(struct ed_sync *sync, const struct ed_line *line, void *item, struct ed_fiber *fiber,
+                         int status) {
+    struct ed_strand *strand = ed_strand_of(fiber);
+    struct ed_waiter *node = &strand->waiter;
+    while (!strand->woken) {
+        if (take_back(sync, node, line)) return status;
+        /* On its way here; a further request meanwhile is delivered with the first. */
+        (void)ed_park_for(fiber, line->reason, true);
+    }
+    if (ED_UNLIKELY(node->held != NULL)) ed_sync_unref(sync); /* served from another worker */
+    if (status == node->status || node->status != 0) return status;
+    if (line->keeps) {
+        ed_park_put_off(status);
+        return 0;
+    }
+    hand_on(sync, line, item);
+    return status;
+}
+
+ED_HOT int ed_waitlist_stand_here(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
+                                  struct ed_fiber *fiber) {
     struct ed_strand *strand = ed_strand_of(fiber);
     struct ed_waiter *node = &strand->waiter;
     ED_ASSERT(node->state == ED_WAITER_IDLE || node->state == ED_WAITER_ARRIVED);
@@ -220,21 +240,14 @@ int ed_waitlist_stand(struct ed_sync *sync, struct ed_list *waiters, const struc
     link_last(sync, waiters, node, line, item);
     ed_guard_unlock(&sync->lock);
     if (line->linked != NULL) line->linked(sync, item);
+    int status = ed_park_for(fiber, line->reason, true);
+    if (ED_LIKELY(strand->woken && node->held == NULL && status == node->status)) return status;
+    return stood(sync, line, item, fiber, status);
+}
 
-    const struct ed_park park = {.reason = line->reason, .deadline_ns = INT64_MAX, .move = true};
-    int status = ed_park(&park);
-    while (!strand->last_woken) {
-        if (take_back(sync, node, line)) return status;
-        (void)ed_park(&park); /* on its way here; a further request meanwhile is delivered with the first */
-    }
-    if (ED_UNLIKELY(node->held != NULL)) ed_sync_unref(sync); /* served from another worker */
-    if (status == node->status || node->status != 0) return status;
-    if (line->keeps) {
-        ed_park_put_off(status);
-        return 0;
-    }
-    hand_on(sync, line, item);
-    return status;
+int ed_waitlist_stand(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
+                      struct ed_fiber *fiber) {
+    return ed_waitlist_stand_here(sync, waiters, line, item, fiber);
 }
 
 static int task_wait(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,

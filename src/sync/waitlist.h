@@ -36,6 +36,19 @@ static inline bool ed_sync_enter(void) {
     return ed_sync_enter_as(&fiber);
 }
 
+/* The short beginning of the same call, without a call of its own: of a task, whose worker the object belongs to: its lock
+ * is held now. NULL: nothing has happened yet. */
+static inline ED_HOT struct ed_fiber *ed_sync_enter_own(struct ed_sync *sync) {
+    struct ed_worker *here = ed_worker_current();
+    struct ed_fiber *fiber = here != NULL ? here->running : NULL;
+    if (ED_UNLIKELY(fiber == NULL || fiber->task == NULL)) return NULL;
+    bool counts = ((eddy_task *)fiber->task)->future.loop == NULL;
+    if (counts && ed_count_call(here)) return NULL; /* it will be time at the next count too */
+    if (ED_LIKELY(ed_guard_lock_own(&sync->lock, here))) return fiber;
+    here->budget += counts;
+    return NULL;
+}
+
 /* What a kind of waiting is about. `item` is the caller's. All but `linked` run under the object's lock. */
 struct ed_line {
     const char *reason;
@@ -55,6 +68,9 @@ int ed_waitlist_wait(struct ed_sync *sync, struct ed_list *waiters, const struct
 /* The same for a task that holds the lock, which this gives back, and has looked already. */
 int ed_waitlist_stand(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
                       struct ed_fiber *fiber);
+/* The same with a body in each caller, for what is hot: there the line is constant. */
+int ed_waitlist_stand_here(struct ed_sync *sync, struct ed_list *waiters, const struct ed_line *line, void *item,
+                           struct ed_fiber *fiber);
 
 /* ---- under the lock ------------------------------------------------------------------------------ */
 
@@ -66,6 +82,26 @@ static inline struct ed_waiter *ed_waitlist_take(struct ed_list *waiters, int st
 }
 static inline bool ed_waitlist_hand(struct ed_list *waiters, struct ed_list *taken) {
     return ed_waitlist_take(waiters, 0, taken) != NULL;
+}
+/* The short way to the oldest of those who wait, where that is a task of this worker that waits for nothing else and is not
+ * leaving: it is taken, with status 0, and has arrived. Later, without the lock: ed_waitlist_wake. NULL: nothing was done. */
+static inline ED_HOT struct ed_strand *ed_waitlist_serve(struct ed_list *waiters) {
+    struct ed_waiter *node = ED_CONTAINER(waiters->next, struct ed_waiter, link);
+    if (node->standing != NULL || node->worker != ed_worker_current()) return NULL;
+    struct ed_strand *strand = ED_CONTAINER(node, struct ed_strand, waiter);
+    if (ED_UNLIKELY(strand->cancelled)) return NULL; /* perhaps it is leaving */
+    ED_ASSERT(node->state == ED_WAITER_LINKED);
+    ed_list_remove(&node->link);
+    node->state = ED_WAITER_ARRIVED;
+    node->status = 0;
+    if (node->held != NULL) {
+        node->held->references--;
+        node->held = NULL;
+    }
+    return strand;
+}
+static inline ED_HOT void ed_waitlist_wake(struct ed_strand *served) {
+    ed_wake_on(ed_worker_current(), &served->fiber, 0);
 }
 void ed_waitlist_take_all(struct ed_list *waiters, int status, struct ed_list *taken);
 /* The oldest, left where it is; NULL: nobody waits. */

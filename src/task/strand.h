@@ -34,11 +34,10 @@ enum { ED_STRAND_CALL_BYTES = 144 };
 struct ed_strand {
     struct ed_fiber fiber; /* first */
     bool parked;           /* between ed_park and its return */
-    bool woken;            /* ed_wake came */
+    bool woken;            /* ed_wake came to this park, or to the last one */
     bool cancelled;        /* a request was delivered to this park */
     bool timed_out;
     bool may_move;     /* what the park said */
-    bool last_woken;   /* for ed_park_woken */
     bool scope_due;    /* a scope expires at the next suspension */
     bool scope_failed; /* a scope found no memory: the next suspension says so */
     struct ed_waiter waiter;

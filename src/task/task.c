@@ -258,7 +258,7 @@ CALLS_BODIES void ed_task_run_start(struct ed_start *start, struct ed_fiber *fib
     struct ed_strand *strand = ed_strand_of(fiber);
     strand->scopes_used = strand->scopes_missing = 0;
     strand->scope = NULL;
-    strand->parked = strand->scope_due = strand->scope_failed = strand->last_woken = false;
+    strand->parked = strand->scope_due = strand->scope_failed = strand->woken = false;
     strand->waiter.state = ED_WAITER_IDLE;
     strand->timer.worker = NULL;
     strand->alarm_ns = INT64_MAX;

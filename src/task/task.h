@@ -46,13 +46,12 @@ struct eddy_task {
     struct ed_defer *defers;      /* (h) */
     bool (*on_cancel)(void *);    /* (h) while waiting */
     void *on_cancel_arg;          /* (h) */
-    _Atomic(const char *) reason; /* (a) what it waits on; written by the host */
+    _Atomic(const char *) reason; /* (a) what it waits on; NULL: it runs. Written by the host */
     eddy_drop_fn drop_arg;        /* (c) */
     struct ed_group *group;       /* (c) the group it is a child of, one reference */
     uint8_t migration;            /* (c) enum eddy_migration; DEFAULT: it may, and nobody asked for it */
     bool arg_allocated;           /* (c) arg is a copy on the heap */
     bool eager;                   /* (c) it has begun inside its spawn */
-    bool waiting;                 /* (h) parked, or below a task that runs on its stack */
     bool passing;                 /* (h) inside its on_cancel */
     _Atomic bool special;         /* (a) ed_task_wipe is needed: see there */
     bool slow;                    /* (h) what it spawns and awaits is not plain: ed_task_set_slow */
@@ -147,13 +146,9 @@ static inline void ed_task_set_slow(eddy_task *task) {
 static inline void ed_wait_begin(eddy_task *task, const char *reason, bool (*on_cancel)(void *), void *arg) {
     task->on_cancel = on_cancel;
     task->on_cancel_arg = arg;
-    task->waiting = true;
     ED_STORE_RELAXED(&task->reason, reason);
 }
-static inline void ed_wait_end(eddy_task *task) {
-    task->waiting = false;
-    ED_STORE_RELAXED(&task->reason, NULL);
-}
+static inline void ed_wait_end(eddy_task *task) { ED_STORE_RELAXED(&task->reason, NULL); }
 
 /* What a started task waits for, on its host; false: it does not. */
 struct ed_waits {

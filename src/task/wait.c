@@ -41,7 +41,7 @@ void ed_stay_end(struct ed_fiber *fiber, bool migrates) { fiber->migrates = migr
 eddy_loop *ed_domain_current(void) { return ed_domain_on(ed_worker_current()); }
 
 static void queue(struct ed_strand *strand) {
-    if (!strand->fiber.queued) ed_fiber_ready(&strand->fiber);
+    if (!strand->fiber.queued) ed_fiber_ready(ed_fiber_worker(&strand->fiber), &strand->fiber);
 }
 
 /* Whether a fiber that is about to be ready may leave its worker: an armed scope keeps it, and an alarm that no scope needs
@@ -55,25 +55,27 @@ static bool may_move(struct ed_strand *strand) {
 }
 
 /* As queue(), for one that has been woken, or is past its deadline: nothing but its own timer is left of the park. */
-static void queue_done(struct ed_strand *strand) {
+static inline void queue_done(struct ed_worker *host, struct ed_strand *strand) {
     if (strand->fiber.queued) return;
     if (strand->may_move && may_move(strand)) {
         ed_timer_stop(&strand->timer);
         ed_fiber_ready_movable(&strand->fiber);
     } else {
-        ed_fiber_ready(&strand->fiber);
+        ed_fiber_ready(host, &strand->fiber);
     }
 }
 
-void ed_wake(struct ed_fiber *fiber, int status) {
+ED_HOT void ed_wake_on(struct ed_worker *host, struct ed_fiber *fiber, int status) {
     struct ed_strand *strand = ed_strand_of(fiber);
     ED_ASSERT(strand->parked);
     ED_ASSERT(!strand->woken);
     strand->woken = true;
     strand->status = status;
-    ed_tell(ed_fiber_worker(fiber), ED_EVENT_WAKE, fiber->task, status, NULL);
-    queue_done(strand);
+    ed_tell(host, ED_EVENT_WAKE, fiber->task, status, NULL);
+    queue_done(host, strand);
 }
+
+void ed_wake(struct ed_fiber *fiber, int status) { ed_wake_on(ed_fiber_worker(fiber), fiber, status); }
 
 static void deadline_called(struct ed_call *call) { queue(ED_CONTAINER(call, struct ed_strand, deadline_call)); }
 
@@ -85,7 +87,7 @@ static void deadline_passed(struct ed_timer *timer) {
     ed_tell(ed_fiber_worker(&strand->fiber), ED_EVENT_DUE, strand->fiber.task, 0, NULL);
     if (strand->fiber.queued) return;
     if (((eddy_task *)strand->fiber.task)->future.loop == NULL) {
-        queue_done(strand);
+        queue_done(ed_fiber_worker(&strand->fiber), strand);
     } else {
         strand->deadline_call.run = deadline_called;
         ed_call_soon(ed_fiber_worker(&strand->fiber), &strand->deadline_call);
@@ -107,7 +109,7 @@ bool ed_task_waits(eddy_task *task, struct ed_waits *waits_out) {
         *waits_out = (struct ed_waits){"await", ed_cancel_future, above};
     else
         *waits_out = (struct ed_waits){ED_LOAD_RELAXED(&task->reason), task->on_cancel, task->on_cancel_arg};
-    return above != NULL || task->waiting;
+    return waits_out->reason != NULL;
 }
 
 void ed_cancel_deliver(eddy_task *task) {
@@ -141,22 +143,23 @@ void ed_cancel_deliver(eddy_task *task) {
 /* Apart, so that a park that nobody listens to costs one test. */
 static __attribute__((noinline)) void suspend_told(struct ed_fiber *fiber, const char *reason) {
     ed_tell(ed_fiber_worker(fiber), ED_EVENT_PARK, fiber->task, 0, reason);
-    ed_fiber_suspend(fiber);
+    ed_fiber_suspend(ed_fiber_worker(fiber), fiber);
     ed_tell(ed_fiber_worker(fiber), ED_EVENT_RESUME, fiber->task, 0, reason);
 }
 
 /* In each caller a body of its own: what it says is constant there. */
 static inline __attribute__((always_inline)) int park_on(struct ed_fiber *fiber, const struct ed_park *park) {
     if (ED_UNLIKELY(fiber == NULL)) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
+    struct ed_worker *here = ed_worker_current(); /* until the switch */
     struct ed_strand *strand = ed_strand_of(fiber);
     eddy_task *task = fiber->task;
     ED_ASSERT(!strand->parked);
-    strand->woken = strand->timed_out = strand->cancelled = false;
     if (ED_UNLIKELY(strand->scope_failed)) {
-        strand->scope_failed = strand->last_woken = false;
+        strand->woken = strand->scope_failed = false;
         return eddy_fail(EDDY_ENOMEM, "no memory for a timeout scope");
     }
     strand->parked = true;
+    strand->woken = strand->cancelled = strand->timed_out = false;
     strand->may_move = park->move;
     ed_wait_begin(task, park->reason, park->on_cancel, park->arg);
     if (ED_UNLIKELY(strand->scope_due)) ed_scope_check(strand);
@@ -164,22 +167,21 @@ static inline __attribute__((always_inline)) int park_on(struct ed_fiber *fiber,
     if (park->yield) {
         strand->woken = true;
         strand->status = 0;
-        queue_done(strand);
+        queue_done(here, strand);
     } else if (park->deadline_ns != INT64_MAX) {
         strand->timer.fire = deadline_passed;
-        ed_timer_start(ed_fiber_worker(fiber), &strand->timer, park->deadline_ns);
+        ed_timer_start(here, &strand->timer, park->deadline_ns);
     }
 
     ED_CHAOS(PARK);
-    if (ED_UNLIKELY(ed_fiber_worker(fiber)->sched->listener != NULL)) {
+    if (ED_UNLIKELY(here->sched->listener != NULL)) {
         suspend_told(fiber, park->reason);
     } else {
-        ed_fiber_suspend(fiber);
+        ed_fiber_suspend(here, fiber);
     }
 
-    if (ED_UNLIKELY(ed_timer_armed(&strand->timer))) ed_timer_stop(&strand->timer);
+    if (ED_UNLIKELY(park->deadline_ns != INT64_MAX && ed_timer_armed(&strand->timer))) ed_timer_stop(&strand->timer);
     strand->parked = false;
-    strand->last_woken = strand->woken;
     ed_wait_end(task);
     if (ED_UNLIKELY(ed_cancel_pending(task, true) || strand->cancelled)) return EDDY_ECANCELED;
     if (strand->woken) return strand->status;
@@ -189,15 +191,15 @@ static inline __attribute__((always_inline)) int park_on(struct ed_fiber *fiber,
 
 int ed_park(const struct ed_park *park) { return park_on(ed_fiber_current(), park); }
 
-ED_HOT int ed_park_for(struct ed_fiber *fiber, const char *reason) {
-    return park_on(fiber, &(struct ed_park){.reason = reason, .deadline_ns = INT64_MAX});
+ED_HOT int ed_park_for(struct ed_fiber *fiber, const char *reason, bool move) {
+    return park_on(fiber, &(struct ed_park){.reason = reason, .deadline_ns = INT64_MAX, .move = move});
 }
 
-bool ed_park_woken(void) { return ed_strand_of(ed_fiber_current())->last_woken; }
+bool ed_park_woken(void) { return ed_strand_of(ed_fiber_current())->woken; }
 
 void ed_park_put_off(int status) {
     struct ed_strand *strand = ed_strand_of(ed_fiber_current());
-    ED_ASSERT(strand->last_woken && status < 0);
+    ED_ASSERT(strand->woken && status < 0);
     if (status == EDDY_ENOMEM) {
         strand->scope_failed = true;
     } else if (status == EDDY_ECANCELED) {
@@ -242,7 +244,7 @@ static int await(eddy_future *future, eddy_value *value_out, const struct ed_par
             struct ed_park park = *hook;
             park.deadline_ns = INT64_MAX;
             int status = ed_park(&park);
-            while (status < 0 && !strand->last_woken && !ed_future_unlink(future, &strand->waiter)) {
+            while (status < 0 && !strand->woken && !ed_future_unlink(future, &strand->waiter)) {
                 /* TAKEN: it is on its way here. Nothing else may wake this park. */
                 park.on_cancel = NULL;
                 (void)ed_park(&park); /* a second request meanwhile is this one's delivery */

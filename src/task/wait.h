@@ -25,13 +25,15 @@ struct ed_fiber *ed_fiber_current(void);
  * timeout scope found no memory. Unless woken, the caller takes its fiber out of where it put it first of all. */
 int ed_park(const struct ed_park *park);
 /* The same for the running `fiber`, whose wait only ed_wake or a cancel ends. */
-int ed_park_for(struct ed_fiber *fiber, const char *reason);
+int ed_park_for(struct ed_fiber *fiber, const char *reason, bool move);
 bool ed_park_woken(void);
 /* The running task was woken and goes by that: `status`, what its park gave beside it, is for the next suspension. */
 void ed_park_put_off(int status);
 
 /* Wakes a parked fiber, at most once a park. Only on its host. */
 void ed_wake(struct ed_fiber *fiber, int status);
+/* The same by who knows its host, which is this worker. */
+void ed_wake_on(struct ed_worker *host, struct ed_fiber *fiber, int status);
 
 /* What an await gives of a future that is done. */
 int ed_await_result(eddy_future *future, eddy_value *value_out);

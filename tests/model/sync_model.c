@@ -5,7 +5,8 @@
  * Sources src/task/waiter.c src/sync/guard.c src/sync/waitlist.c src/sync/lock.c src/sync/event.c src/sync/semaphore.c src/sync/store.c
  * Sources src/sync/queue.c src/sync/channel.c src/sync/select.c src/sync/condition.c src/sync/rwlock.c src/sync/once.c
  * Sources src/sync/gate.c src/base/heap.c
- * Smaller src/sync/channel.c s/static _Atomic uint64_t ids/static uint64_t ids/; s/ED_ADD_RELAXED(&ids, 1)/ids++/ */
+ * Smaller src/sync/channel.c s/static _Atomic uint64_t ids/static uint64_t ids/; s/ED_ADD_RELAXED(&ids, 1)/ids++/
+ * Smaller src/sync/guard.c s/static _Atomic uint64_t taken/static uint64_t taken/; s/ED_LOAD_RELAXED(&taken)/taken/; s/ED_ADD_RELAXED(&taken, 1)/taken++/ */
 #include "explorer.h"
 #include "messages.h"
 #include "sync/channel.h"
@@ -57,6 +58,11 @@ void ed_wake(struct ed_fiber *fiber, int status) {
     strand->status = status;
 }
 
+void ed_wake_on(struct ed_worker *host, struct ed_fiber *fiber, int status) {
+    (void)host;
+    ed_wake(fiber, status);
+}
+
 int ed_park(const struct ed_park *park) {
     struct actor *actor = self();
     struct ed_strand *strand = &actor->strand;
@@ -68,11 +74,15 @@ int ed_park(const struct ed_park *park) {
     while (!strand->woken && !actor->strand.cancelled) await_messages(&actor->worker);
     receive(&actor->worker); /* perhaps more, before its turn comes */
     strand->parked = false;
-    strand->last_woken = strand->woken;
     return actor->strand.cancelled || actor->pending ? (actor->pending = false, EDDY_ECANCELED) : strand->status;
 }
 
-bool ed_park_woken(void) { return self()->strand.last_woken; }
+int ed_park_for(struct ed_fiber *fiber, const char *reason, bool move) {
+    (void)fiber;
+    return ed_park(&(struct ed_park){.reason = reason, .deadline_ns = INT64_MAX, .move = move});
+}
+
+bool ed_park_woken(void) { return self()->strand.woken; }
 
 void ed_park_put_off(int status) {
     MODEL_CHECK(status == EDDY_ECANCELED);
@@ -425,15 +435,28 @@ static void check_putters(void) {
 /* ---- channels ---------------------------------------------------------------------------------------------- */
 
 /* Elements are taken from and put into memory under watch: shared[thread]. */
-static void setup_channels(size_t capacity) {
-    setup();
+static void create_channels(size_t capacity) {
     a = eddy_channel_create(sizeof(int64_t), capacity, NULL);
     b = eddy_channel_create(sizeof(int64_t), capacity, NULL);
     model_name(a, "a");
     model_name(b, "b");
 }
+static void setup_channels(size_t capacity) {
+    setup();
+    create_channels(capacity);
+}
 static void setup_rendezvous(void) { setup_channels(0); }
 static void setup_rings(void) { setup_channels(1); }
+/* They belong to the first thread's worker, until another one comes along. */
+static void setup_own(size_t capacity) {
+    setup();
+    actors[0].worker.identity = 1;
+    model_set_worker(&actors[0].worker);
+    create_channels(capacity);
+    model_set_worker(NULL);
+}
+static void setup_own_rendezvous(void) { setup_own(0); }
+static void setup_own_rings(void) { setup_own(1); }
 
 static void send_a(void) {
     began++;
@@ -753,6 +776,10 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("channel_ring", setup_rings, check_channel, receive_two_task, send_a_task, send_and_cancel),
     SCENARIO("channel_ring_pair", setup_rings, check_channel, receive_a_task, send_a_task),
     SCENARIO("channel_close", setup_rendezvous, check_channel, send_a_task, receive_a_task, cancel_and_close),
+    SCENARIO("channel_own_ring", setup_own_rings, check_channel, send_a_task, receive_a_task),
+    SCENARIO("channel_own_rings", setup_own_rings, check_channel, send_a_task, receive_a_task, send_a_task),
+    SCENARIO("channel_own_receiver", setup_own_rendezvous, check_channel, receive_a_task, send_a_task, cancel_only),
+    SCENARIO("channel_own_sender", setup_own_rendezvous, check_channel, send_a_task, receive_a, cancel_only),
     SCENARIO("select_senders", setup_rendezvous, check_select_senders, receive_either_task, send_a_task, send_b_task),
     SCENARIO("select_tries", setup_rendezvous, check_select_tries, receive_either_task, try_send_a, try_send_b),
     SCENARIO("select_pair", setup_rendezvous, check_select_pair, send_a_or_receive_b_task, receive_a_or_send_b),

@@ -26,20 +26,20 @@ static int status_of[MODEL_THREADS];
 
 /* ---- what task/ needs of others: the scheduler --------------------------------------------------------- */
 
-void ed_fiber_ready(struct ed_fiber *fiber) {
+void ed_fiber_ready(struct ed_worker *host, struct ed_fiber *fiber) {
+    (void)host;
     ED_ASSERT(!fiber->queued);
     fiber->queued = true;
 }
 struct ed_sched *ed_sched_visited(void) {
     return NULL;
 }
-void ed_fiber_ready_movable(struct ed_fiber *fiber) { ed_fiber_ready(fiber); } /* nobody moves here: migrate_model.c */
+void ed_fiber_ready_movable(struct ed_fiber *fiber) { ed_fiber_ready(NULL, fiber); } /* nobody moves: migrate_model.c */
 void __tsan_switch_to_fiber(void *fiber, unsigned flags) {
     (void)fiber, (void)flags;
     model_violation("there is one stack a worker: it is next itself");
 }
-struct ed_context *ed_fiber_next(struct ed_fiber *fiber) {
-    struct ed_worker *worker = ed_fiber_worker(fiber);
+struct ed_context *ed_fiber_next(struct ed_worker *worker, struct ed_fiber *fiber) {
     worker->running = NULL;
     while (!fiber->queued) await_messages(worker);
     receive(worker); /* perhaps more, before its turn comes */
