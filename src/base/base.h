@@ -1,5 +1,5 @@
-/* base.h: door of base/: assertions, atomics, memory, lists, the timer heap, threads, descriptors, limits, names of
- * places. Includes nothing of eddy but the public words (status, value). */
+/* base.h: door of base/: assertions, atomics, memory, lists, the timer heap, threads, the clock, descriptors, limits,
+ * names of places. Includes nothing of eddy but the public words (status, value). */
 #ifndef ED_BASE_BASE_H
 #define ED_BASE_BASE_H
 
@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/atomic.h"
 #include "base/chaos.h"
+#include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/heap.h"
 #include "base/limits.h"

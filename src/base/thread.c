@@ -25,9 +25,7 @@ void ed_thread_wait(_Atomic uint32_t *flag) {
 bool ed_thread_wait_until(_Atomic uint32_t *flag, int64_t deadline_ns) {
     const struct timespec at = {deadline_ns / 1000000000, deadline_ns % 1000000000};
     while (ED_LOAD_ACQUIRE(flag) == 0) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec >= deadline_ns) return ED_LOAD_ACQUIRE(flag) != 0;
+        if (ed_clock_ns() >= deadline_ns) return ED_LOAD_ACQUIRE(flag) != 0;
         syscall(SYS_futex, flag, FUTEX_WAIT_BITSET_PRIVATE, 0, &at, NULL, FUTEX_BITSET_MATCH_ANY);
     }
     return true;

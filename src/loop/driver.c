@@ -19,14 +19,11 @@
 
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 static int64_t now_ns(struct ed_worker *worker) {
     (void)worker;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return ed_clock_ns();
 }
 
 /* ---- waking ----------------------------------------------------------------------------------- */

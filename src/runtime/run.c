@@ -23,14 +23,8 @@
 
 /* ---- the tick -------------------------------------------------------------------------------------- */
 
-static int64_t clock_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static void forget_the_past(struct ed_runtime *runtime) {
-    int64_t now_ns = clock_ns();
+    int64_t now_ns = ed_clock_ns();
     for (unsigned i = 0; i < runtime->sched.workers_count; i++) runtime->watches[i].since_ns = now_ns;
 }
 
@@ -57,7 +51,7 @@ static void send_visitor(struct ed_runtime *runtime, struct ed_watch *watch) {
 /* True if any worker is awake. */
 static bool tick_workers(struct ed_runtime *runtime) {
     bool awake = false;
-    int64_t now_ns = clock_ns();
+    int64_t now_ns = ed_clock_ns();
     for (unsigned i = 0; i < runtime->sched.workers_count; i++) {
         struct ed_worker *worker = runtime->sched.workers[i];
         struct ed_watch *watch = &runtime->watches[i];
@@ -327,7 +321,7 @@ int ed_run_open(struct ed_runtime **runtime_out, const eddy_run_options *options
     int status = fill_standard_descriptors();
     if (status < 0) return status;
     struct ed_runtime *runtime;
-    status = ed_runtime_open(&runtime, &ed_uv_driver, &filled, filled.workers, (uint64_t)clock_ns(), NULL);
+    status = ed_runtime_open(&runtime, &ed_uv_driver, &filled, filled.workers, (uint64_t)ed_clock_ns(), NULL);
     if (status < 0) return status;
     pthread_mutex_init(&runtime->mutex, NULL);
     pthread_cond_init(&runtime->changed, NULL);

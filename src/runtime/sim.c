@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- the seed of a run that does not come back ------------------------------------------------------ */
@@ -100,12 +99,6 @@ int eddy_sim_run(eddy_coro_fn fn, void *arg, eddy_value *value_out, const eddy_s
 
 /* ---- many ------------------------------------------------------------------------------------------- */
 
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 int eddy_sim_explore(eddy_coro_fn fn, void *arg, uint64_t seeds, uint64_t *failed_seed_out,
                      const eddy_sim_options *options) {
     eddy_sim_options each = options != NULL ? *options : eddy_sim_options_init();
@@ -116,7 +109,7 @@ int eddy_sim_explore(eddy_coro_fn fn, void *arg, uint64_t seeds, uint64_t *faile
         if (*asked == '\0' || *end != '\0') return EDDY_EINVAL;
         seeds = 1;
     }
-    double begin_s = seconds_now();
+    int64_t begin_ns = ed_clock_ns();
     for (uint64_t i = 0; i < seeds; i++, each.seed++) {
         int status = eddy_sim_run(fn, arg, NULL, &each);
         if (status >= 0) continue;
@@ -124,7 +117,7 @@ int eddy_sim_explore(eddy_coro_fn fn, void *arg, uint64_t seeds, uint64_t *faile
         fprintf(stderr,
                 "eddy: seed %llu failed with %s, run %llu of %llu after %.2f s; EDDY_SIM_SEED=%llu runs it again\n",
                 (unsigned long long)each.seed, eddy_status_name(status), (unsigned long long)i + 1,
-                (unsigned long long)seeds, seconds_now() - begin_s, (unsigned long long)each.seed);
+                (unsigned long long)seeds, (double)(ed_clock_ns() - begin_ns) / 1e9, (unsigned long long)each.seed);
         return status;
     }
     return 0;

@@ -17,9 +17,7 @@ static void blocked_arrives(struct ed_waiter *waiter) {
 }
 
 static int64_t deadline_after(int64_t timeout_ns) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t now_ns = ed_clock_ns();
     if (timeout_ns < 0) timeout_ns = 0;
     return timeout_ns < INT64_MAX - now_ns ? now_ns + timeout_ns : INT64_MAX;
 }

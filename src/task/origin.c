@@ -63,13 +63,9 @@ struct ed_lent {
 /* A reference on the task of a note, if it has not ended; else NULL. */
 static eddy_task *still_there(const struct ed_lent *lent) {
     eddy_task *task = lent->task;
-    uint64_t word = ED_LOAD_ACQUIRE(&task->future.word);
-    while (ed_refs_of(word) > 0 && !(word & ED_DONE)) {
-        if (!ED_CAS_WEAK(&task->future.word, &word, word + ED_REF_ONE)) continue;
-        if (task->id == lent->id) return task;
-        ed_future_release(&task->future);
-        return NULL;
-    }
+    if (!ed_bias_hold(&task->future)) return NULL;
+    if (task->id == lent->id) return task;
+    ed_future_release(&task->future);
     return NULL;
 }
 

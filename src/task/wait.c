@@ -17,8 +17,6 @@
  * Tests      tests/contract/task_test.c, loop_test.c, tests/task/wait_test.c, cancel_test.c; all others. */
 #include "task/task.h"
 
-#include <time.h>
-
 ED_HOT struct ed_fiber *ed_fiber_current(void) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL || worker->running == NULL) return NULL;
@@ -316,9 +314,7 @@ int64_t eddy_time_ns(void) {
     if (worker != NULL) return worker->sched->driver->now(worker);
     struct ed_sched *visited = ed_sched_visited();
     if (visited != NULL) return visited->driver->now(visited->workers[0]);
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return ed_clock_ns();
 }
 
 int eddy_sleep_until(int64_t deadline_ns) {
