@@ -2,7 +2,9 @@
  * after a death the one call that had begun is lost, and no other, whatever calls before it left in the slots; each answer
  * is read, as it was written, whether its frame was sent or goes without saying. The real wire.h; the pool's side and the
  * process's are stand-ins that do what process_pool.h says of them. A socket hands over what was written before, and so does
- * the end of a process. */
+ * the end of a process.
+ * Sources
+ * Smaller src/exec/wire.h s/ED_WIRE_IN_FLIGHT = 64/ED_WIRE_IN_FLIGHT = 4/ */
 #include "exec/wire.h"
 #include "explorer.h"
 
