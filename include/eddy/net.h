@@ -371,6 +371,21 @@ EDDY_API int eddy_server_open(eddy_server **server_out, const char *host, uint16
 EDDY_API int eddy_server_open_unix(eddy_server **server_out, const char *path, eddy_connection_fn handler, void *arg,
                                    const eddy_server_options *options) EDDY_SUSPENDS;
 
+/** Listens on a socket that the program has: bound, or listening already; TCP or Unix. From a service manager that passes it,
+ *  from the parent process, or from the process whose place this one takes (eddy_stream_take_fd): a server is replaced
+ *  without a moment in which nobody listens, if the next one opens the socket before this one closes.
+ *
+ *  @param fd  Taken if 0 is returned: the server closes it. Otherwise it is the caller's still. Non-blocking from now on, for
+ *             everybody who has it.
+ *  @return    Also EBADF, ENOTSOCK, EOPNOTSUPP (no stream socket), EDDY_EINVAL (it is connected), with a text that names the
+ *             descriptor; EDDY_ENOTSUP in a simulation. Otherwise as eddy_server_open.
+ *
+ *  One listener that hands connections to the workers in turn. Closing the server accepts what the socket's queue holds
+ *  then, and lets go of the socket without shutting it: what comes later is served by those who have it too, and reset
+ *  if nobody has. The path of a Unix socket stays.  Source: asyncio.start_server(sock=...), sd_listen_fds(3). */
+EDDY_API int eddy_server_open_fd(eddy_server **server_out, int fd, eddy_connection_fn handler, void *arg,
+                                 const eddy_server_options *options) EDDY_SUSPENDS;
+
 EDDY_API eddy_server *eddy_server_share(eddy_server *server) EDDY_ANY_THREAD;
 /** Gives a reference back; NULL is nothing. The last one closes the server as eddy_server_close does. */
 EDDY_API void eddy_server_release(eddy_server *server) EDDY_ANY_THREAD;

@@ -8,7 +8,8 @@
  *            OPEN -> VISITED -> OPEN by the visitor; to CLOSING by the owner, who waits for the visitor's CLOSED if it
  *            was VISITED, and then closes the socket.
  * Close      The listener's socket refuses new handshakes, those under way get HANDSHAKE_NS to be completed, the queue
- *            is accepted empty, then the socket is closed.
+ *            is accepted empty, then the socket is closed. A socket from outside is left as it is, since it may be somebody
+ *            else's, too: what its queue holds at that moment is accepted, and no more, or it might never be empty.
  * Threads    The part's worker; a visitor beside it; orders come from any.
  * Not here   What a server consists of, its invariants and references (server_parts.h); the whole of it (server.c); streams
  *            (stream.c).
@@ -173,9 +174,10 @@ static bool closing(const struct ed_server_part *part) {
  * could keep it full. 0, or EDDY_ECANCELED, or a failure of the listener itself. */
 static int accept_all(struct ed_server_part *part, bool fills) {
     eddy_server *server = part->server;
-    for (;;) {
+    for (int i = 0;; i++) {
         ed_count_io();
         if (fills && closing(part)) return 0;
+        if (!fills && server->from_outside && i >= server->options.backlog) return 0;
         if (server->slots != NULL) {
             int status = eddy_semaphore_acquire(server->slots);
             if (status < 0) return status;
@@ -209,6 +211,7 @@ static int accept_until_closed(struct ed_server_part *part) {
         if (status < 0) return status;
     }
     if (status < 0) return status;
+    if (part->server->from_outside) return accept_all(part, false);
     unbind(part); /* first: a path then belongs to whoever comes next */
     if (ed_part_sockets(part)->refuse_new(ed_poll_fd(part->listener)) == 0) {
         status = eddy_sleep(handshake_ns);
@@ -291,7 +294,7 @@ int ed_part_open(void *arg, eddy_value *out) {
     int status = ed_poll_open(&part->listener, part->fd);
     if (status < 0) return status;
     part->fd = -1;
-    part->bound = true;
+    part->bound = !part->server->from_outside;
     open_door(part);
     ED_ADD(&part->server->live, 1);
     eddy_task_options options = eddy_task_options_init();

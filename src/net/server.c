@@ -4,8 +4,8 @@
  *            refused, though the workers share it.
  * Idea       A listener for each worker on one port (SO_REUSEPORT: the system spreads the connections). The first socket is
  *            bound without SO_REUSEPORT, so a port that somebody uses is refused; it then lets the others share it. Where
- *            that is not to be had, and in a serial domain, there is one listener; without a domain its connections are
- *            handed out in turn.
+ *            that is not to be had, for a socket from outside, and in a serial domain, there is one listener; without a
+ *            domain its connections are handed out in turn.
  * Not here   What a server consists of, its invariants and references (server_parts.h); what happens in a part: accepting,
  *            connections, closing (accept.c).
  * Tests      tests/net/server_test.c. */
@@ -97,16 +97,33 @@ failed:
     return fd;
 }
 
-/* Where to listen: a path, or a host (NULL: everywhere) and a port. */
+/* Where to listen: a socket from outside, a path, or a host (NULL: everywhere) and a port. */
 struct place {
+    int fd; /* borrowed; -1: none */
     const char *path, *host;
     uint16_t port;
 };
 
 static int fail_open(int status, const struct place *place) {
+    if (place->fd >= 0)
+        return eddy_fail(status, "cannot listen on descriptor %d: %s", place->fd, eddy_status_text(status));
     if (place->path != NULL) return eddy_fail(status, "cannot listen on %s: %s", place->path, eddy_status_text(status));
     return eddy_fail(status, "cannot listen on %s:%u: %s", place->host != NULL ? place->host : "*", place->port,
                      eddy_status_text(status));
+}
+
+/* On a duplicate: what follows may close it, and the caller's is the caller's until all has gone well. */
+static int listen_on_socket(eddy_server *server, int fd) {
+    const struct ed_sockets *sockets = ed_part_sockets(&server->parts[0]);
+    eddy_address address;
+    int own = sockets->duplicate(fd);
+    if (own < 0) return own;
+    server->from_outside = true;
+    server->handed_out = server->parts_count > 1;
+    server->parts[0].fd = own;
+    sockets->local(own, &address);
+    server->port = ed_address_port(&address);
+    return sockets->listen(own, server->options.backlog);
 }
 
 static int listen_on(eddy_server *server, const struct place *place) {
@@ -114,6 +131,7 @@ static int listen_on(eddy_server *server, const struct place *place) {
     uint16_t port = place->port;
     eddy_address address;
     int status;
+    if (place->fd >= 0) return listen_on_socket(server, place->fd);
     if (place->path != NULL) {
         if (!ed_address_path(&address, place->path)) return EDDY_EINVAL;
         server->options.single_listener = true; /* paths are not shared */
@@ -200,13 +218,24 @@ static int open_server(eddy_server **server_out, const struct place *place, eddy
 
 int eddy_server_open(eddy_server **server_out, const char *host, uint16_t port, eddy_connection_fn handler, void *arg,
                      const eddy_server_options *options) {
-    return open_server(server_out, &(struct place){.host = host, .port = port}, handler, arg, options);
+    return open_server(server_out, &(struct place){.fd = -1, .host = host, .port = port}, handler, arg, options);
 }
 
 int eddy_server_open_unix(eddy_server **server_out, const char *path, eddy_connection_fn handler, void *arg,
                           const eddy_server_options *options) {
     if (path == NULL) return EDDY_EINVAL;
-    return open_server(server_out, &(struct place){.path = path}, handler, arg, options);
+    return open_server(server_out, &(struct place){.fd = -1, .path = path}, handler, arg, options);
+}
+
+int eddy_server_open_fd(eddy_server **server_out, int fd, eddy_connection_fn handler, void *arg,
+                        const eddy_server_options *options) {
+    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    const struct ed_driver *driver = ed_worker_current()->sched->driver;
+    if (driver->adopt == NULL) return eddy_fail(EDDY_ENOTSUP, "no descriptors from outside in a simulation");
+    if (fd < 0) return -EBADF;
+    int status = open_server(server_out, &(struct place){.fd = fd}, handler, arg, options);
+    if (status == 0) driver->sockets->close(fd);
+    return status;
 }
 
 /* ---- the rest of the public words -------------------------------------------------------------- */

@@ -57,6 +57,7 @@ struct eddy_server {
     _Atomic unsigned next_part;      /* whose turn it is to get a connection                  */
     unsigned parts_count;            /* (c) */
     bool handed_out;                 /* (c) one listener for all parts                        */
+    bool from_outside; /* (c) others may have the listener's socket, too: it is not shut, its path stays */
     struct ed_server_part parts[];
 };
 

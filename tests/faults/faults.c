@@ -368,7 +368,7 @@ static int local(void) {
     return status;
 }
 
-/* A pipe's ends as streams, a terminal where there are any, a descriptor that is watched. */
+/* A pipe's ends as streams, a terminal where there are any, a socket that listens, a descriptor that is watched. */
 static int pass_on(const int from, const int to) {
     eddy_stream *streams[2] = {NULL};
     char c;
@@ -379,12 +379,28 @@ static int pass_on(const int from, const int to) {
     for (int i = 0; i < 2; i++) eddy_stream_release(streams[i]);
     return status < 0 ? status : 0;
 }
+static int hang_up(eddy_stream *stream, void *arg) {
+    (void)stream, (void)arg;
+    return 0;
+}
+static int serve_outside(void) {
+    eddy_server *server;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    const int status = eddy_server_open_fd(&server, fd, hang_up, NULL, NULL); /* on any port */
+    if (status < 0)
+        close(fd);
+    else
+        eddy_server_release(server);
+    return status;
+}
 static int outside(void) {
     int ends[2], master, terminal, event;
     eddy_watch *watch;
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
     int status = pass_on(ends[0], ends[1]);
     if (status == 0 && openpty(&master, &terminal, NULL, NULL, NULL) == 0) status = pass_on(master, terminal);
+    if (status == 0) status = serve_outside();
     if (status < 0) return status;
     if ((event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) return -errno;
     status = eddy_watch_open(&watch, event);

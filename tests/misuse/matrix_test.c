@@ -478,6 +478,15 @@ static void sockets_undo(void) {
     }
 }
 FIXTURE(sockets, sockets_make, NULL, sockets_undo);
+static void listening_make(void) {
+    sockets_make();
+    for (int i = 0; i < 2; i++) {
+        close(the.pairs[i][0]);
+        the.pairs[i][0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        EXPECT_EQ(0, listen(the.pairs[i][0], 1)); /* on a port that is free */
+    }
+}
+FIXTURE(listening, listening_make, NULL, sockets_undo);
 
 static void counter_make(void) { the.fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); }
 static void counter_undo(void) { close(the.fd); }

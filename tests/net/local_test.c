@@ -299,6 +299,22 @@ UNIT(local, refused_memory_leaves_a_descriptor_to_the_caller) {
     EXPECT_OK(eddy_run(open_each_outside, NULL, NULL, EDDY_RUN(.workers = 1)));
 }
 
+/* The file of a Unix socket that was not bound by the server belongs to whoever bound it. */
+REAL_TEST(path_of_a_socket_from_outside_stays) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_path());
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(0, bind(fd, (struct sockaddr *)&address, sizeof address));
+    eddy_server *server;
+    EXPECT_OK(eddy_server_open_fd(&server, fd, echo, NULL, NULL));
+    eddy_stream *stream = dial_path(socket_path());
+    write_text(stream, "hello");
+    expect_text(stream, "hello");
+    hang_up(stream);
+    stop_serving(server);
+    EXPECT_EQ(0, unlink(socket_path()));
+}
+
 /* ---- watches ----------------------------------------------------------------------------------- */
 
 struct watched {
@@ -337,8 +353,10 @@ CORE_TEST(local, descriptors_are_not_simulated) {
     if (!test_simulated()) return;
     eddy_stream *stream;
     eddy_watch *watch;
+    eddy_server *server;
     EXPECT_EQ(EDDY_ENOTSUP, eddy_stream_open_fd(&stream, 0));
     EXPECT_EQ(EDDY_ENOTSUP, eddy_watch_open(&watch, 0));
+    EXPECT_EQ(EDDY_ENOTSUP, eddy_server_open_fd(&server, 0, echo, NULL, NULL));
     EXPECT_EQ(-EAFNOSUPPORT, eddy_connect_unix(&stream, "/somewhere", NULL));
     eddy_handled();
 }

@@ -311,6 +311,62 @@ TEST(server, close_serves_what_the_system_has_queued) {
     eddy_server_release(server);
 }
 
+/* Two descriptors of one listening socket: a server's, and that of whoever comes after it. */
+static void listen_outside(int fds[2]) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    fds[0] = plain_socket();
+    EXPECT_EQ(0, bind(fds[0], (struct sockaddr *)&address, sizeof address));
+    EXPECT_EQ(0, listen(fds[0], 100));
+    fds[1] = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
+}
+
+TEST(server, socket_from_outside_is_served_and_left_to_whoever_has_it_too, TEST_REAL) {
+    enum { CLIENTS = 40 };
+    int fds[2], clients[CLIENTS];
+    eddy_server *first, *second;
+    listen_outside(fds);
+    EXPECT_OK(eddy_server_open_fd(&first, fds[0], greet, NULL, NULL));
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = plain_socket();
+        plain_connect(clients[i], first);
+    }
+    eddy_server_close(first);
+    for (int i = 0; i < CLIENTS; i++) EXPECT_EQ(3, send(clients[i], "hey", 3, MSG_NOSIGNAL));
+    for (int i = 0; i < CLIENTS; i++) {
+        plain_expect(clients[i], "served");
+        close(clients[i]);
+    }
+    EXPECT_OK(eddy_server_wait_closed(first));
+    clients[0] = plain_socket();
+    plain_connect(clients[0], first); /* nobody accepts now, and nobody is refused */
+    EXPECT_EQ(3, send(clients[0], "hey", 3, MSG_NOSIGNAL));
+    EXPECT_OK(eddy_server_open_fd(&second, fds[1], greet, NULL, NULL));
+    EXPECT_EQ(eddy_server_port(first), eddy_server_port(second));
+    plain_expect(clients[0], "served");
+    close(clients[0]);
+    stop_serving(second);
+    eddy_server_release(first);
+}
+
+TEST(server, what_cannot_be_listened_on_is_the_callers_still, TEST_REAL) {
+    char path[300];
+    int pair[2];
+    eddy_server *server;
+    snprintf(path, sizeof path, "%s/file", test_folder());
+    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+    const int fds[] = {open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600), socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+                       pair[0], plain_socket()};
+    const int wanted[] = {-ENOTSOCK, -EOPNOTSUPP, EDDY_EINVAL, EDDY_EINVAL};
+    for (int i = 0; i < 4; i++) {
+        EXPECT_EQ(wanted[i], eddy_server_open_fd(&server, fds[i], i == 3 ? NULL : greet, NULL, NULL));
+        EXPECT_EQ(0, close(fds[i]));
+    }
+    EXPECT_EQ(-EBADF, eddy_server_open_fd(&server, 9999, greet, NULL, NULL));
+    EXPECT_EQ(-EBADF, eddy_server_open_fd(&server, -1, greet, NULL, NULL));
+    eddy_handled();
+    close(pair[1]);
+}
+
 struct visitors {
     eddy_server *server;
     uint16_t port;
