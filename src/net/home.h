@@ -8,7 +8,8 @@
  * Ordering   Both write theirs and then read the other's, sequentially consistent: either the mover sees the sender and
  *            stays, or the sender sees NULL or the new home. NULL lasts for a few instructions, and a sender spins as long.
  *            What the old home wrote before is the new one's by the store of its name.
- * At home    Whoever finds its own worker's name here is at home until it suspends: only the worker itself takes it out.
+ * At home    Whoever finds its own worker's name here is at home until it suspends: only the worker itself takes it out. So
+ *            does a sender: a message to its own worker would arrive behind what it does at home next.
  * Threads    ed_home_move: the home. The rest: any.
  * Tests      tests/model/home_model.c. */
 #ifndef ED_NET_HOME_H

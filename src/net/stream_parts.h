@@ -81,9 +81,15 @@ static inline struct ed_worker *ed_stream_worker(const eddy_stream *stream) { re
 static inline bool ed_stream_is_at(const eddy_stream *stream, const struct ed_worker *worker) {
     return ed_home_is(&stream->home, worker);
 }
-/* Any thread: to its home; 0 or EDDY_ECLOSED. Each arrival begins with ed_home_arrived. */
+/* Any thread: to its home; 0 or EDDY_ECLOSED. Each arrival begins with ed_home_arrived. Since its caller looked it may have
+ * moved to the caller's own worker: then it arrives at once, or what the caller does next, at home, would overtake it. */
 static inline int ed_stream_post(eddy_stream *stream, struct ed_message *message) {
-    int status = ed_post(ed_home_send(&stream->home), message);
+    struct ed_worker *home = ed_home_send(&stream->home);
+    if (ED_UNLIKELY(home == ed_worker_current())) {
+        message->arrive(message, home);
+        return 0;
+    }
+    int status = ed_post(home, message);
     if (status < 0) ed_home_arrived(&stream->home);
     return status;
 }
