@@ -160,14 +160,33 @@ static void report_late(struct ed_runtime *runtime, eddy_task *task) {
     ed_report_stack(&runtime->sched, EDDY_REPORT_STILL_PENDING, task, message, bytes > 0 ? stack : NULL);
 }
 
-/* Waits for `task` to end, and names it every REPORT_SECONDS once the deadline has passed. */
-static void wait_for_end(struct ed_runtime *runtime, eddy_task *task) {
-    eddy_future *future = EDDY_FUTURE(task);
+/* All that are left, from `first` on; of very many the oldest. */
+static void report_all_late(struct ed_runtime *runtime, const struct living *living, size_t first) {
+    enum { NAMED_MAX = 64 };
+    size_t named = 0, more = 0;
+    for (size_t i = first; i < living->count; i++) {
+        if (eddy_future_done(EDDY_FUTURE(living->tasks[i]))) continue;
+        if (named < NAMED_MAX) {
+            report_late(runtime, living->tasks[i]);
+            named++;
+        } else {
+            more++;
+        }
+    }
+    if (more == 0) return;
+    char message[96];
+    snprintf(message, sizeof message, "the run cannot end: %zu more tasks are still alive", more);
+    ed_report(&runtime->sched, &(eddy_report){.kind = EDDY_REPORT_STILL_PENDING, .message = message, .task = ""});
+}
+
+/* Waits for a task to end, and names all that are left every REPORT_SECONDS once the deadline has passed. */
+static void wait_for_end(struct ed_runtime *runtime, const struct living *living, size_t index) {
+    eddy_future *future = EDDY_FUTURE(living->tasks[index]);
     while (!eddy_future_done(future)) {
         int64_t left_ns = runtime->deadline_ns - eddy_time_ns();
         int done = eddy_wait(&future, 1, left_ns > 0 ? left_ns : 1, EDDY_ALL_COMPLETED, NULL);
         if (done == 0) {
-            report_late(runtime, task);
+            report_all_late(runtime, living, index);
             runtime->deadline_ns = eddy_time_ns() + EDDY_SECONDS(REPORT_SECONDS);
         } else if (done < 0) {
             (void)ed_await_hooked(future, NULL, "shutdown", NULL, NULL); /* no memory to watch the deadline */
@@ -184,7 +203,7 @@ static void end_all_tasks(struct ed_runtime *runtime) {
         for (size_t i = 0; i < living.count; i++) eddy_cancel(EDDY_FUTURE(living.tasks[i]));
         for (size_t i = 0; i < living.count; i++) {
             eddy_task *task = living.tasks[i];
-            wait_for_end(runtime, task);
+            wait_for_end(runtime, &living, i);
             int status = task->future.status;
             bool seen = (ED_LOAD_RELAXED(&task->future.word) & ED_RETRIEVED) != 0;
             if (status < 0 && status != EDDY_ECANCELED && !seen)

@@ -547,6 +547,45 @@ UNIT(contract, T11_a_task_that_is_pending_at_the_end_is_reported) {
     }
 }
 
+static _Atomic int named_count;
+static void take_and_count(const eddy_report *report, void *arg) {
+    reports_take(report, arg);
+    if (report->kind == EDDY_REPORT_STILL_PENDING) named_count++;
+}
+static int outlive_until_all_are_named(void *arg, eddy_value *out) {
+    (void)out;
+    begun = true;
+    while (named_count < *(const int *)arg) (void)eddy_sleep(EDDY_US(200));
+    return 0;
+}
+static int await_one_that_outlives(void *arg, eddy_value *out) {
+    eddy_task *task;
+    EXPECT_OK(eddy_spawn(&task, outlive_until_all_are_named, arg, EDDY_TASK(.name = "mule")));
+    int status = eddy_await(EDDY_FUTURE(task), out);
+    eddy_task_release(task);
+    return status;
+}
+static int leave_two_that_outlive(void *arg, eddy_value *out) {
+    (void)out;
+    EXPECT_OK(eddy_spawn(NULL, await_one_that_outlives, arg, EDDY_TASK(.name = "driver")));
+    while (!begun) EXPECT_OK(eddy_yield());
+    return 0;
+}
+/* At once, and not each when the one before it has ended: the mule goes on until both were named. */
+UNIT(contract, T11_all_that_are_pending_at_the_end_are_reported) {
+    static const int both = 2;
+    for (unsigned i = 0; i < 6; i++) {
+        begun = false;
+        named_count = reports.count = 0;
+        EXPECT_OK(eddy_run(leave_two_that_outlive, (void *)(uintptr_t)&both, NULL,
+                           EDDY_RUN(.workers = 1u << i % 3, .serial = i < 3, .shutdown_ns = EDDY_MS(20),
+                                    .on_exception = take_and_count, .on_exception_arg = &reports)));
+        EXPECT_EQ(2, reports.count);
+        EXPECT_STR("driver", reports.all[0].task);
+        EXPECT_STR("mule", reports.all[1].task);
+    }
+}
+
 /* ---- T12: cycles ----------------------------------------------------------------------------------------- */
 
 struct ring {
