@@ -4,7 +4,8 @@
  *           twice, the second time without what is below it. Tasks that nobody waits for are the roots; those of a round
  *           without an entry hang from the one made first. A round is told on a line of its own.
  * Stacks    From the last call of the program's own outwards: what eddy does to suspend is left out, but for the public
- *           function that the program called.
+ *           function that the program called. Optimised, many of these are left by a jump and do not stand there: then a
+ *           static function of eddy's or two may be told, but nothing of the program's is left out.
  * Threads   Any: a picture does not change.
  * Tests     tests/debug/picture_test.c. */
 #include "debug/picture.h"
@@ -33,17 +34,29 @@ static void add(struct text *text, const char *format, ...) {
 
 /* ---- stacks -------------------------------------------------------------------------------------- */
 
-static bool is_public_call(const void *place) {
+enum call { PROGRAMS, INTERNAL, PUBLIC, CALLS_BACK };
+
+static enum call kind_of(const void *place) {
+    static const char *const back[] = {"eddy_coro_await+", "eddy_context_run+", "eddy_once_run+"};
     char name[LINE_BYTES];
     ed_symbol_print(place, name, sizeof name);
-    return strncmp(name, "eddy_", 5) == 0;
+    for (size_t i = 0; i < sizeof back / sizeof back[0]; i++)
+        if (strncmp(name, back[i], strlen(back[i])) == 0) return CALLS_BACK;
+    if (strncmp(name, "eddy_", 5) == 0) return PUBLIC;
+    return strncmp(name, "ed_", 3) == 0 ? INTERNAL : PROGRAMS; /* or a static function of eddy's */
 }
 
 size_t ed_stack_text(void *const *places, size_t count, const char *indent, char *buffer, size_t bytes) {
     size_t first = 0;
-    while (first < count && !is_public_call(places[first])) first++;
+    enum call kind = PROGRAMS;
+    for (size_t i = 0; i < count && kind != PUBLIC && kind != CALLS_BACK; i++) {
+        kind = kind_of(places[i]);
+        if (kind == INTERNAL) first = i + 1;
+        if (kind == PUBLIC) first = i;
+    }
+    while (kind == PUBLIC && first + 1 < count && kind_of(places[first + 1]) == PUBLIC)
+        first++; /* one through another */
     if (first == count) first = 0;
-    while (first + 1 < count && is_public_call(places[first + 1])) first++; /* one public function by way of another */
     return ed_symbols_print(places + first, count - first, indent, buffer, bytes);
 }
 

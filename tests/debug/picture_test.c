@@ -85,6 +85,45 @@ CORE_TEST(picture, cuts_a_stack_that_tasks_share_at_the_call) {
     end_cancelled(outer);
 }
 
+__attribute__((noinline)) static int await_gate(void *arg, eddy_value *out) {
+    int status = eddy_await(arg, out);
+    kept++;
+    return status;
+}
+__attribute__((noinline)) static int gather_gate(void *arg, eddy_value *out) {
+    eddy_future *gate = arg;
+    (void)out;
+    int status = eddy_gather(&gate, 1, NULL);
+    kept++;
+    return status;
+}
+static eddy_coro_fn in_coroutine;
+static int await_coroutine(void *arg, eddy_value *out) {
+    int status = eddy_coro_await(eddy_coro_create(in_coroutine, arg, "coroutine"), out);
+    kept++;
+    return status;
+}
+/* Optimised, eddy_await and eddy_gather are left by a jump, and eddy_coro_await, which stands there, is not what it waits in. */
+CORE_TEST(picture, hides_no_call_of_the_program) {
+    static const struct {
+        eddy_coro_fn fn;
+        const char *call;
+    } inner[] = {{await_gate, "await_gate+0x"}, {gather_gate, "gather_gate+0x"}};
+    for (int i = 0; i < 2; i++) {
+        char text[4096];
+        eddy_future *gate = eddy_future_create();
+        in_coroutine = inner[i].fn;
+        eddy_task *task = spawn_parked(await_coroutine, gate);
+        EXPECT(eddy_task_print_stack(task, text, sizeof text) > 0);
+        EXPECT_EQ(1, occurrences(text, inner[i].call));
+        EXPECT_EQ(1, occurrences(text, "await_coroutine+0x"));
+        EXPECT_EQ(0, occurrences(text, "  ed_"));
+        EXPECT_OK(eddy_future_set(gate, EDDY_NONE));
+        EXPECT_OK(end_of(task));
+        eddy_future_release(gate);
+    }
+}
+
 /* ---- who waits for whom (D3) ----------------------------------------------------------------------------- */
 
 static const eddy_task_picture *find(const eddy_picture *picture, uint64_t id) {
