@@ -20,6 +20,7 @@
  *            interest is armed or gets armed, and is level-triggered, so what came meanwhile ends the wait.
  *            (N6) With a layer `in` holds what it gave, `out` what it made; `exhausted` is false: the layer has its own.
  *            (N7) `refusal` is 0 <=> OPEN, not `shutting`, and no failure.
+ *            (N8) `special` <=> it has a layer, or `status` is set.
  * References `handles` are the users'. The last one closes the stream. `references`: the handles as one, the open
  *            descriptor, each message under way; the last one frees the memory, on any thread.
  * Threads    As each function says; fields marked (o) belong to the home worker, which may change (adopt.c).
@@ -206,6 +207,7 @@ static void finish_close(eddy_stream *stream) {
 /* The connection is broken: nothing more can be sent. */
 void ed_stream_fail(eddy_stream *stream, int status) {
     if (stream->status == 0) stream->status = status;
+    stream->special = true;
     ED_STORE_RELAXED(&stream->refusal, stream->status);
     ed_buffer_release(&stream->out, store_of(stream));
     set_buffered(stream);
@@ -237,6 +239,7 @@ void ed_stream_abort_here(eddy_stream *stream) {
     if (stream->state == CLOSED) return;
     if (stream->state != LINGERING) {
         if (stream->status == 0) stream->status = EDDY_ECLOSED;
+        stream->special = true;
         ED_STORE_RELAXED(&stream->refusal, EDDY_ECLOSED);
         settle(&stream->drained, EDDY_ECLOSED);
         settle(&stream->closed, EDDY_ECLOSED);
@@ -295,28 +298,29 @@ static ED_COLD void sent_part(eddy_stream *stream, int sent) {
     if (left == 0 && stream->state == CLOSING && stream->seizure == NULL) finish_close(stream);
 }
 
-/* The same, for what it nearly always did: it took all, and nobody asked to be told. */
-static inline void sent_some(eddy_stream *stream, int sent) {
-    if (ED_LIKELY(sent > 0 && (size_t)sent == ed_buffer_size(&stream->out) && stream->drained == NULL &&
-                  stream->state == OPEN && !stream->shutting)) {
-        ed_buffer_release(&stream->out, store_of(stream));
-        set_buffered(stream);
+/* The same, for what it nearly always did: it took all of the `size`, nobody asked to be told, and nothing else is to be done. */
+static inline ED_HOT void sent_some(eddy_stream *stream, int sent, size_t size) {
+    const uint64_t ends = ED_STREAM_MARK(state) * 255 | ED_STREAM_MARK(shutting);
+    if (ED_UNLIKELY(sent <= 0 || (size_t)sent != size || (stream->marks & ends) != 0 || stream->drained != NULL)) {
+        sent_part(stream, sent);
         return;
     }
-    sent_part(stream, sent);
+    ed_buffer_release(&stream->out, store_of(stream));
+    ED_STORE_RELAXED(&stream->buffered, 0);
 }
 
 /* Sends what the socket takes. The stream may be CLOSED afterwards, and gone unless the caller holds it. */
 static inline ED_HOT void flush(eddy_stream *stream) {
-    if (stream->blocked || ed_buffer_size(&stream->out) == 0) return;
+    size_t size = ed_buffer_size(&stream->out);
+    if (stream->blocked || size == 0) return;
     ed_flush_forget(&stream->flush);
-    sent_some(stream, stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out),
-                                          ed_buffer_size(&stream->out), NULL, 0));
+    sent_some(stream, stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), size, NULL, 0),
+              size);
 }
 
 void ed_stream_flush(eddy_stream *stream) { flush(stream); }
 
-void ed_stream_sent(eddy_stream *stream, int sent) { sent_some(stream, sent); }
+void ed_stream_sent(eddy_stream *stream, int sent) { sent_some(stream, sent, ed_buffer_size(&stream->out)); }
 
 void ed_stream_sent_seized(eddy_stream *stream, size_t bytes) {
     ed_buffer_consume(&stream->out, bytes);
@@ -339,18 +343,34 @@ static ED_COLD int write_now(eddy_stream *stream, const void *data, size_t bytes
     return stream->status;
 }
 
-int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
-    if (ED_UNLIKELY(ED_LOAD_RELAXED(&stream->refusal) != 0)) return stream->status < 0 ? stream->status : EDDY_ECLOSED;
+static ED_COLD int write_any(eddy_stream *stream, const void *data, size_t bytes) {
+    if (ED_LOAD_RELAXED(&stream->refusal) != 0) return stream->status < 0 ? stream->status : EDDY_ECLOSED;
     if (bytes == 0) return 0;
-    if (ED_UNLIKELY(stream->layer != NULL)) return ed_stream_write_through(stream, data, bytes);
+    if (stream->layer != NULL) return ed_stream_write_through(stream, data, bytes);
     int status = ed_buffer_reserve(&stream->out, store_of(stream), bytes);
-    if (ED_UNLIKELY(status < 0)) return status;
-    if (ED_UNLIKELY(ed_buffer_size(&stream->out) + bytes >= ED_BUFFER_BYTES && !stream->blocked))
+    if (status < 0) return status;
+    if (ed_buffer_size(&stream->out) + bytes >= ED_BUFFER_BYTES && !stream->blocked)
         return write_now(stream, data, bytes);
     memcpy(stream->out.data + stream->out.end, data, bytes);
     stream->out.end += bytes;
     set_buffered(stream);
     if (!stream->blocked) ed_flush_later(ed_stream_worker(stream), &stream->flush);
+    return 0;
+}
+
+/* Nearly always the output is empty, a block is there, and is not filled: it is sent later. */
+ED_HOT int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
+    const uint64_t harmless =
+        ED_STREAM_MARK(reading) | ED_STREAM_MARK(exhausted) | ED_STREAM_MARK(eof) | ED_STREAM_MARK(finished);
+    struct ed_buffer_store *store = store_of(stream);
+    if (ED_UNLIKELY((stream->marks & ~harmless) != 0 || bytes - 1 >= ED_BUFFER_BYTES - 1 || stream->out.data != NULL ||
+                    store->first == NULL))
+        return write_any(stream, data, bytes);
+    char *block = ed_buffer_store_take(store);
+    stream->out = (struct ed_buffer){block, 0, bytes, ED_BUFFER_BYTES};
+    ED_STORE_RELAXED(&stream->buffered, bytes);
+    ed_flush_later(ed_stream_worker(stream), &stream->flush);
+    memcpy(block, data, bytes);
     return 0;
 }
 
@@ -400,17 +420,8 @@ int ed_stream_close_here(eddy_stream *stream) {
 
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-/* What the socket has: its bytes, EDDY_EOF, a failure, or -EAGAIN: wait. */
-static inline int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
-    if (ED_UNLIKELY(stream->state != OPEN)) return EDDY_ECLOSED;
-    if (ED_UNLIKELY(stream->eof)) return stream->status < 0 ? stream->status : EDDY_EOF;
-    if (stream->exhausted) return -EAGAIN;
-    int got = stream->layer == NULL ? stream->calls->receive(ed_poll_fd(stream->poll), buffer, bytes)
-                                    : stream->layer->receive(stream->layer, buffer, bytes);
-    if (ED_LIKELY(got > 0)) {
-        stream->exhausted = (size_t)got < bytes && stream->layer == NULL;
-        return got;
-    }
+/* What a read gives where the socket gave `got`, which is no bytes. */
+static ED_COLD int received_none(eddy_stream *stream, int got) {
     if (got == -EAGAIN && stream->status == 0) return got;
     if (got == EDDY_ETRUNCATED) return got; /* only the input has ended */
     stream->eof =
@@ -419,19 +430,29 @@ static inline int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
     return stream->status < 0 ? stream->status : EDDY_EOF;
 }
 
-static inline ED_HOT int wait_readable(eddy_stream *stream, struct ed_fiber *fiber) {
-    flush(stream); /* the peer may be waiting for what we have buffered */
-    if (ED_UNLIKELY(stream->state != OPEN)) return EDDY_ECLOSED;
-    if (ED_UNLIKELY(stream->finished)) return EDDY_EOF;
-    int status = 0; /* after a failed flush: what has come can still be read */
-    if (ED_LIKELY(stream->status == 0)) status = ed_poll_wait_on(stream->poll, fiber, ED_POLL_READ, "read");
-    if (ED_UNLIKELY(status < 0)) return status;
-    stream->exhausted = false;
-    if (ED_UNLIKELY(stream->layer != NULL)) stream->layer->exhausted = false;
-    return 0;
+/* What the socket has: its bytes, EDDY_EOF, a failure, or -EAGAIN: wait. */
+static int try_receive(eddy_stream *stream, void *buffer, size_t bytes) {
+    if (stream->state != OPEN) return EDDY_ECLOSED;
+    if (stream->eof) return stream->status < 0 ? stream->status : EDDY_EOF;
+    if (stream->exhausted) return -EAGAIN;
+    int got = stream->layer == NULL ? stream->calls->receive(ed_poll_fd(stream->poll), buffer, bytes)
+                                    : stream->layer->receive(stream->layer, buffer, bytes);
+    if (got <= 0) return received_none(stream, got);
+    stream->exhausted = (size_t)got < bytes && stream->layer == NULL;
+    return got;
 }
 
-int ed_stream_wait_raw(eddy_stream *stream) { return wait_readable(stream, ed_fiber_current()); }
+int ed_stream_wait_raw(eddy_stream *stream) {
+    ed_stream_flush(stream); /* the peer may be waiting for what we have buffered */
+    if (stream->state != OPEN) return EDDY_ECLOSED;
+    if (stream->finished) return EDDY_EOF;
+    int status = 0; /* after a failed flush: what has come can still be read */
+    if (stream->status == 0) status = ed_poll_wait(stream->poll, ED_POLL_READ, "read");
+    if (status < 0) return status;
+    stream->exhausted = false;
+    if (stream->layer != NULL) stream->layer->exhausted = false;
+    return 0;
+}
 
 /* Adds what comes to `in`, for which it makes room for at least `room` bytes. More than 0, or as try_receive. */
 static int fill(eddy_stream *stream, size_t room) {
@@ -460,8 +481,18 @@ static void consume_copied(eddy_stream *stream, size_t bytes) {
     if (ed_buffer_size(&stream->in) == 0) ed_buffer_release(&stream->in, store_of(stream));
 }
 
-ED_HOT int ed_stream_read_on(eddy_stream *stream, struct ed_fiber *fiber, void *buffer, size_t bytes) {
-    if (ED_UNLIKELY(stream->in.data != NULL)) {
+/* A read of the socket, or through a layer. */
+static int read_any(eddy_stream *stream, void *buffer, size_t bytes) {
+    for (;;) {
+        int got = try_receive(stream, buffer, bytes);
+        if (got != -EAGAIN) return got;
+        int status = ed_stream_wait_raw(stream);
+        if (status < 0) return status;
+    }
+}
+
+int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes) {
+    if (stream->in.data != NULL) {
         size_t held = ed_buffer_size(&stream->in);
         if (held > 0) {
             if (stream->state != OPEN) return EDDY_ECLOSED;
@@ -473,16 +504,40 @@ ED_HOT int ed_stream_read_on(eddy_stream *stream, struct ed_fiber *fiber, void *
         if (stream->state != CLOSED)
             ed_buffer_release(&stream->in, store_of(stream)); /* a line that was read is over */
     }
-    for (;;) {
-        int got = try_receive(stream, buffer, bytes);
-        if (got != -EAGAIN) return got;
-        int status = wait_readable(stream, fiber);
-        if (ED_UNLIKELY(status < 0)) return status;
-    }
+    return read_any(stream, buffer, bytes);
 }
 
-int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes) {
-    return ed_stream_read_on(stream, ed_fiber_current(), buffer, bytes);
+/* Where it is not plain any more; `got`: what the socket gave. */
+static ED_COLD int read_on(eddy_stream *stream, void *buffer, size_t bytes, int got) {
+    stream->reading = true;
+    if (got <= 0) {
+        got = received_none(stream, got);
+        if (got == -EAGAIN) got = ed_stream_wait_raw(stream);
+    }
+    if (got >= 0) got = read_any(stream, buffer, bytes);
+    stream->reading = false;
+    return got;
+}
+
+ED_HOT int ed_stream_read_plainly(eddy_stream *stream, struct ed_fiber *fiber, void *buffer, size_t bytes) {
+    const uint64_t waiting = ED_STREAM_MARK(exhausted) | ED_STREAM_MARK(reading);
+    if (ED_LIKELY(stream->marks != 0)) {
+        stream->marks = waiting;
+        if (ED_LIKELY(ed_buffer_size(&stream->out) > 0)) flush(stream);
+        if (ED_UNLIKELY(stream->marks != waiting)) return read_on(stream, buffer, bytes, 1);
+        int status = ed_poll_wait_on(stream->poll, fiber, ED_POLL_READ, "read");
+        if (ED_UNLIKELY(status < 0)) {
+            stream->reading = false;
+            return status;
+        }
+        bool plain = stream->marks == waiting;
+        stream->exhausted = false;
+        if (ED_UNLIKELY(!plain)) return read_on(stream, buffer, bytes, 1);
+    }
+    int got = stream->calls->receive(ed_poll_fd(stream->poll), buffer, bytes);
+    if (ED_UNLIKELY(got <= 0)) return read_on(stream, buffer, bytes, got);
+    stream->marks = (size_t)got < bytes ? ED_STREAM_MARK(exhausted) : 0;
+    return got;
 }
 
 int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out) {
@@ -561,6 +616,7 @@ void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_
     *ahead_out = stream->in;
     stream->in = (struct ed_buffer){NULL, 0, 0, 0};
     stream->layer = layer;
+    stream->special = true;
     layer->exhausted = stream->exhausted;
     stream->exhausted = false;
 }

@@ -233,17 +233,12 @@ int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, voi
 }
 
 int eddy_stream_read(eddy_stream *stream, void *buffer, size_t bytes) {
-    if (bytes == 0) return 0;
-    if (bytes > INT_MAX) return EDDY_EINVAL;
-    struct ed_fiber *fiber = ed_fiber_current();
-    if (ED_LIKELY(fiber != NULL && ed_stream_is_at(stream, ed_fiber_worker(fiber)) &&
-                  !ed_count_call(ed_fiber_worker(fiber)))) { /* call_reader, without its ways */
-        if (stream->reading) return EDDY_EBUSY;
-        stream->reading = true;
-        int got = ed_stream_read_on(stream, fiber, buffer, bytes);
-        stream->reading = false;
-        return got;
-    }
+    if (ED_UNLIKELY(bytes - 1 >= INT_MAX)) return bytes == 0 ? 0 : EDDY_EINVAL;
+    struct ed_worker *worker = ed_worker_current();
+    struct ed_fiber *fiber = worker != NULL ? worker->running : NULL;
+    if (ED_LIKELY(fiber != NULL && fiber->task != NULL && ed_stream_is_at(stream, worker) &&
+                  ed_stream_reads_plainly(stream) && !ed_count_call(worker)))
+        return ed_stream_read_plainly(stream, fiber, buffer, bytes);
     struct call call = {.run = run_read, .stream = stream, .buffer = buffer, .bytes = bytes};
     int status = call_reader(&call, "read");
     return status < 0 ? status : call.result;

@@ -31,6 +31,9 @@ struct ed_seizure {
 
 enum state { OPEN, CLOSING, LINGERING, CLOSED };
 
+/* One of the marks, as it stands in all of them. */
+#define ED_STREAM_MARK(mark) ((struct eddy_stream){.mark = true}.marks)
+
 struct eddy_stream {
     _Atomic uint32_t handles;
     _Atomic uint32_t references;
@@ -52,13 +55,19 @@ struct eddy_stream {
     eddy_future *drained;       /* (o) set when `out` is low again; NULL: nobody waits        */
     eddy_future *closed;        /* (o) set when the stream is closed; NULL: nobody waits      */
     int status;                 /* (o) 0, or the first failure                                */
-    uint8_t state;              /* (o) enum state                                             */
-    bool reading;               /* (o) a task is in a read                                    */
-    bool exhausted;             /* (o) N5                                                     */
-    bool eof;                   /* (o) reading has come to its end                            */
-    bool finished;              /* (o) nobody waits for input any more                        */
-    bool blocked;               /* (o) N2                                                     */
-    bool shutting;              /* (o) nothing more will be written                           */
+    union {
+        struct {
+            uint8_t state;  /* (o) enum state                                             */
+            bool reading;   /* (o) a task is in a read                                    */
+            bool exhausted; /* (o) N5                                                     */
+            bool eof;       /* (o) reading has come to its end                            */
+            bool finished;  /* (o) nobody waits for input any more                        */
+            bool blocked;   /* (o) N2                                                     */
+            bool shutting;  /* (o) nothing more will be written                           */
+            bool special;   /* (o) N8                                                     */
+        };
+        uint64_t marks; /* (o) all of these at once: 0 is OPEN, and nothing out of the ordinary */
+    };
 
     _Atomic int refusal;                              /* what a write from elsewhere gets; 0: accepted              */
     _Atomic size_t buffered;                          /* bytes in `out`, for other threads                          */
@@ -110,8 +119,12 @@ int ed_stream_shutdown_here(eddy_stream *stream);
 int ed_stream_drain_here(eddy_stream *stream);
 int ed_stream_close_here(eddy_stream *stream);
 int ed_stream_read_here(eddy_stream *stream, void *buffer, size_t bytes);
-/* The same in the task that runs on `fiber`; inlined where it is called. */
-int ed_stream_read_on(eddy_stream *stream, struct ed_fiber *fiber, void *buffer, size_t bytes);
+/* The same of a stream with no mark but, maybe, `exhausted`, and no input that was read ahead, by the task that runs on `fiber`:
+ * nearly every read. */
+static inline bool ed_stream_reads_plainly(const eddy_stream *stream) {
+    return (stream->marks & ~ED_STREAM_MARK(exhausted)) == 0 && stream->in.data == NULL;
+}
+int ed_stream_read_plainly(eddy_stream *stream, struct ed_fiber *fiber, void *buffer, size_t bytes);
 int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes, size_t *got_out);
 int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
                               const char **line_out, size_t *bytes_out);
