@@ -32,21 +32,6 @@ void ed_context_first_call(struct ed_stack *stack);
 _Static_assert(offsetof(struct ed_stack, context) == 0, "the trampoline takes one for the other");
 
 #if defined(__x86_64__)
-/* What ED_RETURNS_BY_JUMP returns through; compilers know it by this name. */
-__asm__(".text\n"
-        ".p2align 4\n"
-        ".weak __x86_return_thunk\n"
-        ".hidden __x86_return_thunk\n"
-        ".type __x86_return_thunk, @function\n"
-        ".cfi_startproc\n"
-        "__x86_return_thunk:\n"
-        "popq %rcx\n"
-        ".cfi_adjust_cfa_offset -8\n"
-        ".cfi_register rip, rcx\n"
-        "jmpq *%rcx\n"
-        ".cfi_endproc\n"
-        ".size __x86_return_thunk, . - __x86_return_thunk\n");
-
 __asm__(".text\n"
         ".p2align 4\n"
         ".globl ed_context_first\n"

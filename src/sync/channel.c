@@ -210,6 +210,8 @@ static __attribute__((noinline)) int receive_any(eddy_channel *channel, void *el
 /* Most calls: a word, by a task of the channel's own worker. Nothing is called from the middle of these, so no register is
  * saved; all else goes on in functions of its own, with the lock or from the beginning. */
 
+ED_RETURN_THUNK;
+
 /* Who comes back from these comes back into other code than that which ran until then, mostly: a receiver after a sender. */
 static __attribute__((noinline)) ED_RETURNS_BY_JUMP int stand_to_send(eddy_channel *channel, const void *element,
                                                                       struct ed_fiber *fiber) {
