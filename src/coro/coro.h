@@ -179,7 +179,7 @@ void ed_stack_pool_deinit(struct ed_stack_pool *pool); /* its stacks go to the a
 
 /* Fetches what a start or a switch touches first: lines of the record, and of the frames below it. For the one that comes
  * next: with more stacks than the caches hold its lines are then on their way while this one runs. Any address will do. */
-static inline void ed_stack_fetch(const struct ed_stack *next) {
+static inline ED_HOT void ed_stack_fetch(const struct ed_stack *next) {
     for (intptr_t line = -5; line < 5; line++)
         __builtin_prefetch((const char *)((uintptr_t)next + (uintptr_t)(line * ED_LINE)), 1);
 }

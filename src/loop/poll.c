@@ -63,7 +63,8 @@ static void deliver(struct slot *slot, int status) {
 }
 
 static inline void leave(struct ed_poll *poll) {
-    if (--poll->users == 0 && ED_UNLIKELY(poll->closed)) ed_free(poll);
+    poll->users--;
+    if (ED_UNLIKELY(poll->closed) && poll->users == 0) ed_free(poll);
 }
 
 static ED_COLD void on_any_event(struct ed_poll *poll, unsigned events, bool disarmed) {
@@ -151,8 +152,10 @@ ED_HOT int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed
         return 0;
     }
     slot->fiber = fiber;
-    poll->wanted |= (uint8_t)(1 << direction);
-    if (ED_UNLIKELY(poll->wanted != poll->applied)) apply(poll);
+    if (ED_UNLIKELY(!(poll->wanted & 1 << direction))) {
+        poll->wanted |= (uint8_t)(1 << direction);
+        apply(poll);
+    }
     poll->users++;
 
     int status = ed_park_for(fiber, reason, false);

@@ -43,7 +43,7 @@ static bool queue_call(struct ed_scope *scope) {
     return true;
 }
 
-static void set_alarm(struct ed_strand *strand, int64_t deadline_ns) {
+static ED_COLD void set_alarm(struct ed_strand *strand, int64_t deadline_ns) {
     if (strand->alarm_ns <= deadline_ns) return;
     ed_scope_leave(strand);
     strand->alarm.worker = NULL;
@@ -107,7 +107,7 @@ static ED_COLD void arm_past(struct ed_scope *scope, struct ed_strand *strand) {
 }
 
 /* One that is not armed, by its timeout. */
-static inline void scope_arm(struct ed_scope *scope, struct ed_strand *strand, int64_t timeout_ns) {
+static void scope_arm(struct ed_scope *scope, struct ed_strand *strand, int64_t timeout_ns) {
     scope->timeout_ns = timeout_ns;
     scope->deadline_ns = EDDY_FOREVER;
     if (ED_UNLIKELY(timeout_ns == EDDY_FOREVER)) return;
@@ -132,13 +132,18 @@ static ED_COLD struct ed_scope *scope_allocate(struct ed_strand *strand) {
     return scope;
 }
 
-void eddy_timeout_push(int64_t timeout_ns) {
-    struct ed_fiber *fiber = ed_fiber_current();
-    if (ED_UNLIKELY(fiber == NULL)) return;
-    struct ed_strand *strand = ed_strand_of(fiber);
-    eddy_task *task = fiber->task;
+/* What each scope begins with. */
+static inline void scope_enter(struct ed_scope *scope, struct ed_strand *strand) {
+    eddy_task *task = strand->fiber.task;
+    scope->task = task;
+    scope->outer = strand->scope;
+    scope->word_before = ED_LOAD_ACQUIRE(&task->future.word);
+    strand->scope = scope;
+}
+
+static ED_COLD void push_any(struct ed_strand *strand, int64_t timeout_ns) {
     struct ed_scope *scope;
-    if (ED_LIKELY(strand->scopes_used < ED_SCOPES_INLINE)) {
+    if (strand->scopes_used < ED_SCOPES_INLINE) {
         scope = &strand->scopes[strand->scopes_used++];
         scope->state = 0;
     } else {
@@ -146,11 +151,27 @@ void eddy_timeout_push(int64_t timeout_ns) {
         if (scope == NULL) return;
         scope->state = ED_SCOPE_ALLOCATED;
     }
-    scope->task = task;
-    scope->outer = strand->scope;
-    scope->word_before = ED_LOAD_ACQUIRE(&task->future.word);
-    strand->scope = scope;
+    scope_enter(scope, strand);
     scope_arm(scope, strand, timeout_ns);
+}
+
+/* Nearly always there is room in the strand, and the timeout is neither over nor longer than any clock will show. */
+void eddy_timeout_push(int64_t timeout_ns) {
+    struct ed_worker *worker = ed_worker_current();
+    struct ed_fiber *fiber = worker != NULL ? worker->running : NULL;
+    if (ED_UNLIKELY(fiber == NULL || fiber->task == NULL)) return;
+    struct ed_strand *strand = ed_strand_of(fiber);
+    if (ED_UNLIKELY((uint64_t)timeout_ns - 1 >= (uint64_t)1 << 61 || strand->scopes_used >= ED_SCOPES_INLINE)) {
+        push_any(strand, timeout_ns);
+        return;
+    }
+    const int64_t deadline_ns = worker->sched->driver->now(worker) + timeout_ns;
+    struct ed_scope *scope = &strand->scopes[strand->scopes_used++];
+    scope_enter(scope, strand);
+    scope->timeout_ns = timeout_ns;
+    scope->deadline_ns = deadline_ns;
+    scope->state = ED_SCOPE_ARMED;
+    if (ED_UNLIKELY(strand->alarm_ns > deadline_ns)) set_alarm(strand, deadline_ns);
 }
 
 static struct ed_scope *innermost(void) {
