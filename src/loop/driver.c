@@ -2,14 +2,16 @@
  *
  * Problem    A sleeping worker must wake at once for another thread, within 0.2 ms of a deadline and for every
  *            descriptor; a busy one must ask the system rarely and cheaply.
- * Idea       One uv_loop per worker. Two own descriptors in it, armed for good: an eventfd that other threads
- *            write, and a timerfd for deadlines, because libuv's timeout counts whole milliseconds. The
- *            timerfd is set only when the deadline differs from what it is set to; one that is out of date
- *            wakes once too often, which is harmless. (uv_async is not used: its receiver spins, and libuv needs
- *            an eventfd for it as well.)
- * Invariants (U1) Own handles are unreferenced except while the worker sleeps, so uv_loop_alive() tells whether
- *            anybody else has something in the loop, and a poll for nothing is no system call.
- *            (U2) armed_ns is what timer_fd is set to, INT64_MAX after it has gone off.
+ * Idea       A worker waits for its own set of descriptors (poller.c). Two of them are there for good: an eventfd that other
+ *            threads write, and a timerfd for deadlines. The timerfd is set only when the deadline differs from what
+ *            it is set to; one that is out of date wakes once too often, which is harmless. libuv's loop stands beside
+ *            it, for users and signals: once somebody had it, the worker runs that loop instead, in which the set is one
+ *            descriptor. (uv_async is not used: its receiver spins, and libuv needs an eventfd for it as well; uv_timer
+ *            counts whole milliseconds.)
+ * Invariants (U1) The set's own handle in libuv's loop is unreferenced but while the loop runs, so uv_loop_alive() tells
+ *            whether anybody else has something in it, and a poll for nothing is no system call.
+ *            (U2) armed_ns is what the timerfd is set to, INT64_MAX after it has gone off.
+ *            (U3) `lent` once somebody was given libuv's loop, for good. Before, nothing is in it but the set.
  * Ordering   wake() writes the eventfd after the waker's read-modify-write of the sleep word (sched/idle.c); it
  *            stays readable until the sleeper reads it, so a wake before the sleep ends that sleep.
  * Threads    wake, now: any. The rest: the worker.
@@ -35,51 +37,64 @@ static void drain_counter(int fd) {
     (void)got; /* EAGAIN: somebody else's event; nothing to empty */
 }
 
-static void on_wake(uv_poll_t *handle, int status, int events) {
-    (void)status, (void)events;
-    drain_counter(((struct ed_loop *)handle->data)->wake_fd);
+static void on_wake(struct ed_poller *poller, unsigned directions, bool disarmed) {
+    (void)directions, (void)disarmed;
+    drain_counter(poller->fd);
 }
 
 static void wake(struct ed_worker *worker) {
     const uint64_t one = 1;
-    ssize_t put = write(ed_loop_of(worker)->wake_fd, &one, sizeof one);
+    ssize_t put = write(ed_loop_of(worker)->wake.poller.fd, &one, sizeof one);
     (void)put; /* EAGAIN: the counter is full, so it is readable */
 }
 
-static void on_timer(uv_poll_t *handle, int status, int events) {
-    (void)status, (void)events;
-    struct ed_loop *loop = handle->data;
-    drain_counter(loop->timer_fd);
-    loop->armed_ns = INT64_MAX;
+static void on_timer(struct ed_poller *poller, unsigned directions, bool disarmed) {
+    (void)directions, (void)disarmed;
+    drain_counter(poller->fd);
+    ed_loop_of(poller->worker)->armed_ns = INT64_MAX;
 }
 
 static void arm_timer(struct ed_loop *loop, int64_t deadline_ns) {
     if (deadline_ns == INT64_MAX || deadline_ns == loop->armed_ns) return;
     const struct itimerspec at = {.it_value = {deadline_ns / 1000000000, deadline_ns % 1000000000}};
-    int failed = timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+    int failed = timerfd_settime(loop->timer.poller.fd, TFD_TIMER_ABSTIME, &at, NULL);
     ED_ASSERT(failed == 0);
     loop->armed_ns = deadline_ns;
 }
 
 /* ---- polling ---------------------------------------------------------------------------------- */
 
+static void on_set(uv_poll_t *handle, int status, int events) {
+    (void)status, (void)events;
+    ed_set_take(handle->data, false);
+}
+
+/* libuv's loop, with the set in it. */
+static void run_uv(struct ed_loop *loop, uv_run_mode mode) {
+    uv_ref((uv_handle_t *)&loop->in_uv);
+    uv_run(&loop->uv, mode);
+    uv_unref((uv_handle_t *)&loop->in_uv);
+}
+
+static bool is_used(const struct ed_loop *loop) {
+    return loop->watched > 0 || (loop->lent && uv_loop_alive(&loop->uv));
+}
+
 static bool holds_io(struct ed_worker *worker) {
-    struct ed_loop *loop = ed_loop_of(worker);
-    return uv_loop_alive(&loop->uv) || !ed_list_empty(&worker->flushes);
+    return is_used(ed_loop_of(worker)) || !ed_list_empty(&worker->flushes);
 }
 
 static void poll(struct ed_worker *worker, int64_t deadline_ns) {
     struct ed_loop *loop = ed_loop_of(worker);
     ed_flush_run(worker);
     bool sleeps = deadline_ns != ED_POLL_NOW && (deadline_ns == INT64_MAX || deadline_ns > now_ns(worker));
-    if (!sleeps || ed_anybody_waits(worker)) { /* a flush may have woken somebody */
-        if (uv_loop_alive(&loop->uv)) uv_run(&loop->uv, UV_RUN_NOWAIT);
-        return;
-    }
-    arm_timer(loop, deadline_ns);
-    uv_ref((uv_handle_t *)&loop->wake_poll);
-    uv_run(&loop->uv, UV_RUN_ONCE);
-    uv_unref((uv_handle_t *)&loop->wake_poll);
+    if (ed_anybody_waits(worker)) sleeps = false; /* a flush may have woken somebody */
+    if (!sleeps && !is_used(loop)) return;
+    if (sleeps) arm_timer(loop, deadline_ns);
+    if (ED_UNLIKELY(loop->lent))
+        run_uv(loop, sleeps ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    else
+        ed_set_take(loop, sleeps);
 }
 
 /* ---- guests ----------------------------------------------------------------------------------- */
@@ -91,9 +106,7 @@ int ed_guest_fd(struct ed_worker *worker) { return uv_backend_fd(&ed_loop_of(wor
 void ed_guest_poll(struct ed_worker *worker, int64_t deadline_ns) {
     struct ed_loop *loop = ed_loop_of(worker);
     ed_flush_run(worker);
-    uv_ref((uv_handle_t *)&loop->wake_poll);
-    uv_run(&loop->uv, UV_RUN_NOWAIT);
-    uv_unref((uv_handle_t *)&loop->wake_poll);
+    run_uv(loop, UV_RUN_NOWAIT);
     int timeout_ms = uv_backend_timeout(&loop->uv);
     int64_t at_ns = timeout_ms > 0 ? now_ns(worker) + EDDY_MS(timeout_ms) : INT64_MAX;
     arm_timer(loop, at_ns < deadline_ns ? at_ns : deadline_ns);
@@ -101,32 +114,38 @@ void ed_guest_poll(struct ed_worker *worker, int64_t deadline_ns) {
 
 /* ---- opening and closing ---------------------------------------------------------------------- */
 
-static int watch(struct ed_loop *loop, uv_poll_t *handle, int fd, uv_poll_cb on_event) {
-    int status = uv_poll_init(&loop->uv, handle, fd);
-    if (status < 0) return status;
-    handle->data = loop;
-    status = uv_poll_start(handle, UV_READABLE, on_event);
-    ED_ASSERT(status == 0);
-    uv_unref((uv_handle_t *)handle);
-    return 0;
+/* For one of the loop's own descriptors, which it takes; a negative one is a status. */
+static int watch(struct ed_loop *loop, struct ed_own_poller *own, int fd,
+                 void (*event)(struct ed_poller *poller, unsigned directions, bool disarmed)) {
+    if (fd < 0) return -errno;
+    own->poller = (struct ed_poller){.worker = loop->worker, .fd = fd, .event = event};
+    int status = ed_set_add(loop, own, ED_READABLE);
+    if (status < 0) close(fd);
+    return status;
 }
 
-/* Both descriptors, or neither. */
+/* All three descriptors, or none. */
 static int open_own(struct ed_loop *loop) {
-    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (loop->wake_fd < 0) return -errno;
-    int status = watch(loop, &loop->wake_poll, loop->wake_fd, on_wake);
+    loop->set = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->set < 0) return -errno;
+    int status = watch(loop, &loop->wake, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), on_wake);
+    if (status < 0) goto close_set;
+    status = watch(loop, &loop->timer, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), on_timer);
     if (status < 0) goto close_wake;
-    loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    status = loop->timer_fd < 0 ? -errno : watch(loop, &loop->timer_poll, loop->timer_fd, on_timer);
+    status = uv_poll_init(&loop->uv, &loop->in_uv, loop->set);
     if (status < 0) goto close_timer;
+    loop->in_uv.data = loop;
+    status = uv_poll_start(&loop->in_uv, UV_READABLE, on_set);
+    ED_ASSERT(status == 0);
+    uv_unref((uv_handle_t *)&loop->in_uv);
     return 0;
 
 close_timer:
-    if (loop->timer_fd >= 0) close(loop->timer_fd);
-    uv_close((uv_handle_t *)&loop->wake_poll, NULL);
+    close(loop->timer.poller.fd);
 close_wake:
-    close(loop->wake_fd);
+    close(loop->wake.poller.fd);
+close_set:
+    close(loop->set);
     return status;
 }
 
@@ -168,11 +187,11 @@ static void close_driver(struct ed_worker *worker) {
     struct ed_loop *loop = ed_loop_of(worker);
     ed_flush_run(worker);
     ed_signals_close(loop);
-    uv_close((uv_handle_t *)&loop->timer_poll, NULL);
-    uv_close((uv_handle_t *)&loop->wake_poll, NULL);
+    uv_close((uv_handle_t *)&loop->in_uv, NULL);
     close_uv(loop);
-    close(loop->timer_fd);
-    close(loop->wake_fd);
+    close(loop->timer.poller.fd);
+    close(loop->wake.poller.fd);
+    close(loop->set);
     worker->driver_data = NULL;
     ed_free(loop);
 }
@@ -184,10 +203,10 @@ const struct ed_driver ed_uv_driver = {
     .wake = wake,
     .now = now_ns,
     .holds_io = holds_io,
-    .poller_bytes = sizeof(struct ed_uv_poller),
-    .poller_open = ed_uv_poller_open,
-    .poller_set = ed_uv_poller_set,
-    .poller_close = ed_uv_poller_close,
+    .poller_bytes = sizeof(struct ed_own_poller),
+    .poller_open = ed_own_poller_open,
+    .poller_set = ed_own_poller_set,
+    .poller_close = ed_own_poller_close,
     .sockets = &ed_system_sockets,
     .adopt = ed_uv_adopt,
 };

@@ -2,8 +2,8 @@
  *
  * Problem    A worker must sleep until the system, a timer or another worker has something for it, and a task
  *            must be able to wait for a descriptor without a system call for each wait.
- * Idea       One libuv loop per worker behind the core's driver seam; one poll handle per descriptor, with a
- *            waiter slot for each direction, whose readable interest stays armed between waits.
+ * Idea       One set of descriptors and one libuv loop per worker behind the core's driver seam; one poller per
+ *            descriptor, with a waiter slot for each direction, whose readable interest stays armed between waits.
  * Threads    Everything here belongs to the worker it was opened on, unless a line says otherwise.
  * Not here   What is read and written (net/, exec/); when a worker may sleep (sched/).
  * Tests      tests/loop/. */

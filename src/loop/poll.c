@@ -12,8 +12,8 @@
  *            (P2) A slot holds a fiber or a notify, never both; it is emptied by whoever wakes it.
  *            (P3) A record outlives its poller and every task that has not yet returned from its wait: `users`
  *            counts those.
- * Errors     On an error condition the driver disarms the poller; what it is nobody knows (libuv says EBADF for a reset
- *            connection), so both directions are woken to ask the socket itself.
+ * Errors     On an error condition the driver disarms the poller; what it is nobody knows (the system says that there
+ *            is one, not which), so both directions are woken to ask the socket itself.
  * Threads    The worker that opened it.
  * Not here   Watching (poller.c; sim/net.c).
  * Tests      tests/loop/poll_test.c. */

@@ -79,7 +79,7 @@ int eddy_signal_open(eddy_signal **signal_out, int signum) {
     struct ed_loop *loop = ed_loop_of(worker);
     eddy_signal *signal = ed_calloc(sizeof *signal);
     if (signal == NULL) return EDDY_ENOMEM;
-    int status = uv_signal_init(&loop->uv, &signal->handle);
+    int status = uv_signal_init(ed_loop_lend(loop), &signal->handle);
     if (status < 0) {
         ed_free(signal);
         return ed_uv_status(status);
@@ -186,5 +186,5 @@ void ed_signals_close(struct ed_loop *loop) {
 
 struct uv_loop_s *eddy_loop_uv(void) {
     struct ed_worker *worker = ed_worker_current();
-    return worker != NULL && worker->sched->driver == &ed_uv_driver ? &ed_loop_of(worker)->uv : NULL;
+    return worker != NULL && worker->sched->driver == &ed_uv_driver ? ed_loop_lend(ed_loop_of(worker)) : NULL;
 }

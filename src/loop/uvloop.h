@@ -3,36 +3,55 @@
 #define ED_LOOP_UVLOOP_H
 
 #include <signal.h>
+#include <sys/epoll.h>
 #include <uv.h>
 
 #include "loop/loop.h"
 #include "sched/sched.h"
+
+/* poller.c: the driver's pollers. */
+struct ed_own_poller {
+    struct ed_poller poller; /* first */
+    unsigned directions;     /* (o) what the set has for it */
+};
+
+enum { ED_EVENTS_MAX = 1024 }; /* taken at once; what is ready beyond them, the next time */
 
 /* (c) constant while the worker runs   (o) owner only */
 struct ed_loop {
     uv_loop_t uv;             /* (o)                                                            */
     struct ed_worker *worker; /* (c)                                                            */
 
-    int wake_fd;         /* (c) eventfd that any thread writes                             */
-    uv_poll_t wake_poll; /* (o) armed for good                                             */
+    int set;          /* (c) the epoll descriptor in which everything of eddy's own lies    */
+    unsigned watched; /* (o) E2                                                         */
+    bool lent;        /* (o) U3                                                         */
+    uv_poll_t in_uv;  /* (o) the set in libuv's loop, armed for good                    */
 
-    int timer_fd;         /* (c) timerfd, absolute, monotonic                               */
-    uv_poll_t timer_poll; /* (o) armed for good                                             */
-    int64_t armed_ns;     /* (o) what timer_fd is set to; INT64_MAX: nothing                */
+    struct ed_own_poller wake;  /* (c) of an eventfd that any thread writes                       */
+    struct ed_own_poller timer; /* (c) of a timerfd, absolute, monotonic                          */
+    int64_t armed_ns;           /* (o) what the timerfd is set to; INT64_MAX: nothing             */
 
     struct ed_list signals; /* (o) of eddy_signal: open ones                                  */
+
+    int delivering; /* (o) how many of events[] are just being delivered                  */
+    struct epoll_event events[ED_EVENTS_MAX];
 };
 
 static inline struct ed_loop *ed_loop_of(const struct ed_worker *worker) { return worker->driver_data; }
 
-/* poller.c: the driver's pollers. */
-struct ed_uv_poller {
-    struct ed_poller poller; /* first */
-    uv_poll_t handle;
-};
-int ed_uv_poller_open(struct ed_poller *poller);
-void ed_uv_poller_set(struct ed_poller *poller, unsigned directions);
-void ed_uv_poller_close(struct ed_poller *poller);
+int ed_own_poller_open(struct ed_poller *poller);
+void ed_own_poller_set(struct ed_poller *poller, unsigned directions);
+void ed_own_poller_close(struct ed_poller *poller);
+/* One of the loop's own. 0 or a status. */
+int ed_set_add(struct ed_loop *loop, struct ed_own_poller *own, unsigned directions);
+/* Takes the events that are there, or sleeps until there is one, and tells their pollers. */
+void ed_set_take(struct ed_loop *loop, bool sleeps);
+
+/* From now on somebody may have something in libuv's loop. */
+static inline uv_loop_t *ed_loop_lend(struct ed_loop *loop) {
+    loop->lent = true;
+    return &loop->uv;
+}
 
 /* socket.c: the system's calls; transfer.c: two of them. */
 struct iovec;

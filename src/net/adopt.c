@@ -3,7 +3,7 @@
  * Problem    A stream may be used by tasks of all workers at any moment; each looks where its home is and calls or sends a
  *            message there. When it moves, none of them may act at the old home any more, no message may arrive there, and
  *            messages of one sender must stay in order.
- * Idea       Both homes can serve it before it moves: the new one has a poll handle of its own, for a duplicate of the
+ * Idea       Both homes can serve it before it moves: the new one has a poller of its own, for a duplicate of the
  *            descriptor. The move is one store, made at the old home while nothing of the stream is under way: no call is
  *            inside, no message has been sent and not arrived (home.h).
  * At home    A call that suspends inside is seen (reading, drained, closed, seizure), so it keeps the stream there.

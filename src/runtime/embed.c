@@ -3,7 +3,7 @@
  * Idea       Main is a task that waits for a future, which eddy_runtime_stop sets: from there on the end is eddy_run's.
  *            Either a thread of our own is worker 0 for all that time, or the host's is, in pieces:
  * Guest      A turn runs worker 0 until nothing is ready, then goes to sleep as every worker does (ed_idle_prepare), but
- *            in the host's loop: libuv's descriptor, in which the worker's eventfd and timerfd lie, becomes readable.
+ *            in the host's loop: libuv's descriptor, in which the worker's own set lies, becomes readable.
  *
  *              RESTS (asleep) --turn--> runs --nothing ready--> RESTS
  *                                        \-----budget spent--> PUT OFF (awake; its eventfd is written) --turn--> runs

@@ -1,8 +1,8 @@
 #!/bin/sh
 # limit: 1200 s
-# Faults planted in what the simulated network does not reach alone: pieces, files, descriptors, moving streams, TLS, datagrams,
-# look-ups, watches, file calls, child processes. The suite that a line names must find each. Words choose lines of
-# tests/net/rooms_mutants.txt.
+# Faults planted in what the simulated network does not reach alone: the worker's own descriptors, pieces, files, descriptors
+# that are passed, moving streams, TLS, datagrams, look-ups, watches, file calls, child processes. The suite that a line names
+# must find each. Words choose lines of tests/net/rooms_mutants.txt.
 set -eu
 root=${EDDY_ROOT:-$(pwd)} work=${EDDY_TMP:-$(mktemp -d)} zig=${EDDY_ZIG:-./zigw}
 cd "$root"
@@ -11,7 +11,7 @@ flags='-std=gnu11 -O1 -g -D_GNU_SOURCE -Isrc -Iinclude -Itests -fno-sanitize=und
 flags="$flags -DHARNESS_HAS_sim=1 -DHARNESS_HAS_runtime=1"
 build_library
 # shellcheck disable=SC2046 # words
-compile_each "$work/tests" $(find tests/harness -name '*.c' ! -name '*_test.c') $(find tests/net tests/file tests/child -name '*_test.c')
+compile_each "$work/tests" $(find tests/harness -name '*.c' ! -name '*_test.c') $(find tests/loop tests/net tests/file tests/child -name '*_test.c')
 
 tests_find() { # program suite option...
     program=$1 only=$2

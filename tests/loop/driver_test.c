@@ -5,9 +5,12 @@
 #include "eddy/signal.h"
 #include "eddy/task.h"
 #include "harness/test.h"
+#include "loop/loop.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 /* Method: late by less is possible, so the driver does not round; whether it happens is the machine's doing, so it is tried until
@@ -91,6 +94,42 @@ TEST(driver, a_library_that_speaks_libuv_uses_the_loop) {
     EXPECT_OK(eddy_await(foreign.closed, NULL));
     eddy_future_release(foreign.fired);
     eddy_future_release(foreign.closed);
+}
+
+static void set_none(void *future) { EXPECT_OK(eddy_future_set(future, EDDY_NONE)); }
+
+static void on_prepare(uv_prepare_t *prepare) { ++*(int *)prepare->data; }
+
+static void set_closed(uv_handle_t *handle) { *(bool *)handle->data = true; }
+
+/* Once somebody has had the loop the worker's own descriptors are served through it: in sleep, and when others are ready. */
+TEST(driver, own_descriptors_and_a_library_share_the_worker) {
+    test_stay();
+    uv_prepare_t prepare;
+    int turns = 0;
+    EXPECT_EQ(0, uv_prepare_init(eddy_loop_uv(), &prepare));
+    prepare.data = &turns;
+    EXPECT_EQ(0, uv_prepare_start(&prepare, on_prepare));
+    for (int unreferenced = 0; unreferenced < 2; unreferenced++) {
+        if (unreferenced) uv_unref((uv_handle_t *)&prepare);
+        int fds[2], before = turns;
+        char c = 'a';
+        struct ed_poll *poll;
+        EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
+        EXPECT_OK(ed_poll_open(&poll, fds[0]));
+        eddy_future *future = eddy_future_create_on(eddy_loop_current(), NULL);
+        ed_poll_notify(poll, ED_POLL_READ, set_none, future);
+        EXPECT_EQ(1, write(fds[1], &c, 1));
+        EXPECT_OK(eddy_await(future, NULL));
+        EXPECT(turns > before);
+        ed_poll_close(poll);
+        close(fds[1]);
+        eddy_future_release(future);
+    }
+    bool closed = false;
+    prepare.data = &closed;
+    uv_close((uv_handle_t *)&prepare, set_closed);
+    while (!closed) EXPECT_OK(eddy_sleep(EDDY_US(100)));
 }
 
 static int leave_a_timer(void *arg, eddy_value *out) {

@@ -9,6 +9,7 @@
 #include "task/task.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -171,7 +172,70 @@ TEST(poll, notify_runs_once) {
     pair_close(&pair);
 }
 
-/* libuv says EBADF for a reset connection and disarms the handle; the system call knows the error. */
+/* A pipe whose writers have gone is not readable for the system, only hung up; the read knows that it is the end. */
+TEST(poll, hang_up_alone_wakes_a_reader) {
+    test_stay();
+    int fds[2];
+    struct pair pair;
+    EXPECT_EQ(0, pipe(fds));
+    pair.other = fds[1];
+    EXPECT_OK(ed_poll_open(&pair.poll, fds[0]));
+    eddy_task *reader = parked(wait_read, pair.poll);
+    close(pair.other);
+    EXPECT_EQ(0, end_of(reader));
+    char c;
+    EXPECT_EQ(0, read(ed_poll_fd(pair.poll), &c, 1));
+    ed_poll_close(pair.poll);
+}
+
+/* What cannot be watched is refused, and stays the caller's. */
+TEST(poll, no_descriptor_to_wait_for_is_refused) {
+    test_stay();
+    struct ed_poll *poll;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(-EPERM, ed_poll_open(&poll, fd));
+    EXPECT_EQ(0, close(fd));
+    EXPECT_EQ(-EBADF, ed_poll_open(&poll, fd));
+}
+
+struct closer {
+    struct pair *other;
+    struct pair *fresh; /* its poll is opened when the other one's is closed */
+    int *closed, *misled;
+};
+
+static void close_other(void *arg) {
+    struct closer *closer = arg;
+    ++*closer->closed;
+    ed_poll_close(closer->other->poll);
+    closer->other->poll = NULL;
+    int fds[2];
+    EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
+    closer->fresh->other = fds[1];
+    EXPECT_OK(ed_poll_open(&closer->fresh->poll, fds[0]));
+    ed_poll_notify(closer->fresh->poll, ED_POLL_READ, count_ready, closer->misled);
+}
+
+/* Two are ready at once, and who is told first closes the other and opens another: which has the number of the one
+ * that is gone, and most likely its memory. What was ready there is not told to it. */
+TEST(poll, event_of_a_closed_descriptor_reaches_nobody) {
+    struct pair pairs[2] = {pair_open(), pair_open()}, fresh = {NULL, -1};
+    int closed = 0, misled = 0;
+    struct closer closers[2] = {{&pairs[1], &fresh, &closed, &misled}, {&pairs[0], &fresh, &closed, &misled}};
+    for (int i = 0; i < 2; i++) ed_poll_notify(pairs[i].poll, ED_POLL_READ, close_other, &closers[i]);
+    for (int i = 0; i < 2; i++) put(pairs[i].other, 'f');
+    while (closed == 0) EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    EXPECT_EQ(1, closed);
+    EXPECT_EQ(0, misled);
+    put(fresh.other, 'g');
+    while (misled == 0) EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    EXPECT_EQ('g', get(fresh.poll));
+    for (int i = 0; i < 2; i++) pair_close(&pairs[i]);
+    pair_close(&fresh);
+}
+
+/* The system says error and hang-up of a reset connection; the system call knows which. */
 TEST(poll, error_condition_wakes_and_the_socket_tells) {
     test_stay();
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
