@@ -254,7 +254,7 @@ static int start_watch(eddy_child *child) {
 }
 
 int eddy_child_start(eddy_child **child_out, const char *const argv[], const eddy_child_options *options) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (argv == NULL || argv[0] == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
     if (ed_worker_current()->sched->driver->adopt == NULL)
         return eddy_fail(EDDY_ENOTSUP, "no child processes in a simulation");
@@ -293,7 +293,7 @@ int eddy_child_wait(eddy_child *child, int *code_out) {
 }
 
 int eddy_child_stop(eddy_child *child, int64_t grace_ns, int *code_out) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD; /* before it has any effect */
+    if (ed_fiber_current() == NULL) return ed_outside_task(); /* before it has any effect */
     eddy_child_signal(child, SIGTERM);
     int status = EDDY_TIMEOUT(grace_ns, eddy_child_wait(child, code_out));
     if (status != EDDY_ETIMEDOUT) return status;

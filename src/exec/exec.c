@@ -113,7 +113,7 @@ void ed_pool_delist(struct ed_pool *pool) {
 
 int ed_pool_close(struct ed_pool *pool, enum ed_close how) {
     if (pool == NULL) return 0;
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     pthread_mutex_lock(&pool->lock);
     const bool closed_before = pool->has_closer;
     if (!closed_before) {

@@ -173,7 +173,7 @@ static int run_owned(struct eddy_thread_pool *pool, eddy_thread_fn fn, void *arg
 }
 
 static int check(eddy_thread_fn fn, const struct eddy_thread_pool *pool, const eddy_abandon_options *options) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (fn == NULL || pool == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
     return 0;
 }

@@ -215,7 +215,7 @@ static int run(struct map *map) {
 static bool is_right(size_t buffer) { return buffer <= SIZE_MAX / 2 / (sizeof(struct item) + sizeof(struct item *)); }
 
 int eddy_thread_pool_map(eddy_thread_pool *pool, eddy_thread_fn fn, const eddy_thread_map *given) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (fn == NULL || given == NULL || given->size != sizeof *given || given->next == NULL || given->each == NULL ||
         !is_right(given->buffer))
         return EDDY_EINVAL;
@@ -232,7 +232,7 @@ int eddy_thread_pool_map(eddy_thread_pool *pool, eddy_thread_fn fn, const eddy_t
 }
 
 int eddy_process_pool_map(eddy_process_pool *pool, eddy_remote_fn fn, const eddy_process_map *given) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (fn == NULL || given == NULL || given->size != sizeof *given || given->next == NULL || given->each == NULL ||
         !is_right(given->buffer))
         return EDDY_EINVAL;

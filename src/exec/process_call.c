@@ -132,7 +132,7 @@ int ed_call_tell_news(struct ed_remote_call *call) {
 int eddy_process_pool_call(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out,
                            const eddy_process_call_options *options) {
     if (out != NULL) *out = (eddy_bytes){NULL, 0};
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     struct ed_call_extras *extras = NULL;
     int status = pool != NULL ? 0 : ed_process_pool_default(&pool);
     if (status == 0 && options != NULL) status = ed_call_extras_create(&extras, options);

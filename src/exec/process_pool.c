@@ -305,7 +305,7 @@ int eddy_process_pool_kill(eddy_process_pool *pool) {
 
 int eddy_process_pool_terminate(eddy_process_pool *pool, int64_t grace_ns) {
     if (pool == NULL) return 0;
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     pthread_mutex_lock(&pool->pool.lock);
     if (!pool->pool.has_closer) pool->terminate_grace_ns = grace_ns > 0 ? grace_ns : 0;
     pthread_mutex_unlock(&pool->pool.lock);
@@ -477,7 +477,7 @@ int ed_remote_call_make(struct eddy_process_pool *pool, eddy_remote_fn fn, eddy_
 
 int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) {
     if (out != NULL) *out = (eddy_bytes){NULL, 0};
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     struct ed_remote_call *call;
     int status = ed_remote_call_make(pool, fn, in, &call);
     if (status < 0) return status;
@@ -488,7 +488,7 @@ int eddy_process_pool_run(eddy_process_pool *pool, eddy_remote_fn fn, eddy_bytes
 
 int eddy_to_process(eddy_remote_fn fn, eddy_bytes in, eddy_bytes *out) {
     if (out != NULL) *out = (eddy_bytes){NULL, 0};
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     struct eddy_process_pool *pool;
     const int status = ed_process_pool_default(&pool);
     return status < 0 ? status : eddy_process_pool_run(pool, fn, in, out);

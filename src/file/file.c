@@ -71,7 +71,7 @@ static int run_job(void *arg, eddy_value *out) {
 
 static int submit(struct job *job) {
     eddy_thread_pool *pool;
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     int status = pool_of_run(&pool);
     if (status == 0) status = eddy_thread_pool_run(pool, run_job, job, NULL);
     if (!job->begun) return status;

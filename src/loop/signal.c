@@ -135,7 +135,7 @@ static int wait_remote(void *arg, eddy_value *out) {
 }
 
 int eddy_signal_wait(eddy_signal *signal) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (ed_worker_current() == signal->worker) return wait_here(signal);
     struct remote_wait wait = {signal, 0};
     int status = ed_run_on(signal->worker, wait_remote, &wait, "signal wait");

@@ -70,7 +70,7 @@ static int fail(const eddy_address *address, int failure, int error) {
 int eddy_address_name(const eddy_address *address, int flags, char *host, size_t host_bytes, char *service,
                       size_t service_bytes) {
     const int numeric = NI_NUMERICHOST | NI_NUMERICSERV;
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (host == NULL && service == NULL) return EDDY_EINVAL;
     struct names *names = NULL;
     int status = 0;

@@ -100,7 +100,7 @@ static int adopt(eddy_stream *stream) {
 
 int eddy_stream_adopt(eddy_stream *stream) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    if (fiber == NULL) return ed_outside_task();
     ed_count_io();
     const bool migrates = ed_stay_begin(fiber);
     int status = adopt(stream);

@@ -205,7 +205,7 @@ static int finish(eddy_stream **stream_out, eddy_stream *stream, int status, con
 }
 
 int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, const eddy_connect_options *options) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (host == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
     eddy_connect_options own = options != NULL ? *options : eddy_connect_options_init();
     ed_count_io();
@@ -215,7 +215,7 @@ int eddy_connect(eddy_stream **stream_out, const char *host, uint16_t port, cons
 }
 
 int eddy_connect_unix(eddy_stream **stream_out, const char *path, const eddy_connect_options *options) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (path == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
     eddy_connect_options own = options != NULL ? *options : eddy_connect_options_init();
     ed_count_io();

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 int eddy_stream_open_fd(eddy_stream **stream_out, int fd) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     const struct ed_driver *driver = ed_worker_current()->sched->driver;
     if (driver->adopt == NULL) return eddy_fail(EDDY_ENOTSUP, "no descriptors from outside in a simulation");
     const struct ed_sockets *calls;
@@ -40,7 +40,7 @@ struct eddy_watch {
 static void free_watch(struct ed_opened *opened) { ed_free(ED_CONTAINER(opened, eddy_watch, opened)); }
 
 int eddy_watch_open(eddy_watch **watch_out, int fd) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (ed_worker_current()->sched->driver->adopt == NULL)
         return eddy_fail(EDDY_ENOTSUP, "no descriptors from outside in a simulation");
     eddy_watch *watch = ed_calloc(sizeof *watch);

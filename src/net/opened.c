@@ -54,7 +54,7 @@ void ed_opened_close(struct ed_opened *opened) {
 }
 
 int ed_opened_call(struct ed_opened *opened, eddy_coro_fn fn, void *arg, const char *name) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     eddy_value none = EDDY_NONE;
     int status;
     ed_count_io();

@@ -127,7 +127,7 @@ static int numeric(const char *host, int family, uint16_t port, eddy_addresses *
 }
 
 int eddy_resolve(const char *host, const char *service, int family, eddy_addresses **addresses_out) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     uint16_t port;
     if (parse_port(service, &port)) {
         int status = numeric(host, family, port, addresses_out);

@@ -196,7 +196,7 @@ static eddy_server *create_server(eddy_connection_fn handler, void *arg, const e
 
 static int open_server(eddy_server **server_out, const struct place *place, eddy_connection_fn handler, void *arg,
                        const eddy_server_options *options) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (handler == NULL || (options != NULL && options->size != sizeof *options)) return EDDY_EINVAL;
     eddy_server *server = create_server(handler, arg, options);
     if (server == NULL) return EDDY_ENOMEM;

@@ -207,7 +207,7 @@ static int remote_call(void *arg, eddy_value *out) {
 }
 
 static int call_home(struct call *call, const char *name) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     ed_count_io(); /* first: who is put off may find the stream moved */
     if (ed_stream_is_at(call->stream, ed_worker_current()))
         return call->as_reader ? run_as_reader(call) : call->run(call);

@@ -64,7 +64,7 @@ static int open_on(eddy_udp **udp_out, const eddy_address *address, bool to, con
 }
 
 static int open_udp(eddy_udp **udp_out, const char *host, uint16_t port, bool to, const eddy_udp_options *options) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (options != NULL && options->size != sizeof *options) return EDDY_EINVAL;
     eddy_udp_options own = options != NULL ? *options : eddy_udp_options_init();
     char service[8];

@@ -141,7 +141,7 @@ int eddy_as_completed(eddy_completions **completions_out, eddy_future *const *fu
 }
 
 int eddy_completions_next(eddy_completions *completions, size_t *index_out) {
-    if (ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     if (completions->given == completions->count) return EDDY_EOF;
     int status = eddy_semaphore_acquire(completions->ready);
     if (status < 0) return status;

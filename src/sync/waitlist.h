@@ -26,7 +26,10 @@ static inline bool ed_sync_enter_as(struct ed_fiber **fiber_out) { /* the runnin
     *fiber_out = NULL;
     if (here == NULL) return true;
     struct ed_fiber *fiber = here->running;
-    if (fiber == NULL || fiber->task == NULL) return false; /* a callback; a drop function, after its task's end */
+    if (ED_UNLIKELY(fiber == NULL || fiber->task == NULL)) { /* a callback; a drop function, after its task's end */
+        (void)ed_outside_task();
+        return false;
+    }
     ed_count_await(fiber);
     *fiber_out = fiber;
     return true;

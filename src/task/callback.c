@@ -10,6 +10,16 @@ static void callback_free(struct ed_callback *callback) {
     ed_free(callback);
 }
 
+static __attribute__((noinline)) void report_failure(const struct ed_callback *callback, int status) {
+    char message[ED_FUNCTION_MESSAGE_BYTES];
+    ed_function_message("a done callback failed: ", (uintptr_t)callback->fn, message);
+    ed_report(callback->future->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
+                                                      .message = message,
+                                                      .task = "",
+                                                      .status = status,
+                                                      .future = callback->future});
+}
+
 static void callback_run(struct ed_call *call) {
     struct ed_callback *callback = ED_CONTAINER(call, struct ed_callback, call);
     eddy_future *future = callback->future;
@@ -18,12 +28,7 @@ static void callback_run(struct ed_call *call) {
     worker->call_context = &callback->context;
     int status = callback->fn(future, callback->arg);
     worker->call_loop = worker->call_context = NULL;
-    if (status < 0)
-        ed_report(future->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
-                                                .message = "a done callback failed",
-                                                .task = "",
-                                                .status = status,
-                                                .future = future});
+    if (status < 0) report_failure(callback, status);
     callback_free(callback);
     ed_future_release(future);
 }

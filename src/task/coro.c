@@ -37,7 +37,7 @@ size_t eddy_coro_print(const eddy_coro *coro, char *buffer, size_t bytes) {
 }
 
 int eddy_coro_await(eddy_coro *coro, eddy_value *value_out) {
-    if (ed_task_current() == NULL) return EDDY_EWRONGTHREAD;
+    if (ed_task_current() == NULL) return ed_outside_task();
     eddy_coro_fn fn = coro->fn;
     void *arg = coro->arg;
     coro_free(coro);

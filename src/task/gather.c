@@ -119,7 +119,7 @@ static void gather_start(struct many *many) {
 
 static int gather(eddy_future *const *futures, size_t count, eddy_result *results, bool all) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    if (fiber == NULL) return ed_outside_task();
     if (count == 0) return 0;
     int own = all_own(futures, count, ed_fiber_worker(fiber));
     if (own < 0) return own;
@@ -182,7 +182,7 @@ static void wait_forget(struct many *many, eddy_future *const *futures) {
 
 int eddy_wait(eddy_future *const *futures, size_t count, int64_t timeout_ns, enum eddy_wait_when when, bool *done_out) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    if (fiber == NULL) return ed_outside_task();
     if (count == 0 || count > INT32_MAX) return eddy_fail(EDDY_EINVAL, "eddy_wait needs at least one future");
     int own = all_own(futures, count, ed_fiber_worker(fiber));
     if (own < 0) return own;

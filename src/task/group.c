@@ -47,7 +47,7 @@ static void group_release(struct ed_group *group) {
 int eddy_group_enter(eddy_group *handle) {
     handle->record = NULL;
     eddy_task *parent = ed_task_current();
-    if (parent == NULL) return EDDY_EWRONGTHREAD;
+    if (parent == NULL) return ed_outside_task();
     struct ed_group *group = ed_calloc(sizeof *group);
     if (group == NULL) return EDDY_ENOMEM;
     group->error = ed_error_create(EDDY_EGROUP, "", "tasks of a group failed");

@@ -68,9 +68,11 @@ void eddy_handle_release(eddy_handle *handle) {
 
 static __attribute__((noinline)) void report_failure(eddy_handle *handle, int status) {
     char origin[ED_ORIGIN_BYTES];
+    char message[ED_FUNCTION_MESSAGE_BYTES];
     const bool known = ed_origin_print(handle->origin, origin, sizeof origin) > 0;
+    ed_function_message("a callback failed: ", (uintptr_t)handle->fn, message);
     ed_report(handle->worker->sched, &(eddy_report){.kind = EDDY_REPORT_CALLBACK_FAILED,
-                                                    .message = "a callback failed",
+                                                    .message = message,
                                                     .task = "",
                                                     .status = status,
                                                     .handle = handle,

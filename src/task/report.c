@@ -65,6 +65,11 @@ void ed_report_future(eddy_future *future, enum eddy_report_kind kind, const cha
                                             .origin = known ? origin : NULL});
 }
 
+void ed_function_message(const char *what, uintptr_t function, char message_out[ED_FUNCTION_MESSAGE_BYTES]) {
+    int bytes = snprintf(message_out, ED_FUNCTION_MESSAGE_BYTES, "%s", what);
+    ed_symbol_print((const void *)(function + 1), message_out + bytes, ED_FUNCTION_MESSAGE_BYTES - (size_t)bytes);
+}
+
 int ed_wrong_thread(struct ed_sched *sched, const char *message) {
     struct ed_worker *here = ed_worker_current();
     if (sched == NULL && here != NULL) sched = here->sched;
@@ -79,4 +84,8 @@ int ed_wrong_thread(struct ed_sched *sched, const char *message) {
         ed_report(sched,
                   &(eddy_report){.kind = EDDY_REPORT_WRONG_THREAD, .message = message, .task = "", .stack = stack});
     return EDDY_EWRONGTHREAD;
+}
+
+int ed_outside_task(void) {
+    return ed_wrong_thread(NULL, "a function that belongs into a task was called outside of one");
 }

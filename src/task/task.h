@@ -279,9 +279,12 @@ void ed_report(struct ed_sched *sched, const eddy_report *report);
 void ed_report_task(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
                     int status, const eddy_error *error);
 void ed_report_future(eddy_future *future, enum eddy_report_kind kind, const char *message);
+/* What happened, and to which of the program's functions: its name, and its place for addr2line. */
+enum { ED_FUNCTION_MESSAGE_BYTES = 256 };
+void ed_function_message(const char *what, uintptr_t function, char message_out[ED_FUNCTION_MESSAGE_BYTES]);
 /* EDDY_EWRONGTHREAD; debug mode of `sched` (NULL: of the calling worker's run) tells of it. */
 int ed_wrong_thread(struct ed_sched *sched, const char *message);
-#define ED_OUTSIDE_TASK "a function that suspends was called outside a task"
+ED_COLD int ed_outside_task(void); /* the same where no task runs, but one should */
 /* The same with a stack to print. */
 void ed_report_stack(struct ed_sched *sched, enum eddy_report_kind kind, eddy_task *task, const char *message,
                      const char *stack);

@@ -147,7 +147,7 @@ static __attribute__((noinline)) void suspend_told(struct ed_fiber *fiber, const
 
 /* In each caller a body of its own: what it says is constant there. */
 static inline __attribute__((always_inline)) int park_on(struct ed_fiber *fiber, const struct ed_park *park) {
-    if (ED_UNLIKELY(fiber == NULL)) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
+    if (ED_UNLIKELY(fiber == NULL)) return ed_outside_task();
     struct ed_worker *here = ed_worker_current(); /* until the switch */
     struct ed_strand *strand = ed_strand_of(fiber);
     eddy_task *task = fiber->task;
@@ -233,7 +233,7 @@ int ed_await_result(eddy_future *future, eddy_value *value_out) {
 /* What the hook says of a park: reason, on_cancel, arg, move. */
 static int await(eddy_future *future, eddy_value *value_out, const struct ed_park *hook) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (fiber == NULL) return EDDY_EWRONGTHREAD;
+    if (fiber == NULL) return ed_outside_task();
     struct ed_strand *strand = ed_strand_of(fiber);
     if (!ed_future_is_done(future)) {
         strand->waiter.worker = ed_fiber_worker(fiber);
@@ -265,7 +265,7 @@ int ed_await_hooked(eddy_future *future, eddy_value *value_out, const char *reas
 
 static __attribute__((noinline)) int await_any(eddy_future *future, eddy_value *value_out) {
     struct ed_fiber *fiber = ed_fiber_current();
-    if (ED_UNLIKELY(fiber == NULL)) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
+    if (ED_UNLIKELY(fiber == NULL)) return ed_outside_task();
     eddy_task *task = fiber->task;
     if (ED_UNLIKELY(future == &task->future)) return eddy_fail(EDDY_ESTATE, "a task cannot await itself");
     if (ED_UNLIKELY(future->sched != ed_fiber_worker(fiber)->sched)) /* F4 */
@@ -324,7 +324,7 @@ int eddy_sleep_until(int64_t deadline_ns) {
 
 int eddy_sleep(int64_t duration_ns) {
     if (duration_ns <= 0) return eddy_yield();
-    if (ed_fiber_current() == NULL) return ed_wrong_thread(NULL, ED_OUTSIDE_TASK);
+    if (ed_fiber_current() == NULL) return ed_outside_task();
     int64_t now_ns = eddy_time_ns();
     return eddy_sleep_until(duration_ns > INT64_MAX - now_ns ? INT64_MAX - 1 : now_ns + duration_ns);
 }

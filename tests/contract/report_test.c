@@ -184,6 +184,34 @@ static int call_sleeper(void *arg, eddy_value *out) {
     EXPECT_EQ(EDDY_EWRONGTHREAD, status);
     return 0;
 }
+static int lock_in_callback(void *arg) {
+    eddy_lock *lock = eddy_lock_create();
+    *(int *)arg = eddy_lock_acquire(lock);
+    eddy_lock_release(lock);
+    return 0;
+}
+static int connect_in_callback(void *arg) {
+    eddy_stream *stream;
+    *(int *)arg = eddy_connect(&stream, "127.0.0.1", 1, NULL);
+    return 0;
+}
+static int call_locker(void *arg, eddy_value *out) {
+    static int lock_status, connect_status;
+    (void)arg, (void)out;
+    EXPECT_OK(eddy_call_soon(NULL, lock_in_callback, &lock_status, NULL));
+    EXPECT_OK(eddy_call_soon(NULL, connect_in_callback, &connect_status, NULL));
+    EXPECT_OK(eddy_yield());
+    EXPECT_EQ(EDDY_EWRONGTHREAD, lock_status);
+    EXPECT_EQ(EDDY_EWRONGTHREAD, connect_status);
+    return 0;
+}
+UNIT(contract, L6_report_outside_of_a_task) {
+    const char *text = run_program(call_locker, true);
+    EXPECT_HAS(text, "eddy: a function that belongs into a task was called outside of one\n");
+    EXPECT_HAS(text, "lock_in_callback+0x");
+    EXPECT_HAS(text, "connect_in_callback+0x");
+    EXPECT_STR("", run_program(call_locker, false));
+}
 static void *call_from_thread(void *arg) {
     EXPECT_EQ(EDDY_EWRONGTHREAD, eddy_call_soon(arg, note_call, NULL, NULL));
     return NULL;
@@ -197,7 +225,7 @@ static int call_wrongly(void *arg, eddy_value *out) {
 }
 UNIT(contract, L6_report_wrong_thread) {
     const char *text = run_program(call_sleeper, true);
-    EXPECT_HAS(text, "eddy: a function that suspends was called outside a task\n");
+    EXPECT_HAS(text, "eddy: a function that belongs into a task was called outside of one\n");
     EXPECT_HAS(text, "sleep_in_callback+0x");
     EXPECT_STR("", run_program(call_sleeper, false));
     text = run_program(call_wrongly, true);

@@ -21,6 +21,11 @@ void ed_hold_end(eddy_task *ended, struct ed_strand *strand) { (void)ended, (voi
 void ed_report_future(eddy_future *of, enum eddy_report_kind kind, const char *message) {
     (void)of, (void)kind, (void)message;
 }
+int ed_outside_task(void) { return EDDY_EWRONGTHREAD; }
+void ed_function_message(const char *what, uintptr_t function, char message_out[ED_FUNCTION_MESSAGE_BYTES]) {
+    (void)what, (void)function;
+    message_out[0] = '\0';
+}
 int ed_wrong_thread(struct ed_sched *of, const char *message) { return (void)of, (void)message, EDDY_EWRONGTHREAD; }
 size_t ed_callbacks_count(const eddy_future *of) { return (void)of, 0; }
 void ed_callbacks_drop(eddy_future *of) { (void)of; }

@@ -125,6 +125,7 @@ eddy_context *eddy_context_share(eddy_context *context) { return context; }
 void eddy_context_release(eddy_context *context) { (void)context; }
 eddy_context **ed_context_of_thread(void) { return NULL; }
 void ed_report(struct ed_sched *of, const eddy_report *report) { (void)of, (void)report; }
+int ed_outside_task(void) { return EDDY_EWRONGTHREAD; }
 
 /* ---- parking -------------------------------------------------------------------------------------------- */
 

@@ -50,6 +50,7 @@ struct ed_fiber *ed_fiber_current(void) {
 }
 
 void ed_attend_await(struct ed_fiber *fiber) { MODEL_CHECK(fiber == NULL); } /* calls are not counted */
+int ed_outside_task(void) { return EDDY_EWRONGTHREAD; }
 
 void ed_wake(struct ed_fiber *fiber, int status) {
     struct ed_strand *strand = ed_strand_of(fiber);
