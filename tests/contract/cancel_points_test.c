@@ -1346,7 +1346,8 @@ AT_EVERY_REAL_POINT(thread_pool_close_goes_on_alone, 1) {
     EXPECT_OK(eddy_thread_pool_create(&pool, EDDY_THREAD_POOL(.threads = 1)));
     w.objects[0] = pool;
     eddy_task *users[3];
-    for (int i = 0; i < 3; i++) users[i] = spawn_parked(use_pool, NULL);
+    for (int i = 0; i < 3; i++) users[i] = spawn(use_pool, NULL);
+    test_until_all_parked(); /* or ended: 2 ms may be over by now */
     operate(do_close_pool, NULL);
     for (int i = 0; i < 3; i++) EXPECT_OK(end_of(users[i])); /* what was queued is done */
     EXPECT_EQ(3, ended);
