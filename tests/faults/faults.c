@@ -8,7 +8,7 @@
  *            hit somebody else's descriptor. A crash, an assertion, a hang or a leak is a failure, with its replay.
  * Planted    --planted: a program that forgets what it allocated when a write fails, and one that closes what was taken;
  *            they must be found (tests/checks).
- * Not here   Calls on whose failure libuv 1.44 itself aborts (epoll_ctl of a descriptor that is good, epoll_wait), what
+ * Not here   Calls on whose failure libuv 1.44 itself aborts (its own epoll_ctl of a descriptor that is good, epoll_wait), what
  *            it opens for itself (uv_loop_init keeps its epoll descriptor when a later one is refused), and the clock. Failures that last: tests/net (descriptors run out), tests/coro (mappings run out). */
 #include "base/base.h"
 #include "eddy/eddy.h"
@@ -177,7 +177,11 @@ int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *
     return fails(SPAWN) ? EAGAIN : REAL(posix_spawn)(pid, path, actions, attributes, argv, environment);
 }
 
-/* libuv asks for a place in the kernel's table of watches here, where it can still be refused. */
+/* A place in the kernel's table of watches; libuv asks for its own here, where it can still be refused. */
+int epoll_ctl(int set, int operation, int fd, struct epoll_event *event) {
+    const bool refused = operation == EPOLL_CTL_ADD && ours(__builtin_return_address(0)) && fails(POLL);
+    return refused ? -1 : REAL(epoll_ctl)(set, operation, fd, event);
+}
 int uv_poll_init(uv_loop_t *loop, uv_poll_t *handle, int fd) {
     return fails(POLL) ? UV_ENOSPC : REAL(uv_poll_init)(loop, handle, fd);
 }
