@@ -75,8 +75,9 @@ static int submit(struct eddy_thread_pool *pool, struct ed_job *job) {
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
 
-/* The task was interrupted before the answer arrived. True: it need not wait for that. */
-static bool give_up(struct eddy_thread_pool *pool, struct ed_job *job) {
+/* The task was interrupted before the answer arrived. True: it need not wait for that. (While the job runs `has` is the
+ * thread's: whether it is owned was asked before.) */
+static bool give_up(struct eddy_thread_pool *pool, struct ed_job *job, bool is_owned) {
     pthread_mutex_lock(&pool->pool.lock);
     ed_pool_gather(pool);
     const int state = ED_LOAD_RELAXED(&job->state);
@@ -84,7 +85,7 @@ static bool give_up(struct eddy_thread_pool *pool, struct ed_job *job) {
         ed_pool_take_back(pool, job);
     } else if (state == ED_JOB_RUNNING) {
         ED_STORE_RELAXED(&job->cancelled, true);
-        job->abandoned = job->has & ED_JOB_IS_OWNED;
+        job->abandoned = is_owned;
     } /* else its answer is on the way */
     const bool leave = state == ED_JOB_QUEUED || job->abandoned;
     pthread_mutex_unlock(&pool->pool.lock);
@@ -101,13 +102,13 @@ static void lose_result(struct ed_owned_job *owned) {
 
 /* The life of a job on its task's side. Afterwards it is the task's, unless it is abandoned. */
 static int run_to_end(struct eddy_thread_pool *pool, struct ed_job *job, eddy_value *value_out) {
+    const bool is_owned = job->has & ED_JOB_IS_OWNED;
     int status = submit(pool, job);
     if (status < 0) return status;
     int interrupted = 0;
     while (!ed_caller_park(&job->caller, "thread", &interrupted))
-        if (give_up(pool, job)) return interrupted;
+        if (give_up(pool, job, is_owned)) return interrupted;
     if (ED_LOAD_RELAXED(&job->state) == ED_JOB_DONE) {
-        const bool is_owned = job->has & ED_JOB_IS_OWNED;
         if (is_owned && (interrupted < 0 || value_out == NULL)) {
             if (interrupted < 0 || job->status >= 0) lose_result(ED_CONTAINER(job, struct ed_owned_job, job));
         } else if (value_out != NULL && (!is_owned || job->status >= 0)) {
