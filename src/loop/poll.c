@@ -21,17 +21,20 @@
 #include "task/task.h"
 
 struct slot {
-    struct ed_fiber *fiber;   /* a task that waits, or               */
-    void (*ready)(void *arg); /* a notify, with its argument         */
-    void *arg;
-    bool woken; /* a task was woken and has not yet run */
-    bool seen;  /* readiness came and found nobody     */
+    void (*ready)(void *arg); /* a notify; NULL: a task waits, or nobody */
+    union {
+        struct ed_fiber *fiber; /* NULL: nobody      */
+        void *arg;              /* of the notify     */
+    };
 };
 
+/* Directions are bits 1 << enum ed_poll_direction. */
 struct ed_poll {
     struct slot slots[2];    /* by enum ed_poll_direction                                      */
-    uint8_t wanted;          /* directions to watch: bits 1 << direction                       */
+    uint8_t wanted;          /* directions to watch; once it is closing, none                  */
     uint8_t applied;         /* directions that the driver watches                             */
+    uint8_t woken;           /* directions of which a task was woken and has not yet run       */
+    uint8_t seen;            /* directions of which readiness came and found nobody            */
     bool in_event;           /* inside on_event: it applies `wanted` when it is through        */
     bool closing;            /* closed by its owner                                            */
     bool closed;             /* nothing of the driver's needs the record any more              */
@@ -49,16 +52,16 @@ static void apply(struct ed_poll *poll) {
     driver_of(poll)->poller_set(&poll->poller, poll->wanted);
 }
 
-static void deliver(struct slot *slot, int status) {
-    struct ed_fiber *fiber = slot->fiber;
-    void (*ready)(void *arg) = slot->ready;
-    slot->fiber = NULL;
-    slot->ready = NULL;
-    if (fiber != NULL) {
-        slot->woken = true;
-        ed_wake(fiber, status);
-    } else if (ready != NULL) {
-        ready(slot->arg);
+static bool is_empty(const struct slot *slot) { return slot->fiber == NULL && slot->ready == NULL; }
+
+static void deliver(struct ed_poll *poll, enum ed_poll_direction direction, int status) {
+    struct slot slot = poll->slots[direction];
+    poll->slots[direction] = (struct slot){.ready = NULL};
+    if (slot.ready != NULL) {
+        slot.ready(slot.arg);
+    } else if (slot.fiber != NULL) {
+        poll->woken |= (uint8_t)(1 << direction);
+        ed_wake(slot.fiber, status);
     }
 }
 
@@ -76,15 +79,15 @@ static ED_COLD void on_any_event(struct ed_poll *poll, unsigned events, bool dis
     poll->in_event = true;
     poll->users++;
     for (int direction = 0; direction < 2; direction++) {
-        struct slot *slot = &poll->slots[direction];
-        if (!(events & 1u << direction) || poll->closing) continue;
-        if (slot->fiber == NULL && slot->ready == NULL) {
-            if (slot->woken) continue;
-            if (slot->seen) poll->wanted &= (uint8_t) ~(1 << direction);
-            slot->seen = true;
+        const uint8_t bit = (uint8_t)(1 << direction);
+        if (!(events & bit) || poll->closing) continue;
+        if (is_empty(&poll->slots[direction])) {
+            if (poll->woken & bit) continue;
+            if (poll->seen & bit) poll->wanted &= (uint8_t)~bit;
+            poll->seen |= bit;
         } else {
             if (direction == ED_POLL_WRITE) poll->wanted &= (uint8_t)~ED_WRITABLE;
-            deliver(slot, 0);
+            deliver(poll, direction, 0);
         }
     }
     poll->in_event = false;
@@ -98,12 +101,12 @@ static ED_HOT void on_event(struct ed_poller *poller, unsigned events, bool disa
     struct ed_poll *poll = ED_CONTAINER(poller, struct ed_poll, poller);
     struct slot *slot = &poll->slots[ED_POLL_READ];
     struct ed_fiber *fiber = slot->fiber;
-    if (ED_UNLIKELY(events != ED_READABLE || disarmed || fiber == NULL)) {
+    if (ED_UNLIKELY(events != ED_READABLE || disarmed || fiber == NULL || slot->ready != NULL)) {
         on_any_event(poll, events, disarmed);
         return;
     }
     slot->fiber = NULL;
-    slot->woken = true;
+    poll->woken |= ED_READABLE;
     ed_wake(fiber, 0);
 }
 
@@ -137,6 +140,7 @@ void ed_poll_close(struct ed_poll *poll) {
     ED_ASSERT(ed_worker_current() == poll->poller.worker);
     ED_ASSERT(!poll->closing);
     poll->closing = true;
+    poll->wanted = 0;
     for (int direction = 0; direction < 2; direction++) ed_poll_interrupt(poll, direction, EDDY_ECLOSED);
     driver_of(poll)->poller_close(&poll->poller);
 }
@@ -145,17 +149,18 @@ ED_HOT int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed
                            const char *reason) {
     ED_ASSERT(ed_fiber_worker(fiber) == poll->poller.worker);
     struct slot *slot = &poll->slots[direction];
-    if (ED_UNLIKELY(poll->closing)) return EDDY_ECLOSED;
-    if (ED_UNLIKELY(slot->fiber != NULL || slot->ready != NULL)) return EDDY_EBUSY;
-    if (ED_UNLIKELY(slot->seen)) {
-        slot->seen = false;
-        return 0;
-    }
-    slot->fiber = fiber;
-    if (ED_UNLIKELY(!(poll->wanted & 1 << direction))) {
-        poll->wanted |= (uint8_t)(1 << direction);
+    const uint8_t bit = (uint8_t)(1 << direction);
+    if (ED_UNLIKELY(!is_empty(slot))) return EDDY_EBUSY;
+    if (ED_UNLIKELY(!(poll->wanted & ~poll->seen & bit))) {
+        if (poll->closing) return EDDY_ECLOSED;
+        if (poll->seen & bit) {
+            poll->seen &= (uint8_t)~bit;
+            return 0;
+        }
+        poll->wanted |= bit;
         apply(poll);
     }
+    slot->fiber = fiber;
     poll->users++;
 
     int status = ed_park_for(fiber, reason, false);
@@ -164,9 +169,9 @@ ED_HOT int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed
         if (!ed_park_woken())
             slot->fiber = NULL;
         else if (status == EDDY_ECANCELED)
-            slot->seen = true; /* for the next who waits */
+            poll->seen |= bit; /* for the next who waits */
     }
-    slot->woken = false;
+    poll->woken &= (uint8_t)~bit;
     leave(poll);
     return status;
 }
@@ -177,18 +182,19 @@ int ed_poll_wait(struct ed_poll *poll, enum ed_poll_direction direction, const c
 
 void ed_poll_notify(struct ed_poll *poll, enum ed_poll_direction direction, void (*ready)(void *arg), void *arg) {
     struct slot *slot = &poll->slots[direction];
-    ED_ASSERT(slot->fiber == NULL && slot->ready == NULL && !poll->closing);
+    const uint8_t bit = (uint8_t)(1 << direction);
+    ED_ASSERT(is_empty(slot) && !poll->closing);
     slot->ready = ready;
     slot->arg = arg;
-    slot->seen = false; /* watching again tells what is so now */
-    poll->wanted |= (uint8_t)(1 << direction);
+    poll->seen &= (uint8_t)~bit; /* watching again tells what is so now */
+    poll->wanted |= bit;
     apply(poll);
 }
 
 void ed_poll_interrupt(struct ed_poll *poll, enum ed_poll_direction direction, int status) {
     struct slot *slot = &poll->slots[direction];
-    slot->ready = NULL;
-    deliver(slot, status);
+    if (slot->ready != NULL) *slot = (struct slot){.ready = NULL};
+    deliver(poll, direction, status);
 }
 
 int ed_poll_fd(const struct ed_poll *poll) { return poll->poller.fd; }
