@@ -30,23 +30,28 @@ static const int64_t pause_ns = 20000000;     /* between attempts while descript
 enum door { DOOR_CLOSED, DOOR_OPEN, DOOR_VISITED, DOOR_CLOSING };
 enum { VISIT_MAX = 64 }; /* connections that a visitor takes before it looks at its own work */
 
+/* From accept until its task has ended. */
 struct connection {
     struct ed_server_part *part;
     int fd; /* -1: the stream has it */
     unsigned peer_bytes;
-    struct ed_list node;
+    char peer[]; /* packed */
+};
+
+/* While its handler may run; on its task's stack. */
+struct client {
+    struct ed_list node; /* V2 */
     eddy_stream *stream;
     eddy_task *task; /* borrowed: runs while the node is linked */
-    char peer[];     /* packed */
 };
 
 /* ---- connections ------------------------------------------------------------------------------ */
 
-static void obey(struct connection *connection, uint32_t orders) {
-    if (orders & ED_SERVER_FINISH_CLIENTS) ed_stream_finish_input(connection->stream);
-    if (orders & ED_SERVER_CLOSE_CLIENTS) ed_stream_begin_close(connection->stream);
-    if (orders & ED_SERVER_ABORT_CLIENTS) eddy_stream_abort(connection->stream);
-    if (orders & ED_SERVER_CANCEL_CLIENTS) eddy_cancel(EDDY_FUTURE(connection->task));
+static void obey(struct client *client, uint32_t orders) {
+    if (orders & ED_SERVER_FINISH_CLIENTS) ed_stream_finish_input(client->stream);
+    if (orders & ED_SERVER_CLOSE_CLIENTS) ed_stream_begin_close(client->stream);
+    if (orders & ED_SERVER_ABORT_CLIENTS) eddy_stream_abort(client->stream);
+    if (orders & ED_SERVER_CANCEL_CLIENTS) eddy_cancel(EDDY_FUTURE(client->task));
 }
 
 static void arrive_orders(struct ed_message *message, struct ed_worker *worker) {
@@ -55,7 +60,7 @@ static void arrive_orders(struct ed_message *message, struct ed_worker *worker) 
     uint32_t orders = ED_EXCHANGE(&part->wanted, 0); /* from here on it may be sent again */
     if ((orders & ED_SERVER_CLOSE) && part->listener != NULL) ed_poll_interrupt(part->listener, ED_POLL_READ, 0);
     for (struct ed_list *node = part->connections.next; node != &part->connections; node = node->next)
-        obey(ED_CONTAINER(node, struct connection, node), orders);
+        obey(ED_CONTAINER(node, struct client, node), orders);
     ed_server_drop_reference(part->server);
 }
 
@@ -99,10 +104,10 @@ static int serve(eddy_server *server, eddy_stream *stream) {
 }
 
 /* Apart, so that the address is not on the task's stack for as long as the connection lasts. */
-static ED_COLD int open_stream(struct connection *connection) {
+static ED_COLD int open_stream(struct connection *connection, eddy_stream **stream_out) {
     const eddy_server_options *options = &connection->part->server->options;
     eddy_address peer = ed_address_unpack(connection->peer, connection->peer_bytes);
-    int status = ed_stream_open(&connection->stream, connection->fd, ed_part_sockets(connection->part), &peer,
+    int status = ed_stream_open(stream_out, connection->fd, ed_part_sockets(connection->part), &peer,
                                 options->limit_bytes, options->high_bytes);
     if (status == 0) connection->fd = -1;
     return status;
@@ -113,19 +118,19 @@ static int connection_main(void *arg, eddy_value *out) {
     struct connection *connection = arg;
     struct ed_server_part *part = connection->part;
     eddy_server *server = part->server;
-    int status = open_stream(connection);
+    struct client client = {.task = ed_task_current()};
+    int status = open_stream(connection, &client.stream);
     if (status < 0) {
         ED_ADD_RELAXED(&server->refused, 1);
         return 0;
     }
-    connection->task = ed_task_current();
-    ed_list_push(&part->connections, &connection->node);
+    ed_list_push(&part->connections, &client.node);
     uint32_t orders = ED_LOAD_SEQCST(&server->orders);
-    obey(connection, orders & ~(uint32_t)ED_SERVER_CANCEL_CLIENTS);
-    status = orders & ED_SERVER_CANCEL_CLIENTS ? EDDY_ECANCELED : serve(server, connection->stream);
-    end_stream(server, connection->stream, status);
-    ed_list_remove(&connection->node);
-    eddy_stream_release(connection->stream);
+    obey(&client, orders & ~(uint32_t)ED_SERVER_CANCEL_CLIENTS);
+    status = orders & ED_SERVER_CANCEL_CLIENTS ? EDDY_ECANCELED : serve(server, client.stream);
+    end_stream(server, client.stream, status);
+    ed_list_remove(&client.node);
+    eddy_stream_release(client.stream);
     return report_worthy(status);
 }
 
@@ -153,7 +158,6 @@ static int start_connection(struct ed_server_part *part, int fd, const eddy_addr
     connection->part = part;
     connection->fd = fd;
     connection->peer_bytes = ed_address_pack(connection->peer, peer);
-    ed_list_init(&connection->node);
     ED_ADD(&server->live, 1);
     ED_ADD_RELAXED(&server->connections, 1);
     eddy_task_options options = eddy_task_options_init();

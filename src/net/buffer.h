@@ -2,7 +2,8 @@
  *
  * Idea       One block with a window that moves forward. An empty buffer holds no block; blocks of the usual size
  *            go back to the worker, because active streams take and give one for every request.
- * Invariants (B1) begin <= end <= capacity; data == NULL <=> capacity == 0.
+ * Block      Its capacity lies before its bytes, of which the first is `data`: a stream whose buffers are empty has no room for it.
+ * Invariants (B1) begin <= end <= capacity; that is 0 <=> data == NULL.
  * Threads    The stream's home worker; freeing: any. */
 #ifndef ED_NET_BUFFER_H
 #define ED_NET_BUFFER_H
@@ -16,16 +17,19 @@ enum { ED_BUFFER_BYTES = 16 * 1024, ED_BUFFERS_STORED_MAX = 64 };
 
 struct ed_buffer {
     char *data;
-    size_t begin, end, capacity;
+    size_t begin, end;
 };
 
 struct ed_buffer_store {
-    void *first; /* blocks of ED_BUFFER_BYTES, each beginning with a pointer to the next */
+    void *first; /* bytes of blocks of ED_BUFFER_BYTES, each beginning with a pointer to the next */
     unsigned count;
 };
 
 static inline size_t ed_buffer_size(const struct ed_buffer *buffer) { return buffer->end - buffer->begin; }
-static inline size_t ed_buffer_room(const struct ed_buffer *buffer) { return buffer->capacity - buffer->end; }
+static inline size_t ed_buffer_capacity(const struct ed_buffer *buffer) {
+    return buffer->data != NULL ? ((const size_t *)(const void *)buffer->data)[-1] : 0;
+}
+static inline size_t ed_buffer_room(const struct ed_buffer *buffer) { return ed_buffer_capacity(buffer) - buffer->end; }
 static inline char *ed_buffer_bytes(const struct ed_buffer *buffer) { return buffer->data + buffer->begin; }
 static inline void ed_buffer_consume(struct ed_buffer *buffer, size_t bytes) {
     ED_ASSERT(bytes <= ed_buffer_size(buffer));
@@ -48,21 +52,21 @@ static inline int ed_buffer_reserve(struct ed_buffer *buffer, struct ed_buffer_s
     if (ed_buffer_room(buffer) >= bytes) return 0;
     if (buffer->data != NULL || bytes > ED_BUFFER_BYTES || store->first == NULL)
         return ed_buffer_grow(buffer, store, bytes);
-    *buffer = (struct ed_buffer){ed_buffer_store_take(store), 0, 0, ED_BUFFER_BYTES};
+    *buffer = (struct ed_buffer){ed_buffer_store_take(store), 0, 0};
     return 0;
 }
 
 /* Gives the block back; store NULL: to the heap. */
 static inline void ed_buffer_release(struct ed_buffer *buffer, struct ed_buffer_store *store) {
     if (buffer->data == NULL) return;
-    if (buffer->capacity == ED_BUFFER_BYTES && store != NULL && store->count < ED_BUFFERS_STORED_MAX) {
+    if (ed_buffer_capacity(buffer) == ED_BUFFER_BYTES && store != NULL && store->count < ED_BUFFERS_STORED_MAX) {
         memcpy(buffer->data, &store->first, sizeof store->first);
         store->first = buffer->data;
         store->count++;
     } else {
-        ed_free(buffer->data);
+        ed_free((size_t *)(void *)buffer->data - 1);
     }
-    *buffer = (struct ed_buffer){NULL, 0, 0, 0};
+    *buffer = (struct ed_buffer){NULL, 0, 0};
 }
 
 void ed_buffer_store_deinit(struct ed_buffer_store *store);

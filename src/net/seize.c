@@ -17,7 +17,7 @@ int ed_stream_seize(eddy_stream *stream, struct ed_seizure *seizure) {
     if (stream->status < 0) return stream->status;
     if (stream->state != OPEN || stream->shutting) return EDDY_ECLOSED;
     if (stream->seizure != NULL) return EDDY_EBUSY;
-    *seizure = (struct ed_seizure){0, {NULL, 0, 0, 0}};
+    *seizure = (struct ed_seizure){0, {NULL, 0, 0}};
     stream->seizure = seizure;
     if (ed_stream_is_sealed(stream)) return 0;
     seizure->ahead = ed_buffer_size(&stream->out);

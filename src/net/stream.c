@@ -76,7 +76,7 @@ static eddy_stream *create(int fd, const struct ed_sockets *calls, const eddy_ad
     eddy_address local;
     calls->local(fd, &local);
     size_t packed_bytes = ed_address_packed(peer) + ed_address_packed(&local);
-    eddy_stream *stream = ed_net_of(worker) != NULL ? ed_calloc(sizeof *stream + packed_bytes) : NULL;
+    eddy_stream *stream = ed_net_of(worker) != NULL ? ed_calloc(offsetof(eddy_stream, addresses) + packed_bytes) : NULL;
     if (stream == NULL) return NULL;
     ED_STORE_RELAXED(&stream->handles, 1);
     ED_STORE_RELAXED(&stream->references, 2);
@@ -151,10 +151,21 @@ static int wait_settled(eddy_future **slot, const char *reason) {
 
 static void set_buffered(eddy_stream *stream) { ED_STORE_RELAXED(&stream->buffered, ed_buffer_size(&stream->out)); }
 
+/* A stream that lingers. */
+struct ed_linger {
+    struct ed_timer timer; /* ends it */
+    eddy_stream *stream;
+    size_t discarded;
+};
+
 static void close_descriptor(eddy_stream *stream) {
+    if (stream->state == LINGERING) {
+        ed_timer_stop(&stream->linger->timer);
+        ed_free(stream->linger);
+        stream->linger = NULL;
+    }
     stream->state = CLOSED;
     ed_flush_forget(&stream->flush);
-    ed_timer_stop(&stream->timer);
     ed_list_remove(&stream->node);
     ed_buffer_release(&stream->out, store_of(stream));
     set_buffered(stream);
@@ -164,26 +175,42 @@ static void close_descriptor(eddy_stream *stream) {
     ed_stream_drop_reference(stream); /* the descriptor's own: the last access */
 }
 
-static void linger(void *arg);
+static void linger_ends(struct ed_timer *timer) {
+    close_descriptor(ED_CONTAINER(timer, struct ed_linger, timer)->stream);
+}
 
-static void linger_ends(struct ed_timer *timer) { close_descriptor(ED_CONTAINER(timer, eddy_stream, timer)); }
-
-/* Drops what has come. True while the peer may be sending more. */
-static bool discard(eddy_stream *stream) {
+/* Drops what has come, and counts it. True while the peer may be sending more. */
+static bool discard(eddy_stream *stream, size_t *discarded) {
     int got;
     do {
         got = stream->calls->discard(ed_poll_fd(stream->poll), DISCARD_BYTES);
-        if (got > 0) stream->discarded += (size_t)got;
-    } while (got > 0 && stream->discarded < LINGER_BYTES);
-    return got == -EAGAIN && stream->discarded > 0;
+        if (got > 0) *discarded += (size_t)got;
+    } while (got > 0 && *discarded < LINGER_BYTES);
+    return got == -EAGAIN && *discarded > 0;
 }
 
 static void linger(void *arg) {
     eddy_stream *stream = arg;
-    if (discard(stream))
+    if (discard(stream, &stream->linger->discarded))
         ed_poll_notify(stream->poll, ED_POLL_READ, linger, stream);
     else
         close_descriptor(stream);
+}
+
+/* False: there is nothing to wait for, or no memory to wait with. */
+static bool begin_linger(eddy_stream *stream) {
+    size_t discarded = 0;
+    if (!discard(stream, &discarded)) return false;
+    struct ed_linger *record = ed_calloc(sizeof *record);
+    if (record == NULL) return false;
+    record->stream = stream;
+    record->discarded = discarded;
+    record->timer.fire = linger_ends;
+    stream->state = LINGERING;
+    stream->linger = record;
+    ed_timer_start(ed_stream_worker(stream), &record->timer, eddy_time_ns() + linger_ns);
+    ed_poll_notify(stream->poll, ED_POLL_READ, linger, stream);
+    return true;
 }
 
 /* CLOSING, and nothing is left to send or nothing can be sent. */
@@ -193,13 +220,7 @@ static void finish_close(eddy_stream *stream) {
     settle(&stream->closed, stream->status);
     if (stream->status == 0 && !stream->eof) {
         stream->calls->shutdown_write(ed_poll_fd(stream->poll));
-        if (discard(stream)) {
-            stream->state = LINGERING;
-            stream->timer.fire = linger_ends;
-            ed_timer_start(ed_stream_worker(stream), &stream->timer, eddy_time_ns() + linger_ns);
-            ed_poll_notify(stream->poll, ED_POLL_READ, linger, stream);
-            return;
-        }
+        if (begin_linger(stream)) return;
     }
     close_descriptor(stream);
 }
@@ -301,7 +322,7 @@ static ED_COLD void sent_part(eddy_stream *stream, int sent) {
 /* The same, for what it nearly always did: it took all of the `size`, nobody asked to be told, and nothing else is to be done. */
 static inline ED_HOT void sent_some(eddy_stream *stream, int sent, size_t size) {
     const uint64_t ends = ED_STREAM_MARK(state) * 255 | ED_STREAM_MARK(shutting);
-    if (ED_UNLIKELY(sent <= 0 || (size_t)sent != size || (stream->marks & ends) != 0 || stream->drained != NULL)) {
+    if (ED_UNLIKELY(size == 0 || (size_t)sent != size || (stream->marks & ends) != 0 || stream->drained != NULL)) {
         sent_part(stream, sent);
         return;
     }
@@ -362,14 +383,15 @@ static ED_COLD int write_any(eddy_stream *stream, const void *data, size_t bytes
 ED_HOT int ed_stream_write_here(eddy_stream *stream, const void *data, size_t bytes) {
     const uint64_t harmless =
         ED_STREAM_MARK(reading) | ED_STREAM_MARK(exhausted) | ED_STREAM_MARK(eof) | ED_STREAM_MARK(finished);
-    struct ed_buffer_store *store = store_of(stream);
+    struct ed_worker *worker = ed_stream_worker(stream);
+    struct ed_buffer_store *store = &((struct ed_net_worker *)worker->net_data)->store;
     if (ED_UNLIKELY((stream->marks & ~harmless) != 0 || bytes - 1 >= ED_BUFFER_BYTES - 1 || stream->out.data != NULL ||
                     store->first == NULL))
         return write_any(stream, data, bytes);
     char *block = ed_buffer_store_take(store);
-    stream->out = (struct ed_buffer){block, 0, bytes, ED_BUFFER_BYTES};
+    stream->out = (struct ed_buffer){block, 0, bytes};
     ED_STORE_RELAXED(&stream->buffered, bytes);
-    ed_flush_later(ed_stream_worker(stream), &stream->flush);
+    ed_flush_later(worker, &stream->flush);
     memcpy(block, data, bytes);
     return 0;
 }
@@ -470,14 +492,9 @@ static int fill(eddy_stream *stream, size_t room) {
     }
 }
 
-static void consume(eddy_stream *stream, size_t bytes) {
-    ed_buffer_consume(&stream->in, bytes);
-    stream->scanned = 0;
-}
-
-/* The same for what the caller has a copy of: who stops reading here may be idle for long. */
+/* Consumes what the caller has a copy of: who stops reading here may be idle for long. */
 static void consume_copied(eddy_stream *stream, size_t bytes) {
-    consume(stream, bytes);
+    ed_buffer_consume(&stream->in, bytes);
     if (ed_buffer_size(&stream->in) == 0) ed_buffer_release(&stream->in, store_of(stream));
 }
 
@@ -563,29 +580,29 @@ int ed_stream_read_exactly_here(eddy_stream *stream, void *buffer, size_t bytes,
 int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t separator_bytes, size_t limit_bytes,
                               const char **line_out, size_t *bytes_out) {
     if (limit_bytes == 0) limit_bytes = stream->limit_bytes;
-    stream->scanned = 0; /* the separator may be another one than before */
+    size_t scanned = 0; /* bytes of `in` that hold no separator's beginning */
     for (;;) {
         if (stream->state != OPEN) return EDDY_ECLOSED;
         size_t held = ed_buffer_size(&stream->in);
-        if (held >= stream->scanned + separator_bytes) {
+        if (held >= scanned + separator_bytes) {
             const char *bytes = ed_buffer_bytes(&stream->in);
-            const char *found = memmem(bytes + stream->scanned, held - stream->scanned, separator, separator_bytes);
+            const char *found = memmem(bytes + scanned, held - scanned, separator, separator_bytes);
             if (found != NULL) {
                 size_t line_bytes = (size_t)(found - bytes) + separator_bytes;
                 if (line_bytes > limit_bytes) return EDDY_ELIMIT;
                 *line_out = bytes;
                 *bytes_out = line_bytes;
-                consume(stream, line_bytes);
+                ed_buffer_consume(&stream->in, line_bytes);
                 return 0;
             }
-            stream->scanned = held - separator_bytes + 1;
+            scanned = held - separator_bytes + 1;
         }
         if (held >= limit_bytes) return EDDY_ELIMIT;
         int got = fill(stream, limit_bytes - held < ED_BUFFER_BYTES ? limit_bytes - held : ED_BUFFER_BYTES);
         if (got == EDDY_EOF) {
             *line_out = held > 0 ? ed_buffer_bytes(&stream->in) : "";
             *bytes_out = held;
-            consume(stream, held);
+            ed_buffer_consume(&stream->in, held);
             return held > 0 ? EDDY_EINCOMPLETE : EDDY_EOF;
         }
         if (got < 0) return got;
@@ -614,7 +631,7 @@ void ed_stream_append_raw(eddy_stream *stream, const void *data, size_t bytes) {
 void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_buffer *ahead_out) {
     ED_ASSERT(stream->layer == NULL && stream->state == OPEN);
     *ahead_out = stream->in;
-    stream->in = (struct ed_buffer){NULL, 0, 0, 0};
+    stream->in = (struct ed_buffer){NULL, 0, 0};
     stream->layer = layer;
     stream->special = true;
     layer->exhausted = stream->exhausted;

@@ -3,7 +3,7 @@
  * Problem    A stream belongs to one worker, but tasks anywhere may read, write, close and release it; the calls of one
  *            task must keep their order, and the common case, a task at home, must cost nothing for it.
  * Idea       At home a call is a call. From elsewhere those that wait travel as helper tasks (loop/remote.c), the rest
- *            as messages: a write copies its bytes into one, abort, close and release have theirs in the stream.
+ *            as messages: a write copies its bytes into one, the others have theirs in the stream.
  * Order      Messages and helper tasks of one thread arrive in the order in which they were sent.
  * Threads    As each function says.
  * Not here   What happens at home (stream.c).
@@ -17,11 +17,16 @@
 
 /* ---- messages ---------------------------------------------------------------------------------- */
 
-static void arrive_abort(struct ed_message *message, struct ed_worker *worker) {
+/* What one message may bring: nobody is harmed if it overtakes what its sender has written. */
+enum { ORDER_FINISH = 1, ORDER_ABORT = 2 };
+
+static void arrive_orders(struct ed_message *message, struct ed_worker *worker) {
     (void)worker;
-    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, abort_message);
+    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, orders_message);
+    unsigned orders = ED_EXCHANGE(&stream->orders, 0); /* from here on it may be sent again */
     ed_home_arrived(&stream->home);
-    ed_stream_abort_here(stream);
+    if (orders & ORDER_FINISH) ed_stream_finish_input_here(stream);
+    if (orders & ORDER_ABORT) ed_stream_abort_here(stream);
     ed_stream_drop_reference(stream);
 }
 
@@ -33,21 +38,16 @@ static void arrive_close(struct ed_message *message, struct ed_worker *worker) {
     ed_stream_drop_reference(stream);
 }
 
-static void arrive_finish(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, finish_message);
-    ed_home_arrived(&stream->home);
-    ed_stream_finish_input_here(stream);
-    ed_stream_drop_reference(stream);
-}
-
 /* Sends one of the stream's own messages home, behind the writes that this thread has sent. */
-static void send_once(eddy_stream *stream, _Atomic bool *sent, struct ed_message *message,
-                      void (*arrive)(struct ed_message *, struct ed_worker *)) {
-    if (ED_EXCHANGE(sent, true)) return;
+static void post_own(eddy_stream *stream, struct ed_message *message,
+                     void (*arrive)(struct ed_message *, struct ed_worker *)) {
     ed_stream_take_reference(stream);
     message->arrive = arrive;
     if (ed_stream_post(stream, message) < 0) ed_stream_drop_reference(stream); /* the run's end closes it */
+}
+
+static void order(eddy_stream *stream, uint8_t orders) {
+    if (ED_OR(&stream->orders, orders) == 0) post_own(stream, &stream->orders_message, arrive_orders);
 }
 
 void eddy_stream_abort(eddy_stream *stream) {
@@ -55,45 +55,27 @@ void eddy_stream_abort(eddy_stream *stream) {
     if (ed_stream_is_at(stream, ed_worker_current()))
         ed_stream_abort_here(stream);
     else
-        send_once(stream, &stream->abort_sent, &stream->abort_message, arrive_abort);
+        order(stream, ORDER_ABORT);
 }
 
 void ed_stream_begin_close(eddy_stream *stream) {
     if (ed_stream_is_at(stream, ed_worker_current()))
         ed_stream_begin_close_here(stream);
-    else
-        send_once(stream, &stream->close_sent, &stream->close_message, arrive_close);
+    else if (!ED_EXCHANGE(&stream->close_sent, true))
+        post_own(stream, &stream->close_message, arrive_close);
 }
 
 void ed_stream_finish_input(eddy_stream *stream) {
     if (ed_stream_is_at(stream, ed_worker_current()))
         ed_stream_finish_input_here(stream);
     else
-        send_once(stream, &stream->finish_sent, &stream->finish_message, arrive_finish);
-}
-
-static void last_handle(eddy_stream *stream) {
-    ed_stream_begin_close_here(stream);
-    ed_stream_drop_reference(stream); /* the handles' */
-}
-
-static void arrive_release(struct ed_message *message, struct ed_worker *worker) {
-    (void)worker;
-    eddy_stream *stream = ED_CONTAINER(message, eddy_stream, release_message);
-    ed_home_arrived(&stream->home);
-    last_handle(stream);
+        order(stream, ORDER_FINISH);
 }
 
 void eddy_stream_release(eddy_stream *stream) {
     if (stream == NULL || ED_SUB(&stream->handles, 1) != 1) return;
-    if (ED_LOAD_ACQUIRE(&stream->gone)) {
-        ed_stream_drop_reference(stream);
-    } else if (ed_stream_is_at(stream, ed_worker_current())) {
-        last_handle(stream);
-    } else {
-        stream->release_message.arrive = arrive_release;
-        if (ed_stream_post(stream, &stream->release_message) < 0) ed_stream_drop_reference(stream);
-    }
+    if (!ED_LOAD_ACQUIRE(&stream->gone)) ed_stream_begin_close(stream);
+    ed_stream_drop_reference(stream); /* the handles' */
 }
 
 /* A write on its way home; without data: shutdown_write. */

@@ -44,17 +44,18 @@ struct eddy_stream {
     struct ed_poll *poll;       /* (o)                                                        */
     struct ed_list node;        /* (o) in ed_net_worker.streams                               */
     struct ed_flush flush;      /* (o) queued while `out` waits for the end of the pass       */
-    struct ed_timer timer;      /* (o) ends LINGERING                                         */
     struct ed_buffer in, out;   /* (o)                                                        */
     struct ed_layer *layer;     /* (o) NULL: none; set once                                   */
     size_t high_bytes;          /* (o) of `out`: drain waits above it                         */
     size_t low_bytes;           /* (o) of `out`: and not any more from here on                */
-    size_t scanned;             /* (o) bytes of `in` that hold no separator's beginning       */
-    size_t discarded;           /* (o) while LINGERING                                        */
     struct ed_seizure *seizure; /* (o) NULL: none                                           */
     eddy_future *drained;       /* (o) set when `out` is low again; NULL: nobody waits        */
-    eddy_future *closed;        /* (o) set when the stream is closed; NULL: nobody waits      */
-    int status;                 /* (o) 0, or the first failure                                */
+    union {
+        eddy_future *closed;      /* (o) set when the stream is closed; NULL: nobody waits      */
+        struct ed_linger *linger; /* (o) while LINGERING, before which `closed` was set         */
+    };
+    int status;          /* (o) 0, or the first failure                                */
+    _Atomic int refusal; /* what a write from elsewhere gets; 0: accepted              */
     union {
         struct {
             uint8_t state;  /* (o) enum state                                             */
@@ -69,11 +70,12 @@ struct eddy_stream {
         uint64_t marks; /* (o) all of these at once: 0 is OPEN, and nothing out of the ordinary */
     };
 
-    _Atomic int refusal;                              /* what a write from elsewhere gets; 0: accepted              */
-    _Atomic size_t buffered;                          /* bytes in `out`, for other threads                          */
-    _Atomic bool gone;                                /* CLOSED: nothing needs the home worker any more             */
-    _Atomic bool abort_sent, close_sent, finish_sent; /* the message is or was under way: once is enough */
-    struct ed_message abort_message, close_message, finish_message, release_message;
+    _Atomic size_t buffered;          /* bytes in `out`, for other threads                          */
+    struct ed_message orders_message; /* under way while `orders` is not 0                          */
+    struct ed_message close_message;
+    _Atomic uint8_t orders;  /* what was ordered from elsewhere: stream_calls.c            */
+    _Atomic bool close_sent; /* its message is or was under way: once is enough            */
+    _Atomic bool gone;       /* CLOSED: nothing needs the home worker any more             */
 
     uint8_t peer_bytes, local_bytes; /* (c)                                                            */
     char addresses[];                /* (c) both, packed: the peer's, the own                          */

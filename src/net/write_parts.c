@@ -68,7 +68,7 @@ static int send_directly(eddy_stream *stream, struct rest *rest) {
 
 static int write_together(eddy_stream *stream, const struct iovec *parts, size_t count, size_t bytes) {
     struct ed_net_worker *net = ed_stream_worker(stream)->net_data;
-    struct ed_buffer all = {NULL, 0, 0, 0};
+    struct ed_buffer all = {NULL, 0, 0};
     int status = ed_buffer_reserve(&all, &net->store, bytes);
     if (status < 0) return status;
     for (size_t i = 0; i < count; i++) {

@@ -6,7 +6,7 @@
 
 UNIT(buffer, keeps_bytes_in_order_through_growth_and_moves) {
     struct ed_buffer_store store = {NULL, 0};
-    struct ed_buffer buffer = {NULL, 0, 0, 0};
+    struct ed_buffer buffer = {NULL, 0, 0};
     uint64_t in = 0, out = 0, random = test_seed() * 2 + 1;
     for (int i = 0; i < 20000; i++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
@@ -29,7 +29,7 @@ UNIT(buffer, keeps_bytes_in_order_through_growth_and_moves) {
 
 UNIT(buffer, that_finds_no_memory_is_unchanged) {
     struct ed_buffer_store store = {NULL, 0};
-    struct ed_buffer buffer = {NULL, 0, 0, 0};
+    struct ed_buffer buffer = {NULL, 0, 0};
     EXPECT_EQ(EDDY_ENOMEM, ed_buffer_reserve(&buffer, &store, SIZE_MAX));
     EXPECT_EQ(0, ed_buffer_reserve(&buffer, &store, 5));
     memcpy(buffer.data, "hello", 5);
