@@ -1,5 +1,5 @@
 #!/bin/sh
-# limit: 1200 s
+# limit: 1800 s
 # Faults planted in what the simulated network does not reach alone: the worker's own descriptors, pieces, files, descriptors
 # that are passed, moving streams, TLS, datagrams, look-ups, watches, file calls, child processes. The suite that a line names
 # must find each. Words choose lines of tests/net/rooms_mutants.txt.

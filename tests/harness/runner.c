@@ -33,10 +33,11 @@ enum {
     SEEDS_SERIAL = 3, /* in a domain the order is fixed: seeds change what runs beside it */
     JOBS_DEFAULT = 3,
     JOBS_MAX = 64,
-    DUMP_NS = 2000000000,       /* between SIGABRT and SIGKILL   */
-    PF_EXITING = 4,             /* proc(5), stat, field 9        */
-    OUTPUT_BYTES_MAX = 1 << 20, /* of one run; the rest is cut   */
-    SHOWN_BYTES_MAX = 16 * 1024 /* of a failed one: its end      */
+    DUMP_NS = 2000000000,        /* between SIGABRT and SIGKILL   */
+    PF_EXITING = 4,              /* proc(5), stat, field 9        */
+    OUTPUT_BYTES_MAX = 1 << 20,  /* of one run; the rest is cut   */
+    SHOWN_BYTES_MAX = 16 * 1024, /* of a failed one: its end      */
+    LONG_S = 1200                /* scripts of a longer limit begin first: else the last of them runs alone */
 };
 
 enum state { WAITING, RUNNING, PASSED, FAILED, SKIPPED };
@@ -152,7 +153,7 @@ static void add_test(const struct test_case *test) {
 }
 
 /* A script says what it needs in comments: "# limit: 60 s", "# without: thread address". */
-static void add_script(const char *folder, const char *file) {
+static void add_script(const char *folder, const char *file, bool long_ones) {
     const char *dot = strrchr(file, '.');
     if (dot == NULL || (strcmp(dot, ".sh") != 0 && strcmp(dot, ".py") != 0)) return;
     char name[256], path[1024], line[256];
@@ -171,14 +172,20 @@ static void add_script(const char *folder, const char *file) {
         }
     }
     fclose(text);
+    if (long_ones != (run.limit_s > LONG_S)) {
+        free((char *)run.script);
+        free(run.name);
+        free(run.output);
+        return;
+    }
     add_run(run);
 }
 
-static void add_scripts(const char *folder) {
+static void add_scripts(const char *folder, bool long_ones) {
     struct dirent **entries;
     const int count = scandir(folder, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
-        add_script(folder, entries[i]->d_name);
+        add_script(folder, entries[i]->d_name, long_ones);
         free(entries[i]);
     }
     if (count >= 0) free(entries);
@@ -198,8 +205,9 @@ static void choose(void) {
     for (struct test_case *test = test_all(); test != NULL; test = test->next) sorted[count++] = test;
     qsort(sorted, count, sizeof *sorted, by_name);
     for (int round = 0; round < options.repeat; round++) {
+        if (options.scripts != NULL) add_scripts(options.scripts, true);
         for (size_t i = 0; i < count && options.units; i++) add_test(sorted[i]);
-        if (options.scripts != NULL) add_scripts(options.scripts);
+        if (options.scripts != NULL) add_scripts(options.scripts, false);
     }
     free(sorted);
 }

@@ -377,7 +377,8 @@ def few_descriptors():
             client.send(get("/healthz"))
         served = []
         while True:
-            ready, _, _ = select.select([client.connection for client in clients], [], [], 1)
+            few = len(served) < 16  # so many are served whatever happens: silence says nothing yet
+            ready, _, _ = select.select([client.connection for client in clients], [], [], 60 * SLOW if few else 1)
             if not ready:
                 break
             for client in [client for client in clients if client.connection in ready]:
@@ -439,6 +440,11 @@ def killed_while_hashing(service):
     assert service.register(name).status == 201
 
 
+def all_ended(pids):
+    """A process that is killed ends when it next gets a processor."""
+    until(lambda: not any(is_alive(pid) for pid in pids), lambda: "one is alive")
+
+
 def moved(service):
     """A process that is killed before it begins its call fails nothing."""
     pids = stop_processes(service)
@@ -447,11 +453,12 @@ def moved(service):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     assert hashing.result().status == 201
-    assert not any(is_alive(pid) for pid in pids)
+    all_ended(pids)
 
 
 def stop_while_hashing(service, name):
-    """One of the processes has begun to hash, and both stand still. A hash may be over first: this is repeated."""
+    """One of the processes has begun to hash, and both stand still. A hash may be over first: this is repeated. It may also be
+    over, and the service not know yet: the caller must look at the answer."""
     for attempt in range(100):
         hashing = Background(service.register, f"{name}{attempt}")
         stats = service.wait_for(lambda stats: stats["process_pool"]["running"] == 1 or not hashing.is_alive())
@@ -462,22 +469,34 @@ def stop_while_hashing(service, name):
             return hashing, f"{name}{attempt}", pids
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-        assert hashing.result().status == 201
+        assert hashing.result().status in (201, 504)  # 504: here nobody is patient
     raise AssertionError("no process was ever seen hashing")
+
+
+def stands_still_until_too_late(service):
+    """An answer of 201 was on its way when the process was stopped: the next one."""
+    for attempt in range(100):
+        start = time.monotonic()
+        hashing, name, pids = stop_while_hashing(service, f"late{attempt}.")
+        answer = hashing.result()
+        if answer.status != 201:
+            return start, answer, name, pids
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    raise AssertionError("every hash was over before its process stood still")
 
 
 def too_late(service):
     """504 after 5 s, and then the hashing has really stopped; what had not begun is taken back, and nobody is killed."""
     for begun in (True, False):
-        start = time.monotonic()
         if begun:
-            hashing, name, pids = stop_while_hashing(service, "late")
+            start, answer, name, pids = stands_still_until_too_late(service)
         else:
             pids, name = stop_processes(service), "later"
             start = time.monotonic()
             hashing = Background(service.register, name)
             handed_over(service, 1)
-        answer = hashing.result()
+            answer = hashing.result()
         seconds = time.monotonic() - start
         assert answer.status == 504 and seconds >= 5, (answer.status, seconds)
         stats = service.stats()["process_pool"]
@@ -487,7 +506,7 @@ def too_late(service):
         for pid in alive:
             os.kill(pid, signal.SIGCONT)
         assert service.ask(get(f"/users/{name}")).status == 404
-        assert service.register(name).status == 201
+        until(lambda: service.register(name).status == 201)  # a slow machine may need more than the 5 s
 
 
 def full_queue():
@@ -576,7 +595,7 @@ def dies():
         assert service.process.wait(120) == -signal.SIGKILL
         service.process.returncode = 0  # as intended
         client.reset()
-        until(lambda: not any(is_alive(pid) for pid in pids))
+        all_ended(pids)
     with Service("dies", *PATIENT) as service:
         assert service.ask(get("/users/kept")).status == 200
         assert service.ask(get("/users/lost")).status == 404

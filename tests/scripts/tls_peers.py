@@ -75,17 +75,27 @@ class TlsServer(Child):
         assert failure[0] or self.process.returncode == 0 and self.said == "", (self.process.returncode, self.said)
 
 
+held = []  # sockets that keep ports
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        return str(other.getsockname()[1])
+    """A port for a server that cannot choose one itself. The socket that stays bound to it keeps it from everybody who is given
+    one by the system; a server asks for it by number, with SO_REUSEADDR, as this one does, which never listens."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    held.append(holder)
+    return str(holder.getsockname()[1])
 
 
-def wait_for(port):
-    for _ in range(200):
+def wait_for(port, child):
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        assert child.process.poll() is None, f"it ended with {child.process.returncode} before it listened"
         try:
-            socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
+            socket.create_connection(("127.0.0.1", int(port)), timeout=LIMIT_S).close()
             return
-        except OSError:
+        except ConnectionRefusedError:
             time.sleep(0.05)
     raise AssertionError(f"nobody listens on port {port}")
 
@@ -145,8 +155,8 @@ def client_and_s_server():
     for version in "-tls1_2", "-tls1_3":
         port = free_port()
         with Child("openssl", "s_server", "-accept", port, "-cert", path("host.pem"), "-key", path("host.key"), "-www",
-                   version, ends_by=signal.SIGTERM):
-            wait_for(port)
+                   version, ends_by=signal.SIGTERM) as peer:
+            wait_for(port, peer)
             said = run(program("tls_client"), "localhost", port, path("ca.pem"))
             has(said, "HTTP/1.0 200 ok")
             has(said, "Protocol  : TLSv1." + version[-1])
@@ -154,8 +164,8 @@ def client_and_s_server():
             has(said, "unable to get local issuer certificate")
     port = free_port()
     with Child("openssl", "s_server", "-accept", port, "-cert", path("elsewhere.pem"), "-key", path("elsewhere.key"),
-               "-www", ends_by=signal.SIGTERM):
-        wait_for(port)
+               "-www", ends_by=signal.SIGTERM) as peer:
+        wait_for(port, peer)
         has(run(program("tls_client"), "localhost", port, path("ca.pem"), status=1), "hostname mismatch")
 
 
@@ -186,8 +196,8 @@ http {{
     }}
 }}
 """)
-        with Child(nginx, "-c", path("nginx.conf"), "-p", WORK, ends_by=signal.SIGTERM):
-            wait_for(port)
+        with Child(nginx, "-c", path("nginx.conf"), "-p", WORK, ends_by=signal.SIGTERM) as peer:
+            wait_for(port, peer)
             said = run(program("tls_client"), "localhost", port, path("ca.pem"))
             assert said.endswith(body), f"nginx's page of {len(body)} bytes came as {len(said)}"
             said = run("curl", "-sS", "--cacert", path("ca.pem"), f"https://localhost:{port}/behind")
