@@ -143,7 +143,11 @@ static int later(const void *a, const void *b) {
     return (left > right) - (left < right);
 }
 
-enum { HELD_EACH_NS = 2000000, HELD_BEFORE_NS = 50000000 };
+enum {
+    HELD_EACH_NS = 2000000,
+    HELD_BEFORE_NS = 50000000,
+    HELD_AFTER_NS = 1500000000 /* a late client's time */
+};
 
 /* How long it takes from connect to the first answer while a worker is held. */
 static void held(int port) {
@@ -153,7 +157,8 @@ static void held(int port) {
     if (all == NULL || since == NULL || took == NULL) bench_fail("memory", -ENOMEM);
     open_one(&hold, port);
     char order[ECHO_BYTES] = "hold";
-    snprintf(order + 4, sizeof order - 4, "%d", (count * (HELD_EACH_NS / 1000) + 2 * HELD_BEFORE_NS / 1000) / 1000);
+    snprintf(order + 4, sizeof order - 4, "%d",
+             (count * (HELD_EACH_NS / 1000) + (HELD_BEFORE_NS + HELD_AFTER_NS) / 1000) / 1000);
     if (write(hold.fd, order, sizeof order) != sizeof order) bench_fail("write", -errno);
     int64_t next_ns = bench_now_ns() + HELD_BEFORE_NS; /* it is held by then */
     while (ended < count) {

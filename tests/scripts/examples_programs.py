@@ -62,7 +62,8 @@ PROGRAMS = {
         InTime("worker 0 has been held for <0.1..0.3> s: image, made at held_worker.c:<1..99> (resize)"),
         Late("worker 0 has been held for <0.1..5> s: heart, made at held_worker.c:<1..99> (heartbeat)"),
         Late("worker 0 was held for <0.1..5> s: heart, made at held_worker.c:<1..99> (heartbeat)"),
-        "worker 0 was held for <0.2..5> s: image, made at held_worker.c:<1..99> (resize)",
+        InTime("worker 0 was held for <0.2..5> s: image, made at held_worker.c:<1..99> (resize)"),
+        Late("worker 0 was held for <0.1..5> s: image, made at held_worker.c:<1..99> (resize)"),  # it was seen late
         "the heart has beaten too rarely"]),
     "failure_log": (0.1, [
         "request 1 served", "request 2 served", "request 3 served",

@@ -14,7 +14,8 @@ stop_with() { echo "$*"; sed 's/^/  service: /' err; exit 1; }
 start() { # options: a service on a free port; sets $pid, $url
     rm -f out
     mkfifo out
-    "$service" --port 0 --database users.db "$@" > out 2> err &
+    # A slow machine takes its time to hash: how long is not asked here.
+    "$service" --port 0 --database users.db --patience 60 --grace 120 "$@" > out 2> err &
     pid=$!
     exec 3< out
     read -r _ _ url <&3 || stop_with "the service did not start"
