@@ -363,19 +363,20 @@ TEST(gate, plain_thread_may_leave_for_a_task) {
     eddy_gate_release(crossing.gate);
 }
 
+/* The gate's own limit is far off: it refuses at once who comes when its slot was held for as long as that. */
 static int enter_deep_in_scopes(void *arg) {
     (void)arg;
-    eddy_gate *own = eddy_gate_create(1, EDDY_GATE(.wait_ns_max = EDDY_MS(1)));
+    eddy_gate *own = eddy_gate_create(1, EDDY_GATE(.wait_ns_max = EDDY_SECONDS(3600)));
     if (own == NULL) return EDDY_ENOMEM;
     EXPECT(eddy_gate_try_enter(own));
     int status = EDDY_TIMEOUT(
         EDDY_FOREVER,
         EDDY_TIMEOUT(EDDY_FOREVER,
-                     EDDY_TIMEOUT(EDDY_FOREVER, EDDY_TIMEOUT(EDDY_FOREVER, eddy_gate_enter(own, EDDY_FOREVER)))));
-    EXPECT(status == EDDY_EOVERLOADED || status == EDDY_ENOMEM);
+                     EDDY_TIMEOUT(EDDY_FOREVER, EDDY_TIMEOUT(EDDY_MS(1), eddy_gate_enter(own, EDDY_FOREVER)))));
+    EXPECT(status == EDDY_ETIMEDOUT || status == EDDY_ENOMEM);
     eddy_handled();
     eddy_gate_release(own);
-    return status == EDDY_EOVERLOADED ? 0 : status;
+    return status == EDDY_ETIMEDOUT ? 0 : status;
 }
 
 CORE_TEST(gate, without_memory_nobody_waits) { EXPECT(test_each_allocation_fails(enter_deep_in_scopes, NULL) >= 2); }
