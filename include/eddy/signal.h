@@ -1,8 +1,9 @@
 /* eddy/signal.h: waiting for the system's signals; the libuv loop below.
  *
  * The threads that the runtime makes block signals; the thread that called eddy_run keeps its own mask. While an
- * eddy_signal is open its signal is taken from the whole process and given to whoever waits; when the last one is
- * closed the default comes back. */
+ * eddy_signal is open its signal is taken from the whole process and given to whoever waits, and the thread of its worker
+ * blocks it: it is taken between tasks, and cuts no system call of a task short. When the last one is closed the default
+ * and the mask come back. */
 #ifndef EDDY_SIGNAL_H
 #define EDDY_SIGNAL_H
 

@@ -5,13 +5,18 @@
  * Idea       A worker waits for its own set of descriptors (poller.c). Two of them are there for good: an eventfd that other
  *            threads write, and a timerfd for deadlines. The timerfd is set only when the deadline differs from what
  *            it is set to; one that is out of date wakes once too often, which is harmless. libuv's loop stands beside
- *            it, for users and signals: once somebody had it, the worker runs that loop instead, in which the set is one
- *            descriptor. (uv_async is not used: its receiver spins, and libuv needs an eventfd for it as well; uv_timer
- *            counts whole milliseconds.)
+ *            it. For signals its descriptor lies in the set, and the loop is run when that is readable: a server with a
+ *            signal pays nothing for it. Once a user was given the loop the worker runs it instead, and the set is one
+ *            descriptor in it. (uv_async is not used: its receiver spins, and libuv needs an eventfd for it as well;
+ *            uv_timer counts whole milliseconds.)
+ * States     place: UNUSED -> INSIDE (the first signal) -> AROUND (the first user, or a guest's worker), or UNUSED -> AROUND;
+ *            never back. INSIDE is for signals only, since a callback that adds a descriptor to libuv's loop needs another
+ *            round of it before the system knows; those of signals add none.
  * Invariants (U1) The set's own handle in libuv's loop is unreferenced but while the loop runs, so uv_loop_alive() tells
  *            whether anybody else has something in it, and a poll for nothing is no system call.
  *            (U2) armed_ns is what the timerfd is set to, INT64_MAX after it has gone off.
- *            (U3) `lent` once somebody was given libuv's loop, for good. Before, nothing is in it but the set.
+ *            (U3) Neither epoll descriptor lies in the other, or the one in the other as `place` tells: never both.
+ *            (U4) INSIDE: uv_asked if a handle was begun or closed since the loop ran; it runs before the worker sleeps.
  * Ordering   wake() writes the eventfd after the waker's read-modify-write of the sleep word (sched/idle.c); it
  *            stays readable until the sleeper reads it, so a wake before the sleep ends that sleep.
  * Threads    wake, now: any. The rest: the worker.
@@ -76,8 +81,33 @@ static void run_uv(struct ed_loop *loop, uv_run_mode mode) {
     uv_unref((uv_handle_t *)&loop->in_uv);
 }
 
+static void on_uv(struct ed_poller *poller, unsigned directions, bool disarmed) {
+    (void)directions, (void)disarmed;
+    uv_run(&ed_loop_of(poller->worker)->uv, UV_RUN_NOWAIT);
+}
+
+uv_loop_t *ed_loop_for_signals(struct ed_loop *loop) {
+    if (loop->place == ED_UV_UNUSED) {
+        loop->in_set.poller =
+            (struct ed_poller){.worker = loop->worker, .fd = uv_backend_fd(&loop->uv), .event = on_uv};
+        if (ed_set_add(loop, &loop->in_set, ED_READABLE) < 0) return NULL;
+        loop->place = ED_UV_INSIDE;
+    }
+    return &loop->uv;
+}
+
+uv_loop_t *ed_loop_lend(struct ed_loop *loop) {
+    if (loop->place == ED_UV_AROUND) return &loop->uv;
+    if (loop->place == ED_UV_INSIDE) ed_set_remove(loop, &loop->in_set);
+    int status = uv_poll_start(&loop->in_uv, UV_READABLE, on_set);
+    ED_ASSERT(status == 0);
+    uv_unref((uv_handle_t *)&loop->in_uv);
+    loop->place = ED_UV_AROUND;
+    return &loop->uv;
+}
+
 static bool is_used(const struct ed_loop *loop) {
-    return loop->watched > 0 || (loop->lent && uv_loop_alive(&loop->uv));
+    return loop->watched > 0 || (loop->place != ED_UV_UNUSED && uv_loop_alive(&loop->uv));
 }
 
 static bool holds_io(struct ed_worker *worker) {
@@ -87,11 +117,15 @@ static bool holds_io(struct ed_worker *worker) {
 static void poll(struct ed_worker *worker, int64_t deadline_ns) {
     struct ed_loop *loop = ed_loop_of(worker);
     ed_flush_run(worker);
+    if (ED_UNLIKELY(loop->uv_asked) && loop->place == ED_UV_INSIDE) {
+        loop->uv_asked = false;
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
     bool sleeps = deadline_ns != ED_POLL_NOW && (deadline_ns == INT64_MAX || deadline_ns > now_ns(worker));
-    if (ed_anybody_waits(worker)) sleeps = false; /* a flush may have woken somebody */
+    if (sleeps && ed_anybody_waits(worker)) sleeps = false; /* a flush may have woken somebody */
     if (!sleeps && !is_used(loop)) return;
     if (sleeps) arm_timer(loop, deadline_ns);
-    if (ED_UNLIKELY(loop->lent))
+    if (ED_UNLIKELY(loop->place == ED_UV_AROUND))
         run_uv(loop, sleeps ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     else
         ed_set_take(loop, sleeps);
@@ -105,6 +139,7 @@ int ed_guest_fd(struct ed_worker *worker) { return uv_backend_fd(&ed_loop_of(wor
  * the loop go off by ours: the host does not know libuv's timeout. */
 void ed_guest_poll(struct ed_worker *worker, int64_t deadline_ns) {
     struct ed_loop *loop = ed_loop_of(worker);
+    ed_loop_lend(loop);
     ed_flush_run(worker);
     run_uv(loop, UV_RUN_NOWAIT);
     int timeout_ms = uv_backend_timeout(&loop->uv);
@@ -135,9 +170,6 @@ static int open_own(struct ed_loop *loop) {
     status = uv_poll_init(&loop->uv, &loop->in_uv, loop->set);
     if (status < 0) goto close_timer;
     loop->in_uv.data = loop;
-    status = uv_poll_start(&loop->in_uv, UV_READABLE, on_set);
-    ED_ASSERT(status == 0);
-    uv_unref((uv_handle_t *)&loop->in_uv);
     return 0;
 
 close_timer:

@@ -2,12 +2,12 @@
  *
  * Problem    A uv_poll handle for each descriptor is 160 bytes, and an event passes three functions of libuv's on its way.
  * Idea       What eddy itself waits for lies in a set of its own, each entry with a pointer to its poller; the worker waits for
- *            the set, and libuv for nothing, until somebody has something in its loop. From then on the set lies in libuv's, as
- *            one descriptor that is readable when anything in it is ready (driver.c).
+ *            the set, and libuv for nothing, until somebody was given its loop. From then on the set lies in libuv's, as one
+ *            descriptor that is readable when anything in it is ready (driver.c).
  * States     In the set from open to close. With directions: level-triggered, as asked. With none: edge-triggered and nothing is
  *            asked for, since the system tells of errors and hang-ups unasked, and would without end; that is ignored.
  * Invariants (E1) `directions` is what the set has. An event that was taken before it changed tells only what is in it.
- *            (E2) loop->watched counts the pollers with directions, but for the loop's own two.
+ *            (E2) loop->watched counts the pollers with directions, but for the loop's own.
  *            (E3) While events are delivered none of those to come names a poller that was closed: close takes them out. A
  *            number that is used again meanwhile is in the set anew, and nothing of it has been taken.
  * Threads    The worker that opened it.
@@ -40,12 +40,18 @@ static ED_SYSCALL int make_non_blocking(int fd) {
     return ioctl(fd, FIONBIO, &on) < 0 ? -errno : 0;
 }
 
+void ed_set_remove(struct ed_loop *loop, struct ed_own_poller *own) {
+    (void)epoll_ctl(loop->set, EPOLL_CTL_DEL, own->poller.fd, NULL); /* a duplicate of it would keep it there */
+    for (int i = 0; i < loop->delivering; i++)
+        if (loop->events[i].data.ptr == own) loop->events[i].data.ptr = NULL; /* E3 */
+}
+
 int ed_own_poller_open(struct ed_poller *poller) {
     struct ed_loop *loop = ed_loop_of(poller->worker);
     int status = ed_set_add(loop, own_of(poller), 0);
     if (status < 0) return status;
     status = make_non_blocking(poller->fd);
-    if (status < 0) (void)epoll_ctl(loop->set, EPOLL_CTL_DEL, poller->fd, NULL);
+    if (status < 0) ed_set_remove(loop, own_of(poller));
     return status;
 }
 
@@ -63,9 +69,7 @@ void ed_own_poller_close(struct ed_poller *poller) {
     struct ed_loop *loop = ed_loop_of(poller->worker);
     struct ed_own_poller *own = own_of(poller);
     if (own->directions != 0) loop->watched--;
-    (void)epoll_ctl(loop->set, EPOLL_CTL_DEL, poller->fd, NULL); /* a duplicate of it would keep it there */
-    for (int i = 0; i < loop->delivering; i++)
-        if (loop->events[i].data.ptr == own) loop->events[i].data.ptr = NULL; /* E3 */
+    ed_set_remove(loop, own);
     close(poller->fd);
     poller->closed(poller);
 }

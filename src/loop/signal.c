@@ -1,12 +1,15 @@
 /* signal.c: waiting for the system's signals.
  *
- * Problem    A signal handler may do next to nothing, and the runtime's threads block signals, so that no system
- *            call of a task is cut short by one.
- * Idea       libuv's handler writes to a pipe that the loop reads. The worker that opened a signal lets it through
- *            on its own thread while any eddy_signal for it is open there; elsewhere it stays blocked.
+ * Problem    A signal handler may do next to nothing, and a signal that comes while a task runs cuts its system calls short,
+ *            on the task's small stack.
+ * Idea       The thread of the worker that opened a signal blocks it, and has a signalfd for it in its set. When that tells
+ *            that the signal is pending, the worker lets it through for a moment, on its own stack and between tasks: libuv's
+ *            handler runs there and writes to a pipe, which tells everybody who has the signal open, on every loop. A thread
+ *            of the program's own that does not block it may be given it instead: the handler runs there, and all is as before.
  * Invariants (S1) `count` is what came and was not yet waited for.
- *            (S2) The record lives until its owner has closed it, libuv's close callback has run (or the loop is
- *            gone) and no task waits in it: `holders` counts these.
+ *            (S2) The record lives until its owner has closed it, the signalfd is closed, libuv's close callback has run (or
+ *            the loop is gone) and no task waits in it: `holders` counts these.
+ *            (S3) The signalfd is never read: the signal is the handler's.
  * Threads    open, and all that touches the record: its home worker. wait and close from elsewhere travel there.
  * Tests      tests/loop/signal_test.c. */
 #include "eddy/signal.h"
@@ -16,19 +19,22 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 struct eddy_signal {
     uv_signal_t handle;
-    struct ed_worker *worker; /* (c) home                                            */
-    struct ed_list node;      /* (o) in the loop's signals while open                */
-    struct ed_message close;  /* eddy_signal_close from another thread               */
-    int signum;               /* (c)                                                 */
-    int count;                /* (o) came and not waited for                         */
-    struct ed_fiber *fiber;   /* (o) who waits                                       */
-    bool closing;             /* (o)                                                 */
-    bool was_blocked;         /* (o) on the home thread before the first one opened  */
-    _Atomic bool gone;        /* the loop has ended: nothing is left but the memory  */
-    unsigned holders;         /* (o) the owner, the handle, tasks inside wait        */
+    struct ed_own_poller pending; /* (o) of the signalfd                                 */
+    struct ed_worker *worker;     /* (c) home                                            */
+    struct ed_list node;          /* (o) in the loop's signals while open                */
+    struct ed_message close;      /* eddy_signal_close from another thread               */
+    int signum;                   /* (c)                                                 */
+    int count;                    /* (o) came and not waited for                         */
+    struct ed_fiber *fiber;       /* (o) who waits                                       */
+    bool closing;                 /* (o)                                                 */
+    bool was_blocked;             /* (o) on the home thread before the first one opened  */
+    _Atomic bool gone;            /* the loop has ended: nothing is left but the memory  */
+    unsigned holders;             /* (o) S2                                              */
 };
 
 static void leave(eddy_signal *signal) {
@@ -46,13 +52,47 @@ static void on_signal(uv_signal_t *handle, int signum) {
 
 static void on_closed(uv_handle_t *handle) { leave(handle->data); }
 
-/* Blocks or lets through `signum` on the calling thread. True if it was blocked. */
-static bool mask(int how, int signum) {
-    sigset_t set, before;
+static sigset_t only(int signum) {
+    sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signum);
+    return set;
+}
+
+/* Blocks or lets through `signum` on the calling thread. True if it was blocked. */
+static bool mask(int how, int signum) {
+    sigset_t set = only(signum), before;
     pthread_sigmask(how, &set, &before);
     return sigismember(&before, signum) == 1;
+}
+
+/* If it is pending its handler runs before this returns. For who blocks it. */
+static void let_through(int signum) {
+    mask(SIG_UNBLOCK, signum);
+    mask(SIG_BLOCK, signum);
+}
+
+static void on_pending(struct ed_poller *poller, unsigned directions, bool disarmed) {
+    (void)directions, (void)disarmed;
+    let_through(ED_CONTAINER(poller, eddy_signal, pending.poller)->signum);
+}
+
+static void on_pending_closed(struct ed_poller *poller) { leave(ED_CONTAINER(poller, eddy_signal, pending.poller)); }
+
+/* 0 or a status. */
+static int watch_pending(eddy_signal *signal) {
+    sigset_t set = only(signal->signum);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) return -errno;
+    signal->pending.poller =
+        (struct ed_poller){.worker = signal->worker, .fd = fd, .event = on_pending, .closed = on_pending_closed};
+    int status = ed_own_poller_open(&signal->pending.poller);
+    if (status < 0) {
+        close(fd);
+        return status;
+    }
+    ed_own_poller_set(&signal->pending.poller, ED_READABLE);
+    return 0;
 }
 
 /* An open one for the same signal on this loop. */
@@ -71,15 +111,37 @@ static bool refused(int signum) {
     return false;
 }
 
+static void close_handle(eddy_signal *signal) {
+    uv_close((uv_handle_t *)&signal->handle, on_closed);
+    ed_loop_ask(ed_loop_of(signal->worker));
+}
+
+/* Blocked first: from the handler's first moment on it runs between tasks only. */
+static int begin(eddy_signal *signal) {
+    const eddy_signal *other = find_other(ed_loop_of(signal->worker), signal->signum);
+    bool was_blocked = mask(SIG_BLOCK, signal->signum);
+    signal->was_blocked = other != NULL ? other->was_blocked : was_blocked;
+    int status = uv_signal_start(&signal->handle, on_signal, signal->signum);
+    if (status < 0) {
+        status = ed_uv_status(status);
+    } else {
+        ed_loop_ask(ed_loop_of(signal->worker));
+        status = watch_pending(signal);
+    }
+    if (status < 0 && !was_blocked) mask(SIG_UNBLOCK, signal->signum);
+    return status;
+}
+
 int eddy_signal_open(eddy_signal **signal_out, int signum) {
     struct ed_worker *worker = ed_worker_current();
     if (worker == NULL || ed_fiber_current() == NULL) return EDDY_EWRONGTHREAD;
     if (refused(signum)) return EDDY_EINVAL;
     if (worker->sched->driver != &ed_uv_driver) return eddy_fail(EDDY_ENOTSUP, "no signals in the simulator");
     struct ed_loop *loop = ed_loop_of(worker);
-    eddy_signal *signal = ed_calloc(sizeof *signal);
+    uv_loop_t *uv = ed_loop_for_signals(loop);
+    eddy_signal *signal = uv != NULL ? ed_calloc(sizeof *signal) : NULL;
     if (signal == NULL) return EDDY_ENOMEM;
-    int status = uv_signal_init(ed_loop_lend(loop), &signal->handle);
+    int status = uv_signal_init(uv, &signal->handle);
     if (status < 0) {
         ed_free(signal);
         return ed_uv_status(status);
@@ -89,15 +151,12 @@ int eddy_signal_open(eddy_signal **signal_out, int signum) {
     signal->signum = signum;
     signal->holders = 1; /* the handle */
     ed_list_init(&signal->node);
-    status = uv_signal_start(&signal->handle, on_signal, signum);
+    status = begin(signal);
     if (status < 0) {
-        uv_close((uv_handle_t *)&signal->handle, on_closed);
-        return ed_uv_status(status);
+        close_handle(signal);
+        return status;
     }
-    signal->holders++; /* the owner */
-    const eddy_signal *other = find_other(loop, signum);
-    bool was_blocked = mask(SIG_UNBLOCK, signum);
-    signal->was_blocked = other != NULL ? other->was_blocked : was_blocked;
+    signal->holders += 2; /* the owner, the signalfd */
     ed_list_push(&loop->signals, &signal->node);
     *signal_out = signal;
     return 0;
@@ -146,11 +205,13 @@ int eddy_signal_wait(eddy_signal *signal) {
 static void stop(eddy_signal *signal) {
     signal->closing = true;
     ed_list_remove(&signal->node);
-    if (signal->was_blocked && find_other(ed_loop_of(signal->worker), signal->signum) == NULL)
-        mask(SIG_BLOCK, signal->signum);
     if (signal->fiber != NULL) ed_wake(signal->fiber, EDDY_ECLOSED);
     signal->fiber = NULL;
-    uv_close((uv_handle_t *)&signal->handle, on_closed);
+    let_through(signal->signum); /* what came before is not the default's */
+    bool last = find_other(ed_loop_of(signal->worker), signal->signum) == NULL;
+    ed_own_poller_close(&signal->pending.poller);
+    close_handle(signal);
+    if (last && !signal->was_blocked) mask(SIG_UNBLOCK, signal->signum);
 }
 
 static void arrive_close(struct ed_message *message, struct ed_worker *worker) {

@@ -17,15 +17,24 @@ struct ed_own_poller {
 
 enum { ED_EVENTS_MAX = 1024 }; /* taken at once; what is ready beyond them, the next time */
 
+/* driver.c: what libuv's loop is to the worker. */
+enum ed_uv_place {
+    ED_UV_UNUSED, /* nothing is in it                                                  */
+    ED_UV_INSIDE, /* signals are: its descriptor lies in the set                       */
+    ED_UV_AROUND, /* somebody was given it: the set lies in it, and the worker runs it */
+};
+
 /* (c) constant while the worker runs   (o) owner only */
 struct ed_loop {
     uv_loop_t uv;             /* (o)                                                            */
     struct ed_worker *worker; /* (c)                                                            */
 
-    int set;          /* (c) the epoll descriptor in which everything of eddy's own lies    */
-    unsigned watched; /* (o) E2                                                         */
-    bool lent;        /* (o) U3                                                         */
-    uv_poll_t in_uv;  /* (o) the set in libuv's loop, armed for good                    */
+    int set;                     /* (c) the epoll descriptor in which everything of eddy's own lies    */
+    unsigned watched;            /* (o) E2                                                         */
+    enum ed_uv_place place;      /* (o) U3                                                         */
+    bool uv_asked;               /* (o) U4                                                         */
+    uv_poll_t in_uv;             /* (o) the set in libuv's loop, for ED_UV_AROUND                  */
+    struct ed_own_poller in_set; /* (o) libuv's descriptor in the set, for ED_UV_INSIDE            */
 
     struct ed_own_poller wake;  /* (c) of an eventfd that any thread writes                       */
     struct ed_own_poller timer; /* (c) of a timerfd, absolute, monotonic                          */
@@ -44,14 +53,16 @@ void ed_own_poller_set(struct ed_poller *poller, unsigned directions);
 void ed_own_poller_close(struct ed_poller *poller);
 /* One of the loop's own. 0 or a status. */
 int ed_set_add(struct ed_loop *loop, struct ed_own_poller *own, unsigned directions);
+/* The opposite. The descriptor stays open. */
+void ed_set_remove(struct ed_loop *loop, struct ed_own_poller *own);
 /* Takes the events that are there, or sleeps until there is one, and tells their pollers. */
 void ed_set_take(struct ed_loop *loop, bool sleeps);
 
-/* From now on somebody may have something in libuv's loop. */
-static inline uv_loop_t *ed_loop_lend(struct ed_loop *loop) {
-    loop->lent = true;
-    return &loop->uv;
-}
+/* driver.c. libuv's loop for who may have anything in it from now on. */
+uv_loop_t *ed_loop_lend(struct ed_loop *loop);
+/* libuv's loop for signals, or NULL if the system has no memory for it. Who begins or closes a handle says so by ed_loop_ask. */
+uv_loop_t *ed_loop_for_signals(struct ed_loop *loop);
+static inline void ed_loop_ask(struct ed_loop *loop) { loop->uv_asked = true; }
 
 /* socket.c: the system's calls; transfer.c: two of them. */
 struct iovec;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # limit: 1200 s
-# `zig build faults`, whole: each call of the system that eleven programs come to fails once, in every place. The
+# `zig build faults`, whole: each call of the system that twelve programs come to fails once, in every place. The
 # planted leak and the planted second close must be found.
 set -eu
 "$EDDY_BUILD_DIR/eddy-faults" > "$EDDY_TMP/output" || { cat "$EDDY_TMP/output"; exit 1; }

@@ -32,6 +32,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
@@ -106,6 +107,7 @@ int madvise(void *at, size_t bytes, int advice) { return fails(ADVISE) ? -1 : RE
 int eventfd(unsigned value, int flags) { return OUR_OPEN_FAILS ? -1 : REAL(eventfd)(value, flags); }
 int timerfd_create(int clock, int flags) { return OUR_OPEN_FAILS ? -1 : REAL(timerfd_create)(clock, flags); }
 int epoll_create1(int flags) { return OUR_OPEN_FAILS ? -1 : REAL(epoll_create1)(flags); }
+int signalfd(int fd, const sigset_t *mask, int flags) { return OUR_OPEN_FAILS ? -1 : REAL(signalfd)(fd, mask, flags); }
 int pipe2(int fds[2], int flags) { return OUR_OPEN_FAILS ? -1 : REAL(pipe2)(fds, flags); }
 int socketpair(int domain, int type, int protocol, int fds[2]) {
     return OUR_OPEN_FAILS ? -1 : REAL(socketpair)(domain, type, protocol, fds);
@@ -416,6 +418,22 @@ static int outside(void) {
     return status;
 }
 
+/* A signal that two wait for. */
+static int signals(void) {
+    eddy_signal *first, *second;
+    int status = eddy_signal_open(&first, SIGUSR1);
+    if (status < 0) return status;
+    status = eddy_signal_open(&second, SIGUSR1);
+    if (status == 0) {
+        kill(getpid(), SIGUSR1);
+        status = eddy_signal_wait(second);
+        eddy_signal_close(second);
+        if (status == 1) status = eddy_signal_wait(first);
+    }
+    eddy_signal_close(first);
+    return status < 0 ? status : status == 1 ? 0 : EDDY_EINVAL;
+}
+
 /* A question and its answer in datagrams; one that is lost is asked for once. */
 static int datagrams(void) {
     eddy_udp *host = NULL, *guest = NULL;
@@ -561,8 +579,8 @@ static const struct program {
 } programs[] = {{"tasks", tasks, false},         {"objects", objects, false},   {"network", network, false},
                 {"local", local, false},         {"outside", outside, false},   {"datagrams", datagrams, false},
                 {"files", files, false},         {"children", children, false}, {"threads", threads, false},
-                {"processes", processes, false}, {"lent", lent, false},         {"forgets", forgets, true},
-                {"meddles", meddles, true}};
+                {"processes", processes, false}, {"lent", lent, false},         {"signals", signals, false},
+                {"forgets", forgets, true},      {"meddles", meddles, true}};
 
 /* ---- one point ------------------------------------------------------------------------------------------- */
 

@@ -8,11 +8,16 @@
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+#include <uv.h>
 
 static int wait_for_signal(void *arg, eddy_value *out) {
     (void)out;
     return eddy_signal_wait(arg);
 }
+
+static void set_fired(uv_timer_t *timer) { EXPECT_OK(eddy_future_set(timer->data, EDDY_NONE)); }
+
+static void set_closed(uv_handle_t *handle) { *(bool *)handle->data = true; }
 
 TEST(signal, wakes_a_waiter) {
     eddy_signal *signal;
@@ -72,6 +77,67 @@ TEST(signal, that_cannot_be_caught_is_refused) {
     EXPECT_EQ(EDDY_EINVAL, eddy_signal_open(&signal, SIGSEGV));
     EXPECT_EQ(EDDY_EINVAL, eddy_signal_open(&signal, 12345));
     eddy_signal_close(NULL);
+}
+
+/* ---- where it is taken ------------------------------------------------------------------------- */
+
+static bool is_pending(int signum) {
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, signum) == 1;
+}
+
+static bool is_blocked(int signum) {
+    sigset_t mask;
+    pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    return sigismember(&mask, signum) == 1;
+}
+
+static int take_between_tasks(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_signal *signal, *twin;
+    EXPECT(!is_blocked(SIGUSR1));
+    EXPECT_OK(eddy_signal_open(&signal, SIGUSR1));
+    EXPECT_OK(eddy_signal_open(&twin, SIGUSR1));
+    EXPECT_EQ(0, kill(getpid(), SIGUSR1));
+    EXPECT(is_pending(SIGUSR1)); /* while this task runs */
+    EXPECT_EQ(1, eddy_signal_wait(signal));
+    EXPECT(!is_pending(SIGUSR1));
+    eddy_signal_close(signal);
+    EXPECT(is_blocked(SIGUSR1)); /* the twin is open */
+    EXPECT_EQ(0, kill(getpid(), SIGUSR1));
+    eddy_signal_close(twin); /* with one pending: the default would end the process */
+    EXPECT(!is_pending(SIGUSR1));
+    EXPECT(!is_blocked(SIGUSR1));
+    return 0;
+}
+
+UNIT(signal, is_taken_between_tasks) { EXPECT_OK(eddy_run(take_between_tasks, NULL, NULL, EDDY_RUN(.workers = 1))); }
+
+/* One that was open before the worker's loop was lent, and one that was not: both come, and the loop's own things too. */
+TEST(signal, comes_as_well_when_the_loop_is_lent) {
+    test_stay();
+    eddy_signal *before, *after;
+    eddy_future *fired = eddy_future_create_on(eddy_loop_current(), NULL);
+    uv_timer_t timer = {.data = fired};
+    EXPECT_OK(eddy_signal_open(&before, SIGUSR1));
+    EXPECT_EQ(0, kill(getpid(), SIGUSR1));
+    EXPECT_EQ(0, uv_timer_init(eddy_loop_uv(), &timer));
+    EXPECT_EQ(0, uv_timer_start(&timer, set_fired, 1, 0));
+    EXPECT_OK(eddy_signal_open(&after, SIGUSR2));
+    EXPECT_EQ(1, eddy_signal_wait(before));
+    EXPECT_OK(eddy_await(fired, NULL));
+    EXPECT_EQ(0, kill(getpid(), SIGUSR1));
+    EXPECT_EQ(0, kill(getpid(), SIGUSR2));
+    EXPECT_EQ(1, eddy_signal_wait(after));
+    EXPECT_EQ(1, eddy_signal_wait(before));
+    eddy_signal_close(before);
+    eddy_signal_close(after);
+    bool closed = false;
+    timer.data = &closed;
+    uv_close((uv_handle_t *)&timer, set_closed);
+    while (!closed) EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    eddy_future_release(fired);
 }
 
 /* ---- what the run's end does ------------------------------------------------------------------ */
