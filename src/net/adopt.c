@@ -10,7 +10,8 @@
  *            Helper tasks that come to a former home find it gone, and are sent after it by their callers.
  * Moves      input that was read ahead, output that waits, and TLS as it is: they lie in the stream. Deadlines belong to
  *            tasks.
- * Invariants (A1) Between the store and the adopter's next step the stream is in no list of net/'s; the adopter's task lives.
+ * Invariants (A1) Between the store and the next step of an adopter here the stream is in no list of net/'s; the adopter's task
+ *            lives.
  * Threads    A task.
  * Tests      tests/net/adopt_test.c; tests/model/home_model.c. */
 #include "loop/loop.h"
@@ -64,10 +65,9 @@ static int move(void *arg, eddy_value *out) {
     return 0;
 }
 
-/* At its new home, unless others have closed it here, or taken it away, meanwhile. */
-static void settle_in(eddy_stream *stream, struct ed_net_worker *net) {
+void ed_stream_settle_in(eddy_stream *stream, struct ed_net_worker *net) {
     if (!ed_stream_is_at(stream, ed_worker_current()) || stream->state == CLOSED) return;
-    ed_list_push(&net->streams, &stream->node); /* A1 */
+    if (ed_list_empty(&stream->node)) ed_list_push(&net->streams, &stream->node); /* A1 */
     if (stream->state == OPEN) ed_stream_flush(stream);
 }
 
@@ -90,7 +90,7 @@ static int adopt(eddy_stream *stream) {
         }
         status = ed_run_on(home, move, &adoption, "adopt");
         if (status == 0 && !adoption.moved) {
-            settle_in(stream, net);
+            ed_stream_settle_in(stream, net);
             return 0;
         }
         ed_poll_close(adoption.poll);

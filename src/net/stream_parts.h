@@ -166,4 +166,7 @@ size_t ed_parts_bytes(const struct iovec *parts, size_t count); /* SIZE_MAX: mor
 int ed_stream_at_home(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name);
 int ed_stream_as_reader(eddy_stream *stream, int (*run)(eddy_stream *stream, void *arg), void *arg, const char *name);
 
+/* adopt.c: puts a stream that came to the calling worker into its list, once. `net`: the worker's. */
+void ed_stream_settle_in(eddy_stream *stream, struct ed_net_worker *net);
+
 #endif
