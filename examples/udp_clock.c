@@ -20,7 +20,7 @@ static int serve(void *arg, eddy_value *out) {
         const int status = eddy_udp_send(udp, answer, (size_t)length, &from);
         if (status < 0) bytes = status;
     }
-    return bytes == EDDY_ECLOSED ? 0 : bytes; /* the socket is closed when main is done */
+    return bytes; /* EDDY_ECANCELED when main is done */
 }
 
 /* One try. EDDY_ETIMEDOUT: the question or its answer is lost. */
@@ -40,10 +40,11 @@ static int try_once(eddy_udp *udp, int number, int64_t *milliseconds) {
 
 static int app(void *arg, eddy_value *out) {
     eddy_udp *server, *client;
+    eddy_task *serving;
     (void)arg, (void)out;
     int status = eddy_udp_open(&server, "127.0.0.1", 0, NULL);
     if (status < 0) return status;
-    status = eddy_spawn(NULL, serve, server, EDDY_TASK(.name = "server"));
+    status = eddy_spawn(&serving, serve, server, EDDY_TASK(.name = "server"));
     if (status == 0) status = eddy_udp_connect(&client, "127.0.0.1", eddy_udp_port(server), NULL);
     if (status < 0) return status;
     int64_t before = 0;
@@ -60,7 +61,10 @@ static int app(void *arg, eddy_value *out) {
         before = now;
     }
     eddy_udp_close(client);
-    eddy_udp_close(server);
+    eddy_cancel(EDDY_FUTURE(serving));
+    (void)eddy_await(EDDY_FUTURE(serving), NULL);
+    eddy_task_release(serving);
+    eddy_udp_close(server); /* nobody uses it any more */
     return status;
 }
 
