@@ -1,4 +1,30 @@
-/* explorer.c: see explorer.h. Compiled without the sanitizer; defines what the sanitizer's runtime would. */
+/* explorer.c: see explorer.h. Compiled without the sanitizer; defines what the sanitizer's runtime would.
+ *
+ * Problem    With 3 preemptions a scenario has 10^5 to 10^9 schedules. Most differ in the order of steps that have nothing to
+ *            do with each other.
+ * Idea       Two reductions, both exact under the bound on preemptions; depth first uses them, random schedules need none.
+ *            (R1) A preemption is offered only before an access to a place that two threads use and one changes (`masks`). Any
+ *            other access commutes with all of the others' steps, so that a preemption before it does what one before the next
+ *            such place, or a thread's end, does, at no higher count. Which places those are is learned: when one more comes to
+ *            light the pass begins anew.
+ *            (R2) A state that was explored is not explored again. `history[t]` is a hash of all that thread t has done: its
+ *            own steps in order and, at each of them, what it depends on, by the history of the step that made it. Equal
+ *            histories of all threads thus are one partial order of steps, and runs of one partial order end in one state:
+ *            the same values, views, clocks, and each thread at the same instruction.
+ * Invariants (H1) What a thread learns from others enters its history: the value that an atomic access reads (by its writer's
+ *            history), the order of stores to one place, of allocations and of accesses outside of the watched memory (the
+ *            scenario's globals, other stacks), where reads count as well; a membarrier depends on everybody, and everybody on
+ *            it. Plain accesses of watched memory need not: they are ordered by what is there already, or are a violation.
+ *            (H2) Equal keys have equal futures. A key is all histories, what each thread waits for, who runs, and whether it
+ *            may stay. Beginning, yielding, coming back from that, and waiting enter the history, so that it also tells
+ *            behind which point a thread stands.
+ *            (H3) A state is left out only if it was met with no more preemptions and no more old reads used: then the first
+ *            visit had all choices that this one has. It is explored wholly: depth first finishes it first, and it cannot lie
+ *            above itself, as each step changes a history. The bound is so not touched, and each outcome, violations
+ *            included, that some schedule within the bound has, is still met in one.
+ *            What rests on luck: 64-bit hashes. With 10^7 states the odds of one false match are 3 in 10^6.
+ * Tests      --compare explores with and without R2 and requires the same set of outcomes (the watched memory's bytes, how
+ *            each thread ended, the violation), and of partial orders. Planted: parts of H1 to H3 left out (mutants.txt). */
 #include "explorer.h"
 
 #include "coro/context.h"
@@ -37,8 +63,8 @@ struct view {
     uint16_t oldest[LOCATIONS_MAX]; /* per location: the first value that may still be read */
 };
 
-struct message { /* one value of a location */
-    uint64_t value;
+struct message {             /* one value of a location */
+    uint64_t value, history; /* its writer's, once it was written */
     int older;
     uint16_t at;    /* its place in the order of the location */
     uint16_t known; /* locations in the view; 0: it releases nothing */
@@ -74,13 +100,15 @@ struct thread {
     uint16_t spin_at;
     struct ed_worker *worker;
     unsigned priority;
+    uint64_t history; /* of all that it did and what that depends on */
 };
 
 static struct {
     const struct model_scenario *scenario;
     unsigned threads_count, current;
-    bool concurrent, failed, quiet;
+    bool concurrent, failed, quiet, known, freed;
     size_t arena_used;
+    uint64_t allocations; /* the history of the last one */
     unsigned locations_count, messages_count, views_used, operations, preemptions, old_reads;
     struct {
         char *start;
@@ -123,7 +151,7 @@ static uint8_t *masks, *masks_used; /* gathered; what this pass goes by */
 static bool contended(uint8_t mask) { return (mask & STORED) && (mask & ~STORED & ((mask & ~STORED) - 1)); }
 
 static struct {
-    bool random, trace, learned;
+    bool random, trace, learned, reduced;
     unsigned level, old_max;
     struct {
         uint8_t taken, count;
@@ -135,11 +163,15 @@ static struct {
     unsigned lowest;
 } search;
 
-static uint64_t draw(void) { /* splitmix64 */
-    uint64_t z = search.state += UINT64_C(0x9e3779b97f4a7c15);
+static uint64_t mixed(uint64_t z) { /* splitmix64 */
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
+}
+static uint64_t draw(void) { return mixed(search.state += UINT64_C(0x9e3779b97f4a7c15)); }
+/* Of two words, in this order. */
+static uint64_t chained(uint64_t first, uint64_t second) {
+    return mixed(first * UINT64_C(0x9e3779b97f4a7c15) + UINT64_C(0x632be59bd9b4e019) ^ mixed(second));
 }
 
 static void broken(const char *what) {
@@ -168,6 +200,74 @@ static bool next_schedule(void) {
     return true;
 }
 
+/* ---- states that were explored (R2) ---------------------------------------------------------------- */
+
+/* A set of keys, each with the budgets that it was met with: bit `preemptions * OLD + old reads`. */
+enum { OLD = 3, SLOTS_FIRST = 1 << 12, SLOTS_MAX = 1 << 26, PREEMPTIONS_MAX = 4 };
+struct set {
+    uint64_t *keys; /* 0: free */
+    uint16_t *budgets;
+    size_t slots, used;
+};
+static struct set seen;
+
+static void set_empty(struct set *set) {
+    free(set->keys);
+    free(set->budgets);
+    *set = (struct set){.slots = SLOTS_FIRST};
+    set->keys = calloc(set->slots, sizeof *set->keys);
+    set->budgets = calloc(set->slots, sizeof *set->budgets);
+}
+
+/* The budgets of `key`, which is added; NULL: there is no room. */
+static uint16_t *set_at(struct set *set, uint64_t key) {
+    if (key == 0) key = 1;
+    if (set->used * 4 > set->slots * 3) {
+        if (set->slots == SLOTS_MAX) return NULL;
+        struct set larger = {.slots = set->slots * 2};
+        larger.keys = calloc(larger.slots, sizeof *larger.keys);
+        larger.budgets = calloc(larger.slots, sizeof *larger.budgets);
+        for (size_t i = 0; i < set->slots; i++)
+            if (set->keys[i] != 0) *set_at(&larger, set->keys[i]) = set->budgets[i];
+        free(set->keys);
+        free(set->budgets);
+        *set = larger;
+    }
+    size_t i = key & (set->slots - 1);
+    while (set->keys[i] != 0 && set->keys[i] != key) i = (i + 1) & (set->slots - 1);
+    if (set->keys[i] == 0) set->used++;
+    set->keys[i] = key;
+    return &set->budgets[i];
+}
+
+/* The running thread did something that depends on `what`. */
+static void happened(uint64_t what) { threads[now.current].history = chained(threads[now.current].history, what); }
+enum { BEGINS = 1, YIELDS, COMES_BACK, STARTS_TO_WAIT }; /* what depends on nothing */
+
+/* Ends the schedule if all that may follow was explored. `stays`: the running thread is one that may go on. */
+static void end_if_known(bool stays) {
+    if (!search.reduced || search.random || now.current == 0 || search.position < search.depth) return; /* or repeats */
+    uint64_t key = chained(now.current, stays);
+    for (unsigned i = 1; i <= now.threads_count; i++)
+        key = chained(key, chained(threads[i].history, threads[i].status));
+    uint16_t *budgets = set_at(&seen, key);
+    if (budgets == NULL) return;
+    for (unsigned p = 0; p <= now.preemptions; p++)
+        for (unsigned o = 0; o <= now.old_reads; o++)
+            if (*budgets >> (p * OLD + o) & 1) {
+                now.known = true;
+                ed_context_exit(&threads[now.current].stack->context, &main_context);
+            }
+    *budgets |= (uint16_t)(1u << (now.preemptions * OLD + now.old_reads));
+}
+
+/* Eight bytes outside of the watched memory: whose accesses came in which order. */
+static struct outside {
+    uintptr_t granule;
+    uint32_t stamp;
+    uint64_t history;
+} outsides[1 << 12];
+
 /* ---- traces -------------------------------------------------------------------------------------- */
 
 static const char *place_name(uintptr_t address) {
@@ -191,9 +291,11 @@ static void *pcs[OPERATIONS_MAX * 2];
 static char *lines[OPERATIONS_MAX * 2];
 static unsigned lines_count;
 
-static void note(void *pc, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void note(void *pc, const char *format, ...) {
-    if (!search.trace || !now.concurrent || lines_count == OPERATIONS_MAX * 2) return;
+/* A line of the trace; its arguments are made only where there is one. */
+#define note(...) (search.trace ? add_line(__VA_ARGS__) : (void)0)
+static void add_line(void *pc, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_line(void *pc, const char *format, ...) {
+    if (!now.concurrent || lines_count == OPERATIONS_MAX * 2) return;
     char text[200];
     int used = snprintf(text, sizeof text, "%*s%u: ", (int)(now.current * 2), "", now.current);
     va_list list;
@@ -287,6 +389,7 @@ static unsigned others(unsigned *which) {
 
 /* The running thread cannot go on: another does; none: back to the main context. */
 static void leave(void) {
+    end_if_known(false);
     unsigned which[MODEL_THREADS], count = others(which);
     go_to(count == 0 ? 0 : search.random ? by_priority(count, which) : which[choose(count)]);
 }
@@ -302,7 +405,11 @@ static void point(bool choice) {
         unsigned count = others(which);
         which[count++] = now.current;
         go_to(by_priority(count, which));
-    } else if (choice && now.preemptions < search.level) {
+        return;
+    }
+    if (!choice) return;
+    end_if_known(true);
+    if (now.preemptions < search.level) {
         unsigned taken = choose(others(which) + 1);
         if (taken == 0) return;
         now.preemptions++;
@@ -318,6 +425,7 @@ void model_wait(bool (*ready)(void *arg), void *arg) {
     struct thread *thread = &threads[now.current];
     if (now.current == 0) broken("model_wait outside a thread");
     point(true);
+    happened(STARTS_TO_WAIT);
     thread->ready = ready;
     thread->arg = arg;
     thread->status = WAITS;
@@ -331,7 +439,9 @@ void model_yield(void) {
     if (++now.operations > OPERATIONS_MAX) model_violation("no end: %d operations", OPERATIONS_MAX);
     if (count == 0) return;
     if (search.random) threads[now.current].priority = --search.lowest;
+    happened(YIELDS);
     leave();
+    happened(COMES_BACK);
 }
 
 _Noreturn void model_exit(void) {
@@ -343,10 +453,15 @@ _Noreturn void model_exit(void) {
 }
 
 unsigned model_self(void) { return now.current; }
-bool model_waits(unsigned thread) { return threads[thread].status == WAITS; }
+bool model_waits(unsigned thread) {
+    bool waits = threads[thread].status == WAITS;
+    happened(waits);
+    return waits;
+}
 
 static void thread_main(void *arg) {
     unsigned self = (unsigned)(uintptr_t)arg;
+    happened(BEGINS);
     now.scenario->threads[self - 1]();
     model_exit();
 }
@@ -375,6 +490,8 @@ static void *allocate(size_t bytes, bool counted) {
     now.blocks[now.blocks_count].bytes = bytes;
     now.blocks[now.blocks_count].counted = counted;
     now.blocks[now.blocks_count++].freed = false;
+    happened(now.allocations); /* addresses depend on the order */
+    now.allocations = threads[now.current].history;
     memset(arena + at, 0, bytes);
     return arena + at;
 }
@@ -385,8 +502,33 @@ static void race(uintptr_t address, const char *what, unsigned with, const char 
                     now.current, how, with);
 }
 
+static struct outside *outside_at(uintptr_t granule) {
+    const size_t last = sizeof outsides / sizeof outsides[0] - 1;
+    size_t i = mixed(granule) & last;
+    for (size_t tries = 0; outsides[i].stamp == stamp && outsides[i].granule != granule; i = (i + 1) & last)
+        if (++tries > last) broken("too many places outside of the arena");
+    if (outsides[i].stamp != stamp) outsides[i] = (struct outside){.granule = granule, .stamp = stamp};
+    return &outsides[i];
+}
+
+/* Nothing orders these: whoever comes later depends on who wrote before, and a write on the reads before it as well, because
+ * a reader's history holds what it has read. */
+static void outside(uintptr_t address, size_t bytes, bool write) {
+    if (!now.concurrent || now.current == 0) return;
+    for (uintptr_t granule = address >> 3; granule <= (address + bytes - 1) >> 3; granule++) {
+        struct outside *place = outside_at(granule);
+        happened(place->history);
+        if (write) place->history = threads[now.current].history;
+    }
+}
+
 static void plain(uintptr_t address, size_t bytes, bool write, void *pc) {
-    if (now.quiet || !in_arena(address)) return;
+    if (now.quiet || bytes == 0) return;
+    if (!in_arena(address)) {
+        outside(address, bytes, write);
+        return;
+    }
+    if (!now.concurrent && !now.freed) return; /* all that others do comes later, or came before */
     const uint16_t *clock = threads[now.current].view.clock;
     const char *what = write ? "write" : "read";
     for (size_t i = 0; i < bytes; i++) {
@@ -395,6 +537,7 @@ static void plain(uintptr_t address, size_t bytes, bool write, void *pc) {
             note(pc, "%s of freed %s", what, place_name(address + i));
             model_violation("use after free: %s of %s by thread %u", what, place_name(address + i), now.current);
         }
+        if (!now.concurrent) continue;
         if (cell->written > clock[cell->writer]) race(address + i, what, cell->writer, "a write", pc);
         for (unsigned t = 0; t <= now.threads_count; t++) {
             if (write && cell->read[t] > clock[t]) race(address + i, what, t, "a read", pc);
@@ -420,7 +563,7 @@ static void release_block(void *block, void *pc) {
         note(pc, "free of %s", place_name((uintptr_t)block));
         plain((uintptr_t)block, now.blocks[i].bytes, true, pc);
         for (size_t b = 0; b < now.blocks[i].bytes; b++) cell_at((uintptr_t)block + b)->freed = true;
-        now.blocks[i].freed = true;
+        now.blocks[i].freed = now.freed = true;
         return;
     }
     model_violation("free of what was not allocated");
@@ -432,6 +575,7 @@ void model_free(void *block) { release_block(block, __builtin_return_address(0))
 size_t model_live(void) {
     size_t live = 0;
     for (unsigned i = 0; i < now.blocks_count; i++) live += now.blocks[i].counted && !now.blocks[i].freed;
+    happened(live);
     return live;
 }
 
@@ -474,6 +618,7 @@ static void append(struct location *location, uint64_t value, unsigned thread) {
     int index = (int)now.messages_count++;
     uint16_t at = location->newest < 0 ? 0 : (uint16_t)(messages[location->newest].at + 1);
     messages[index] = (struct message){.value = value, .older = location->newest, .at = at, .thread = (uint8_t)thread};
+    messages[index].history = thread == 0 ? chained(location->address, at) : threads[thread].history;
     location->newest = index;
 }
 
@@ -572,6 +717,7 @@ static int pick(struct location *location, int order, const uint64_t *expected) 
 static void saw(struct location *location, const struct message *message, int order) {
     struct thread *thread = &threads[now.current];
     int index = (int)(location - locations);
+    happened(message->history);
     if (message->at > thread->view.oldest[index]) thread->view.oldest[index] = message->at;
     if (acquires(order)) join(&thread->view, message);
 }
@@ -613,6 +759,7 @@ static void store(uintptr_t address, unsigned bytes, uint64_t value, int order, 
     if (!location->figure) point_at(address, true);
     no_spin();
     touch(address, true, pc);
+    happened(messages[location->newest].history);
     append(location, value, now.current);
     struct message *message = &messages[location->newest];
     thread->view.oldest[location - locations] = message->at;
@@ -706,6 +853,9 @@ void ed_barrier(void) {
     no_spin();
     note(__builtin_return_address(0), "membarrier");
     before = caller->view;
+    for (unsigned t = 0; t < MODEL_THREADS; t++) happened(threads[t].history);
+    for (unsigned t = 0; t < MODEL_THREADS; t++)
+        if (t != now.current) threads[t].history = chained(threads[t].history, caller->history);
     for (unsigned t = 0; t < MODEL_THREADS; t++) {
         for (unsigned i = 0; i < now.locations_count; i++) {
             uint16_t *other = &threads[t].view.oldest[i], own = before.oldest[i];
@@ -803,6 +953,7 @@ static bool execute(const struct model_scenario *scenario) {
     search.position = 0;
     memset(&threads[0].view, 0, sizeof threads[0].view);
     threads[0].worker = NULL;
+    for (unsigned i = 0; i < MODEL_THREADS; i++) threads[i].history = i;
     threads[0].view.clock[0] = 1;
     while (now.threads_count < MODEL_THREADS - 1 && scenario->threads[now.threads_count] != NULL) now.threads_count++;
     for (unsigned i = 1; i <= now.threads_count; i++) threads[i].worker = NULL;
@@ -826,9 +977,9 @@ static bool execute(const struct model_scenario *scenario) {
     }
     leave();
     now.concurrent = false;
-    if (now.failed) {
+    if (now.failed || now.known) {
         now.current = 0;
-        return false;
+        return !now.failed;
     }
 
     for (unsigned i = 1; i <= now.threads_count; i++) {
@@ -848,7 +999,7 @@ static struct {
     uint64_t schedules, seeds, first_seed;
     unsigned level;
     const char *only;
-    bool quiet;
+    bool quiet, compare;
 } options = {.schedules = 200000, .seeds = 20000, .first_seed = 1, .level = 3};
 
 static void begin_random(uint64_t seed) {
@@ -868,6 +1019,80 @@ static void show(const struct model_scenario *scenario, uint64_t seed) {
     print_trace();
 }
 
+/* What a schedule came to, by other means than histories: the bytes of the watched memory, how each thread ended, the
+ * violation. */
+static uint64_t outcome(bool ok) {
+    uint64_t key = ok ? 1 : 2;
+    if (!ok)
+        for (const char *c = now.text; *c != '\0'; c++) key = chained(key, (uint8_t)*c);
+    for (unsigned i = 1; i <= now.threads_count; i++) key = chained(key, threads[i].status);
+    for (size_t i = 0; ok && i < now.arena_used; i += 8) key = chained(key, *(uint64_t *)(void *)(arena + i));
+    return key;
+}
+
+/* Explores one level, past violations; false: there is more than options.schedules. */
+static bool collect(const struct model_scenario *scenario, unsigned level, bool reduced, struct set *outcomes,
+                    uint64_t *schedules) {
+    search.random = search.learned = false;
+    search.reduced = reduced;
+    search.level = level;
+    search.old_max = level < 2 ? level : 2;
+    search.depth = 0;
+    set_empty(&seen);
+    for (*schedules = 0; *schedules < options.schedules;) {
+        ++*schedules;
+        bool ok = execute(scenario);
+        if (!now.known) {
+            uint64_t order = ok; /* and which partial order it was */
+            for (unsigned i = 1; i <= now.threads_count; i++) order = chained(order, threads[i].history);
+            (void)set_at(outcomes, outcome(ok));
+            (void)set_at(outcomes, order);
+        }
+        if (search.learned) {
+            search.learned = false;
+            memcpy(masks_used, masks, ARENA_BYTES);
+            search.depth = 0;
+            set_empty(&seen);
+        } else if (!next_schedule()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* With and without R2, level by level while both are whole: the same outcomes? */
+static bool compare(const struct model_scenario *scenario) {
+    static struct set with, without;
+    uint64_t some = 0, all = 0, schedules = 0, fewer = 0;
+    size_t found = 0;
+    bool same = true;
+    unsigned level = 0;
+    memset(masks, 0, ARENA_BYTES);
+    memset(masks_used, 0, ARENA_BYTES);
+    for (; level <= options.level && same; level++) {
+        set_empty(&with);
+        set_empty(&without);
+        if (!collect(scenario, level, false, &without, &all) || !collect(scenario, level, true, &with, &some)) break;
+        same = with.used == without.used;
+        for (size_t i = 0; i < without.slots; i++) {
+            size_t before = with.used;
+            if (without.keys[i] != 0) (void)set_at(&with, without.keys[i]);
+            same = same && with.used == before;
+        }
+        found = without.used;
+        schedules = all;
+        fewer = some;
+    }
+    const bool good = same && level > 0;
+    if (!options.quiet || !good)
+        printf("%s %s.%s: %zu outcomes and orders in %llu schedules, %llu without repeats, %s, up to %d preemptions\n",
+               good ? "ok    " : "FAILED", program_invocation_short_name, scenario->name, found,
+               (unsigned long long)schedules, (unsigned long long)fewer, same ? "the same" : "NOT THE SAME",
+               (int)level - 1);
+    fflush(stdout);
+    return good;
+}
+
 /* True: as it must be. */
 static bool explore(const struct model_scenario *scenario) {
     uint64_t schedules = 0, operations = 0;
@@ -876,12 +1101,14 @@ static bool explore(const struct model_scenario *scenario) {
     unsigned level = 0;
     uint64_t seed = 0;
     search.random = search.learned = false;
+    search.reduced = true;
     memset(masks, 0, ARENA_BYTES);
     memset(masks_used, 0, ARENA_BYTES);
     for (level = 0; level <= options.level && ok && all; level++) {
         search.level = level;
         search.old_max = level < 2 ? level : 2;
         search.depth = 0;
+        set_empty(&seen);
         for (;;) {
             if (schedules == options.schedules) {
                 all = false;
@@ -895,6 +1122,7 @@ static bool explore(const struct model_scenario *scenario) {
                 search.learned = false;
                 memcpy(masks_used, masks, ARENA_BYTES);
                 search.depth = 0;
+                set_empty(&seen);
             } else if (!next_schedule()) {
                 break;
             }
@@ -931,11 +1159,24 @@ static bool explore(const struct model_scenario *scenario) {
     return good;
 }
 
+static int usage(const char *program) {
+    fprintf(
+        stderr,
+        "usage: %s [--schedules N] [--seeds N] [--first-seed N] [--preemptions N] [--only TEXT] [--quiet] [--compare]\n"
+        "N preemptions: %d at most\n",
+        program, PREEMPTIONS_MAX);
+    return 2;
+}
+
 int model_main(int argc, char **argv, const struct model_scenario *scenarios, size_t count) {
     for (int i = 1; i < argc; i++) {
         uint64_t number = i + 1 < argc ? strtoull(argv[i + 1], NULL, 10) : 0;
         if (strcmp(argv[i], "--quiet") == 0) {
             options.quiet = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--compare") == 0) {
+            options.compare = true;
             continue;
         }
         if (strcmp(argv[i], "--schedules") == 0)
@@ -948,15 +1189,11 @@ int model_main(int argc, char **argv, const struct model_scenario *scenarios, si
             options.level = (unsigned)number;
         else if (strcmp(argv[i], "--only") == 0)
             options.only = argv[i + 1];
-        else {
-            fprintf(
-                stderr,
-                "usage: %s [--schedules N] [--seeds N] [--first-seed N] [--preemptions N] [--only TEXT] [--quiet]\n",
-                argv[0]);
-            return 2;
-        }
+        else
+            return usage(argv[0]);
         i++;
     }
+    if (options.level > PREEMPTIONS_MAX) return usage(argv[0]);
     arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cells = calloc(ARENA_BYTES, sizeof *cells);
     location_stamps = calloc(ARENA_BYTES, sizeof *location_stamps);
@@ -974,7 +1211,7 @@ int model_main(int argc, char **argv, const struct model_scenario *scenarios, si
     unsigned passed = 0, failed = 0;
     for (size_t i = 0; i < count; i++) {
         if (options.only != NULL && strstr(scenarios[i].name, options.only) == NULL) continue;
-        if (explore(&scenarios[i]))
+        if (options.compare ? compare(&scenarios[i]) : explore(&scenarios[i]))
             passed++;
         else
             failed++;

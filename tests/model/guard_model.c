@@ -2,7 +2,7 @@
  * away and whenever; and who leaves last may free it. The real src/sync/guard.h, .c on the explorer's memory, with a
  * membarrier that is a full fence between its caller and each other thread.
  * Sources src/sync/guard.c
- * Smaller src/sync/guard.c s/static _Atomic uint64_t taken/static uint64_t taken/; s/ED_LOAD_RELAXED(&taken)/taken/; s/ED_ADD_RELAXED(&taken, 1)/taken++/ */
+ * Smaller src/sync/guard.c s/static _Atomic uint64_t taken/extern uint64_t taken/; s/ED_LOAD_RELAXED(&taken)/taken/; s/ED_ADD_RELAXED(&taken, 1)/taken++/ */
 #include "explorer.h"
 #include "sync/guard.h"
 
@@ -14,8 +14,10 @@ struct guarded {
 static struct guarded *guarded;
 static struct ed_worker *workers;
 static unsigned ended;
+uint64_t taken; /* guard.c counts in this */
 
 static void setup(void) {
+    taken = 0; /* each schedule begins alike */
     workers = model_alloc(sizeof *workers * MODEL_THREADS);
     for (unsigned i = 0; i < MODEL_THREADS; i++) workers[i].identity = i;
     guarded = ed_alloc(sizeof *guarded);

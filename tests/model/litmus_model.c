@@ -4,10 +4,10 @@
 
 static struct shared {
     _Atomic int x, y;
-    int data;
-    struct ed_list *block;
+    int data, places[MODEL_THREADS];
+    struct ed_list *block, *own[MODEL_THREADS];
 } * shared;
-static int seen[4];
+static int seen[4], line;
 
 static void setup(void) {
     shared = model_alloc(sizeof *shared);
@@ -15,6 +15,7 @@ static void setup(void) {
     model_name(&shared->y, "y");
     model_name(&shared->data, "data");
     for (int i = 0; i < 4; i++) seen[i] = -1;
+    line = 0;
 }
 static void nothing(void) {}
 
@@ -137,6 +138,18 @@ static void spin_for_x(void) {
     MODEL_CHECK(shared->data == 7);
 }
 
+/* Two orders that have nothing to do with each other: who comes first to a global, or to memory, and who to x. */
+static void stand_in_line(void) {
+    shared->places[model_self()] = ++line;
+    ED_STORE_RELAXED(&shared->x, (int)model_self());
+}
+static void both_stood_in_line(void) { MODEL_CHECK(shared->places[1] + shared->places[2] == 3); }
+static void take_block(void) {
+    shared->own[model_self()] = ed_alloc(sizeof *shared->block);
+    ED_STORE_RELAXED(&shared->x, (int)model_self());
+}
+static void both_have_one(void) { MODEL_CHECK(shared->own[1] != shared->own[2]); }
+
 #define RACE "data race"
 static const struct model_scenario scenarios[] = {
     {.name = "store_buffering_acq_rel",
@@ -201,6 +214,8 @@ static const struct model_scenario scenarios[] = {
      .threads = {wait_for_data, write_x},
      .check = nothing,
      .must_find = "thread 1 waits for ever"},
+    {.name = "order_in_global", .setup = setup, .threads = {stand_in_line, stand_in_line}, .check = both_stood_in_line},
+    {.name = "order_of_blocks", .setup = setup, .threads = {take_block, take_block}, .check = both_have_one},
     {.name = "spin", .setup = setup, .threads = {spin_for_x, mp_release}, .check = nothing},
     {.name = "spin_for_ever",
      .setup = setup,

@@ -1,9 +1,10 @@
 #!/bin/sh
-# run.sh: builds the model programs, runs their scenarios, then plants each mutant and requires that it is found.
+# run.sh: builds the model programs, runs their scenarios, compares what they come to with and without the explorer's
+# reduction, then plants each mutant and requires that it is found.
 #
 #   tests/model/run.sh [--slice | --full] [--schedules N] [--seeds N] [--mutants NAME] [MODEL...]
 #                                                                                last line: N passed, N failed
-# --slice: a tenth of the schedules, for every test run; --full: 20,000,000 schedules and 1,000,000 seeds a scenario.
+# --slice: a fiftieth of the schedules, for every test run; --full: 20,000,000 schedules and 1,000,000 seeds a scenario.
 # A model's file names what it is linked with ("Sources"), and what a copy made for it has smaller ("Smaller FILE EXPR").
 # A line of mutants.txt plants a fault by sed in a copy of one file; only what the fault reaches is compiled again.
 set -eu
@@ -16,11 +17,12 @@ else
 fi
 zig=${EDDY_ZIG:-$root/zigw}
 case "$zig" in */zigw) "$zig" version > /dev/null ;; esac
-limits='--schedules 40000 --seeds 10000' planted='--schedules 60000 --seeds 30000' only_mutant='' models=''
+limits='--schedules 200000 --seeds 10000' planted='--schedules 60000 --seeds 30000' compared='--schedules 3000'
+only_mutant='' models=''
 while [ $# -gt 0 ]; do
     case "$1" in
-    --slice) limits='--schedules 4000 --seeds 1000' ;;
-    --full) limits='--schedules 20000000 --seeds 1000000' ;;
+    --slice) limits='--schedules 4000 --seeds 1000' compared='--schedules 500' ;;
+    --full) limits='--schedules 20000000 --seeds 1000000' compared='--schedules 100000' ;;
     --schedules | --seeds) limits="$limits $1 $2" && shift ;;
     --mutants) only_mutant=$2 && shift ;;
     *) models="$models $1" ;;
@@ -46,33 +48,48 @@ about() { sed -n "s|^ \* $2  *||p" "$root/tests/model/$1_model.c" | sed 's|\*/||
 build() {
     model=$1 folder=$2 tree=$3 changed=$4 base=$work/base/$model
     mkdir -p "$folder" "$base"
-    objects=
+    objects=$work/explorer.o
+    if [ "$changed" = tests/model/explorer.c ]; then
+        objects=$folder/explorer.o
+        compile "$objects" "${tree%/src}/$changed" -O2
+    fi
     for source in tests/model/"$model"_model.c $(about "$model" Sources); do
         object=$(echo "$source" | tr / _).o
-        file=$root/$source
-        [ ! -e "$work/smaller/$model/$source" ] || file=$work/smaller/$model/$source
-        [ ! -e "$tree/../$source" ] || file=$tree/../$source
+        from=$root/$source
+        [ ! -e "$work/smaller/$model/$source" ] || from=$work/smaller/$model/$source
+        [ ! -e "$tree/../$source" ] || from=$tree/../$source
         case "$changed" in
         "$source" | *.h) reached=yes ;;
         *.c) reached=no ;;
         *) reached=yes ;;
         esac
         if [ "$reached" = yes ]; then
-            instrumented "$folder/$object" "$file" "$tree" "$work/smaller/$model/src"
+            instrumented "$folder/$object" "$from" "$tree" "$work/smaller/$model/src"
             objects="$objects $folder/$object"
         else
             objects="$objects $base/$object"
         fi
     done
     # shellcheck disable=SC2086
-    "$zig" cc -no-pie "$work/explorer.o" "$work/context.o" $objects -lpthread -o "$folder/$model"
+    "$zig" cc -no-pie "$work/context.o" $objects -lpthread -o "$folder/$model"
 }
 
 mkdir -p "$work"
 compile "$work/explorer.o" "$root/tests/model/explorer.c" -O2
 compile "$work/context.o" "$root/src/coro/context.c" -O2
 passed=0 failed=0
-count() { if [ "$1" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi; }
+: > "$work/reach.txt"
+# explore FLAG...: runs all scenarios of $model; adds its count.
+explore() {
+    status=0 && "$work/base/$model/$model" "$@" > "$work/output" || status=$?
+    if tail -n 1 "$work/output" | grep -q '^[0-9]* passed, [0-9]* failed$'; then
+        passed=$((passed + $(tail -n 1 "$work/output" | cut -d' ' -f1)))
+        failed=$((failed + $(tail -n 1 "$work/output" | cut -d' ' -f3)))
+    else
+        echo "FAILED $model: ended with $status"
+        failed=$((failed + 1))
+    fi
+}
 
 for model in $models; do
     about "$model" Smaller > "$work/smaller.txt"
@@ -83,16 +100,17 @@ for model in $models; do
     done < "$work/smaller.txt"
     build "$model" "$work/base/$model" "$work/none/src" ''
     # shellcheck disable=SC2086
-    status=0 && "$work/base/$model/$model" $limits > "$work/output" || status=$?
+    explore $limits
     cat "$work/output"
-    if ! tail -n 1 "$work/output" | grep -q '^[0-9]* passed, [0-9]* failed$'; then
-        echo "FAILED $model: ended with $status"
-        failed=$((failed + 1))
-        continue
-    fi
-    passed=$((passed + $(tail -n 1 "$work/output" | cut -d' ' -f1)))
-    failed=$((failed + $(tail -n 1 "$work/output" | cut -d' ' -f3)))
+    [ "$model" = litmus ] || cat "$work/output" >> "$work/reach.txt"
+    # shellcheck disable=SC2086
+    explore $compared --compare
+    grep -v '^ok' "$work/output" | sed 's/^[0-9]* passed/compared: &/'
 done
+if [ -s "$work/reach.txt" ]; then
+    whole() { grep -c "all up to $1 preemptions[,)]" "$work/reach.txt" || true; }
+    echo "whole up to 3 preemptions: $(whole 3) scenarios; up to 2: $(whole 2); up to 1: $(whole 1)"
+fi
 
 . "$root/tests/harness/mutants.sh"
 source_of() { if [ -e "$work/smaller/$model/$file" ]; then echo "$work/smaller/$model/$file"; else echo "$root/$file"; fi; }
@@ -100,6 +118,12 @@ try_mutant() {
     if ! build "$model" "$work/mutant" "$work/changed/$name/src" "$file" > "$work/output" 2>&1; then
         cat "$work/output"
         why="does not build"
+        return 1
+    fi
+    if [ "$file" = tests/model/explorer.c ]; then
+        "$work/mutant/$model" --compare --quiet --only "$scenario" > "$work/output" || true
+        why=$(grep -m 1 'NOT THE SAME' "$work/output") && return
+        why="what is left out is not missed in $model $scenario"
         return 1
     fi
     # shellcheck disable=SC2086

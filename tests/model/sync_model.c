@@ -5,8 +5,8 @@
  * Sources src/task/waiter.c src/sync/guard.c src/sync/waitlist.c src/sync/lock.c src/sync/event.c src/sync/semaphore.c src/sync/store.c
  * Sources src/sync/queue.c src/sync/channel.c src/sync/select.c src/sync/condition.c src/sync/rwlock.c src/sync/once.c
  * Sources src/sync/gate.c src/base/heap.c
- * Smaller src/sync/channel.c s/static _Atomic uint64_t ids/static uint64_t ids/; s/ED_ADD_RELAXED(&ids, 1)/ids++/
- * Smaller src/sync/guard.c s/static _Atomic uint64_t taken/static uint64_t taken/; s/ED_LOAD_RELAXED(&taken)/taken/; s/ED_ADD_RELAXED(&taken, 1)/taken++/ */
+ * Smaller src/sync/channel.c s/static _Atomic uint64_t ids/extern uint64_t ids/; s/ED_ADD_RELAXED(&ids, 1)/ids++/
+ * Smaller src/sync/guard.c s/static _Atomic uint64_t taken/extern uint64_t taken/; s/ED_LOAD_RELAXED(&taken)/taken/; s/ED_ADD_RELAXED(&taken, 1)/taken++/ */
 #include "explorer.h"
 #include "messages.h"
 #include "sync/channel.h"
@@ -29,6 +29,7 @@ static int64_t *shared;                                  /* plain: what an objec
 static int status_of[MODEL_THREADS];
 static int64_t got[MODEL_THREADS];
 static unsigned began, ended;
+uint64_t ids, taken; /* channel.c and guard.c count in these */
 
 static eddy_lock *lock;
 static eddy_event *event;
@@ -130,6 +131,7 @@ static void setup(void) {
     }
     model_name(shared, "shared");
     began = ended = 0;
+    ids = taken = 0; /* each schedule begins alike */
     for (int i = 0; i < MODEL_THREADS; i++) {
         status_of[i] = 1;
         got[i] = 0;
@@ -718,6 +720,13 @@ static void check_rwlock(void) {
     eddy_rwlock_release(rwlock);
     MODEL_CHECK(model_live() == 0);
 }
+static void check_rwlock_one(void) {
+    expect_all_ended(1);
+    MODEL_CHECK(status_of[1] == 0 || status_of[1] == EDDY_ECANCELED);
+    MODEL_CHECK(eddy_rwlock_try_write(rwlock));
+    eddy_rwlock_release(rwlock);
+    MODEL_CHECK(model_live() == 0);
+}
 static void check_rwlock_read_held(void) { /* the first reader still has it */
     MODEL_CHECK(status_of[2] == 0 && status_of[1] == EDDY_ECANCELED);
 }
@@ -754,6 +763,18 @@ static void check_once(void) {
 #define SCENARIO(name_, setup_, check_, ...) \
     { .name = name_, .setup = setup_, .threads = {__VA_ARGS__}, .check = check_, .may_wait = true }
 static const struct model_scenario scenarios[] = {
+    /* One waiter, and who serves it and cancels it: small enough for every schedule with 3 preemptions. */
+    SCENARIO("one_lock", setup_lock_held, check_lock, use_lock_task, unlock_and_cancel),
+    SCENARIO("one_event", setup_event, check_event_cleared, wait_event_task, set_clear_and_cancel),
+    SCENARIO("one_semaphore", setup_semaphore, check_one_slot, take_slot_task, post_and_cancel),
+    SCENARIO("one_gate", setup_gate, check_gate, enter_gate_task, leave_and_refuse),
+    SCENARIO("one_getter", setup_queue, check_one_item, get_item_task, put_and_cancel),
+    SCENARIO("one_putter", setup_queue_full, check_putters, put_item_task, get_two_and_cancel),
+    SCENARIO("one_sender", setup_rendezvous, check_channel, send_a_task, cancel_and_close),
+    SCENARIO("one_condition", setup_condition, check_condition, take_one_task, add_one_and_cancel),
+    SCENARIO("one_writer", setup_rwlock, check_rwlock_one, write_it_task, unlock_read_and_cancel),
+    SCENARIO("once_two", setup_once, check_once, run_once_task, run_once),
+    /* More of them. */
     SCENARIO("lock_shared", setup_lock, check_lock, use_lock_task, use_lock_task, use_lock),
     SCENARIO("lock_cancel", setup_lock_held, check_lock, use_lock_task, use_lock, unlock_and_cancel),
     SCENARIO("lock_leaving", setup_lock_held, check_lock, use_lock_and_serve, use_lock, cancel_and_unlock_there),

@@ -296,6 +296,10 @@ static void cancel_task(void) {
     if (eddy_cancel(&task->future)) asked++;
     eddy_task_release(task);
 }
+static void set_and_cancel(void) {
+    set();
+    cancel_task();
+}
 static void check_await(void) {
     MODEL_CHECK(entered == ended);
     MODEL_CHECK(entered == 1 ? model_live() == 0 : asked == 1); /* not entered: its reference to the future is left */
@@ -619,6 +623,10 @@ static void start_offer(unsigned i) { /* offers[0] is the parent */
 }
 static void start_first_child(void) { start_offer(1); }
 static void start_second_child(void) { start_offer(2); }
+static void cancel_and_start_child(void) {
+    cancel_task();
+    start_first_child();
+}
 
 static void check_group(void) {
     MODEL_CHECK(entered == ended && children_entered == children_ended);
@@ -702,6 +710,8 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("future_set_cancel", setup_three_holders, check_future, wait_for_it, set, cancel_future),
     SCENARIO("future_two_setters", setup_three_holders, check_future, wait_and_give_up, set, set),
     SCENARIO("future_peek", setup_two_holders, check_future, peek, set),
+    SCENARIO("await_one", setup_await, check_await, start_task, set_and_cancel),
+    SCENARIO("await_alone_one", setup_await_alone, check_await_alone, start_task, set_and_cancel),
     SCENARIO("await_set", setup_await, check_await, start_task, set, cancel_task),
     SCENARIO("await_alone_set", setup_await_alone, check_await_alone, start_task, set, cancel_task),
     SCENARIO("cancel_own_parked", setup_parks, check_cancelled, start_task, cancel_task),
@@ -721,6 +731,8 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("bias_stolen", setup_bias_stolen, check_given_cancelled, start_given, start_given, cancel_given),
     SCENARIO("bias_walked", setup_bias_walked, check_walked, start_task, walk, walk_and_cancel),
     SCENARIO("group_last_child", setup_group_quick_alone, check_group, start_task, start_first_child),
+    SCENARIO("group_one_cancelled", setup_group_parks, check_group, start_task, cancel_and_start_child),
+    SCENARIO("group_one_fails", setup_group_fails, check_group, start_task, cancel_and_start_child),
     SCENARIO("group_two_children", setup_group_two, check_group, start_task, start_first_child, start_second_child),
     SCENARIO("group_cancel_quick", setup_group_quick, check_group, start_task, start_first_child, cancel_task),
     SCENARIO("group_cancel_parked", setup_group_parks, check_group, start_task, start_first_child, cancel_task),
@@ -729,6 +741,7 @@ static const struct model_scenario scenarios[] = {
              start_second_child),
     SCENARIO("group_domain_quick", setup_group_domain_quick, check_group, start_task, start_first_child, cancel_task),
     SCENARIO("group_domain_fails", setup_group_domain_fails, check_group, start_task, start_first_child, cancel_task),
+    SCENARIO("queue_one_getter", setup_getter, check_queue, start_task, put_and_cancel),
     SCENARIO("queue_put_cancel", setup_getter, check_queue, start_task, put_one, cancel_task),
     SCENARIO("queue_hand_on", setup_two_getters, check_queue, start_task, start_second_getter, put_and_cancel),
     SCENARIO("queue_close", setup_two_getters, check_closed, start_task, start_second_getter, put_and_close),
