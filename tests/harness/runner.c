@@ -102,7 +102,8 @@ static bool chosen(const char *name) {
 
 static void add_run(struct run run) {
     if (options.limit_s != 0) run.limit_s = options.limit_s;
-    runs = need(realloc(runs, (runs_count + 1) * sizeof *runs));
+    if ((runs_count & (runs_count - 1)) == 0) /* 0 or a power of two: it is full */
+        runs = need(realloc(runs, (runs_count > 0 ? 2 * runs_count : 1) * sizeof *runs));
     run.fd = -1;
     runs[runs_count++] = run;
 }
