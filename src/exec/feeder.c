@@ -3,8 +3,12 @@
  * Ordering   A process's end of the stream and its death are told by two descriptors in any order. The death decides, and
  *            before it counts (ed_process_detach), everything that the process had sent is read: an answer that came is
  *            an answer. Its slots are read after that: the kernel's reaping orders them.
- * Threads    The pool's home, but for ed_remote_call_take. In a task of the home or in its loop, never both at once.
- * Not here   How processes start and end (manager.c), what they do (worker_process.c). */
+ * Frames     A call that was taken out of a process may be given again at once, also while its frame is not sent there, or in
+ *            part. So an entry keeps its call, and its frame names its own slot, until the process has answered: the slot tells
+ *            the process not to run it.
+ * Threads    The pool's home, but for ed_remote_call_take and _move. In a task of the home or its loop, never both at once.
+ * Not here   How processes start and end (manager.c), what they do (worker_process.c).
+ * Tests      tests/exec/process_move_test.c, process_test.c; tests/model/slots_model.c. */
 #include "exec/process_pool.h"
 
 #include <stdio.h>
@@ -17,7 +21,14 @@ enum {
     SMALL_BYTES = 16384,         /* of a frame that may wait behind another                 */
     RECEIVE_BYTES_MAX = 1 << 20, /* from one process before the others are looked at        */
     SCRATCH_BYTES = 32768,       /* of a read: many small answers                           */
-    PARTS_MAX = ED_WIRE_IN_FLIGHT + 1
+    PARTS_MAX = ED_WIRE_IN_FLIGHT + 2
+};
+
+/* What one system call sends. */
+struct frames {
+    size_t count;
+    struct iovec parts[PARTS_MAX];
+    struct ed_wire_head moved; /* of a call that has: one at a time */
 };
 
 static struct ed_entry_of_call *entry_at(struct ed_process *process, unsigned i) {
@@ -30,16 +41,33 @@ static bool has_unsent(const struct ed_process *process) {
     return process->send_first_bytes > 0 || process->unsent > 0;
 }
 
-static size_t parts_of(struct ed_process *process, struct iovec parts[static PARTS_MAX]) {
-    size_t count = 0;
-    if (process->send_first_bytes > 0)
-        parts[count++] = (struct iovec){(void *)(uintptr_t)process->send_first, process->send_first_bytes};
-    for (unsigned i = process->count - process->unsent; i < process->count; i++) {
-        struct ed_remote_call *call = entry_at(process, i)->call;
-        const size_t skip = i == process->count - process->unsent ? process->sent_bytes : 0;
-        parts[count++] = (struct iovec){(char *)&call->head + skip, call->frame_bytes - skip};
+/* What comes behind the first `skip` bytes. */
+static void add_part(struct frames *frames, void *data, size_t bytes, size_t skip) {
+    if (skip < bytes) frames->parts[frames->count++] = (struct iovec){(char *)data + skip, bytes - skip};
+}
+
+/* A frame names the slot of its entry. The call itself names that which it was given last: it may have been taken back from
+ * here since, and given again. */
+static void collect_frames(struct ed_process *process, struct frames *frames) {
+    frames->count = 0;
+    add_part(frames, (void *)(uintptr_t)process->send_first, process->send_first_bytes, 0);
+    size_t skip = process->sent_bytes;
+    bool any_moved = false;
+    for (unsigned i = process->count - process->unsent; i < process->count; i++, skip = 0) {
+        const unsigned at = (process->first + i) % ED_WIRE_IN_FLIGHT;
+        struct ed_remote_call *call = process->entries[at].call;
+        if (call->head.slot == at) {
+            add_part(frames, &call->head, call->frame_bytes, skip);
+            continue;
+        }
+        if (any_moved) break; /* it is sent next */
+        any_moved = true;
+        struct ed_wire_head *head = &frames->moved;
+        *head = call->head;
+        head->slot = at;
+        add_part(frames, head, sizeof *head, skip);
+        add_part(frames, call->rest, call->frame_bytes - sizeof *head, skip > sizeof *head ? skip - sizeof *head : 0);
     }
-    return count;
 }
 
 static void was_sent(struct ed_process *process, size_t bytes) {
@@ -115,9 +143,10 @@ static void refuse_fds(struct ed_process *process) {
 static void send_some(struct ed_process *process) {
     bool without_fds = false;
     while (has_unsent(process)) {
-        struct iovec parts[PARTS_MAX];
+        struct frames frames;
+        collect_frames(process, &frames);
         const struct ed_call_extras *extras = without_fds ? NULL : fds_to_send(process);
-        const ssize_t put = socket_send(process->os.socket, parts, parts_of(process, parts), extras);
+        const ssize_t put = socket_send(process->os.socket, frames.parts, frames.count, extras);
         if (put == -EINTR) continue;
         if (put == -ETOOMANYREFS && extras != NULL) {
             refuse_fds(process);
@@ -148,6 +177,17 @@ bool ed_remote_call_take(struct ed_remote_call *call) {
     return true;
 }
 
+bool ed_remote_call_move(struct ed_remote_call *call) {
+    struct eddy_process_pool *pool = call->pool;
+    if (!ed_remote_call_take(call)) return false;
+    ED_ADD(&call->references, 1); /* the entry keeps its own: the frame may still have to be sent */
+    call->process->served--;
+    call->state = ED_CALL_QUEUED;
+    ed_list_push(pool->queue.next, &call->link);
+    pool->queued++;
+    return true;
+}
+
 /* The lock is held. */
 static void give(struct eddy_process_pool *pool, struct ed_process *process) {
     struct ed_remote_call *call = ED_CONTAINER(ed_list_pop(&pool->queue), struct ed_remote_call, link);
@@ -170,31 +210,20 @@ static bool takes_calls(const struct eddy_process_pool *pool, const struct ed_pr
            (pool->max_tasks == 0 || process->served < pool->max_tasks);
 }
 
-/* The lock is held: the newest call of this process that waits behind another; NULL: none. It is nobody's then. */
-static struct ed_remote_call *take_newest(struct ed_process *process) {
+/* The lock is held: the newest call of this process that waits behind another is queued again. False: there is none. */
+static bool call_back_newest(struct ed_process *process) {
     for (unsigned i = process->count; i > 1; i--) {
-        struct ed_entry_of_call *entry = entry_at(process, i - 1);
-        struct ed_remote_call *call = entry->call;
-        if (call == NULL || entry->gone) continue;
-        if (!ed_remote_call_take(call)) return NULL; /* it has begun, so those before it have ended */
-        entry->call = NULL;
-        process->served--;
-        return call;
+        const struct ed_entry_of_call *entry = entry_at(process, i - 1);
+        if (!entry->gone) return ed_remote_call_move(entry->call); /* or it has begun, so those before it have ended */
     }
-    return NULL;
+    return false;
 }
 
 /* The lock is held, nothing is queued: a call that waits behind another is queued again. False: there is none. */
 static bool call_back_one(struct eddy_process_pool *pool) {
     for (unsigned i = 0; i < pool->processes_max; i++) {
         struct ed_process *process = &pool->processes[i];
-        if (process->state != ED_PROCESS_READY || process->unsent > 0) continue;
-        struct ed_remote_call *call = take_newest(process);
-        if (call == NULL) continue;
-        call->state = ED_CALL_QUEUED;
-        ed_list_push(&pool->queue, &call->link);
-        pool->queued++;
-        return true;
+        if (process->state == ED_PROCESS_READY && call_back_newest(process)) return true;
     }
     return false;
 }
@@ -289,7 +318,7 @@ static void take_answer(struct eddy_process_pool *pool, struct ed_process *proce
         tell(pool, entry.call);
         return;
     }
-    if (entry.call != NULL) ed_remote_call_release(entry.call);
+    ed_remote_call_release(entry.call);
     eddy_bytes_free(&payload);
     eddy_error_release(error);
 }

@@ -139,7 +139,6 @@ static void settle_calls(struct ed_process *process) {
     for (unsigned i = process->count; i > 0; i--) {
         const unsigned at = (process->first + i - 1) % ED_WIRE_IN_FLIGHT;
         const struct ed_entry_of_call entry = process->entries[at];
-        if (entry.call == NULL) continue;
         if (entry.gone)
             ed_remote_call_release(entry.call); /* not the last reference of the pool: the manager lives */
         else
@@ -207,14 +206,12 @@ static struct ed_entry_of_call *entry_at(struct ed_process *process, unsigned i)
     return &process->entries[(process->first + i) % ED_WIRE_IN_FLIGHT];
 }
 
-static bool is_live(const struct ed_entry_of_call *entry) { return entry->call != NULL && !entry->gone; }
-
 /* The lock is held: the first call of the process that is to be killed now; its count: none. */
 static unsigned find_wanted(struct ed_process *process, int64_t now_ns) {
     unsigned i = 0;
     for (; i < process->count; i++) {
         const struct ed_entry_of_call *entry = entry_at(process, i);
-        if (is_live(entry) && entry->call->kill_wanted && entry->call->kill_at_ns <= now_ns) break;
+        if (!entry->gone && entry->call->kill_wanted && entry->call->kill_at_ns <= now_ns) break;
     }
     return i;
 }
@@ -223,15 +220,9 @@ static unsigned find_wanted(struct ed_process *process, int64_t now_ns) {
  * False: one of them has begun, so the wanted one has ended and its answer is on the way. (What was answered before it is
  * read after the death.) */
 static bool spare_others(struct ed_process *process, unsigned wanted) {
-    struct eddy_process_pool *pool = process->pool;
     for (unsigned i = process->count - 1; i > wanted; i--) {
-        struct ed_entry_of_call *entry = entry_at(process, i);
-        if (!is_live(entry)) continue;
-        if (!ed_remote_call_take(entry->call)) return false;
-        ED_ADD(&entry->call->references, 1); /* the entry keeps its own: the frame may still have to be sent */
-        entry->call->state = ED_CALL_QUEUED;
-        ed_list_push(pool->queue.next, &entry->call->link);
-        pool->queued++;
+        const struct ed_entry_of_call *entry = entry_at(process, i);
+        if (!entry->gone && !ed_remote_call_move(entry->call)) return false;
     }
     return true;
 }
@@ -364,7 +355,7 @@ static int64_t next_kill(struct eddy_process_pool *pool) {
         struct ed_process *process = &pool->processes[i];
         for (unsigned k = 0; k < process->count; k++) {
             const struct ed_entry_of_call *entry = entry_at(process, k);
-            if (is_live(entry) && entry->call->kill_wanted && entry->call->kill_at_ns > pool->looked_ns)
+            if (!entry->gone && entry->call->kill_wanted && entry->call->kill_at_ns > pool->looked_ns)
                 first_ns = earlier(first_ns, entry->call->kill_at_ns);
         }
     }

@@ -109,7 +109,7 @@ static void end_waiting(struct eddy_process_pool *pool, int status) {
         for (unsigned k = 0; k < pool->processes[i].count; k++) {
             struct ed_process *process = &pool->processes[i];
             struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
-            if (entry->call == NULL || entry->gone || !ed_remote_call_take(entry->call)) continue;
+            if (entry->gone || !ed_remote_call_take(entry->call)) continue;
             ED_ADD(&entry->call->references, 1); /* its frame may still have to be sent */
             ed_remote_call_end(entry->call, status,
                                status == EDDY_ECANCELED ? NULL : ed_process_pool_error_of_end(pool));
@@ -123,7 +123,7 @@ static void tell_all_to_end(struct eddy_process_pool *pool) {
         for (unsigned k = 0; k < pool->processes[i].count; k++) {
             struct ed_process *process = &pool->processes[i];
             const struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
-            if (entry->call != NULL && !entry->gone) tell_to_end(entry->call);
+            if (!entry->gone) tell_to_end(entry->call);
         }
 }
 
@@ -135,7 +135,7 @@ static size_t count_waiting(const struct eddy_process_pool *pool, size_t *runnin
         size_t calls = 0;
         for (unsigned k = 0; k < process->count; k++) {
             const struct ed_entry_of_call *entry = &process->entries[(process->first + k) % ED_WIRE_IN_FLIGHT];
-            calls += entry->call != NULL && !entry->gone;
+            calls += !entry->gone;
         }
         running += calls > 0;
         waiting += calls > 0 ? calls - 1 : 0;
@@ -336,7 +336,7 @@ void eddy_process_pool_stats_read(eddy_process_pool *pool, eddy_process_pool_sta
         for (unsigned k = 0; k < process->count; k++) {
             const unsigned at = (process->first + k) % ED_WIRE_IN_FLIGHT;
             const struct ed_entry_of_call *entry = &process->entries[at];
-            if (entry->call == NULL || entry->gone) continue;
+            if (entry->gone) continue;
             if (ed_wire_slot_begun(&process->os.page->slots[at], entry->number))
                 stats_out->running++;
             else

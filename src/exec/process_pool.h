@@ -26,13 +26,13 @@
  *
  * In flight  A process that is free gets one call. Once all processes are there, and all have one, small calls go out up to
  *            ED_WIRE_IN_FLIGHT each. One that waits behind another is taken back when somebody is free.
- * Invariants (P1) An entry of a process is a call, or one that was taken away (gone, or no call), until its answer is read.
+ * Invariants (P1) An entry of a process is a call, or one that was taken away (gone), until its answer is read.
  *            (P2) A death fails at most the call that the dead process had begun; what it had answered before counts.
  *            (P3) The manager ends after the last process is DEAD.
  * Fields     (c) constant; (l) under the lock; (m) the manager alone; (h) the home alone; (lm), (lh) written by it under the
  *            lock, so that it may read them without.
  * Threads    See above. Locks: run.h. Nothing blocks under the lock.
- * Tests      tests/exec/process_test.c, process_life_test.c. */
+ * Tests      tests/exec/process_test.c, process_life_test.c, process_move_test.c. */
 #ifndef ED_EXEC_PROCESS_POOL_H
 #define ED_EXEC_PROCESS_POOL_H
 
@@ -67,7 +67,7 @@ struct ed_remote_call {
     eddy_error *error;              /* as status                                           */
     eddy_bytes out;                 /* once DONE                                           */
     size_t frame_bytes;             /* (c)                                                 */
-    struct ed_wire_head head;       /* (c) the frame: head, name, argument                 */
+    struct ed_wire_head head;       /* (c) the frame: head, name, argument; slot: (h)      */
     char rest[];                    /* (c)                                                 */
 };
 
@@ -84,8 +84,8 @@ enum ed_process_state {
 enum ed_awaits { ED_AWAITS_HELLO, ED_AWAITS_INITIALIZER, ED_AWAITS_ANSWERS };
 
 struct ed_entry_of_call {
-    struct ed_remote_call *call; /* (l) one reference; NULL: it went to another process */
-    uint64_t number;             /* (l)                                                 */
+    struct ed_remote_call *call; /* (lh) one reference                                  */
+    uint64_t number;             /* (lh)                                                */
     bool gone;                   /* (l) taken back: its answer will say nothing         */
 };
 
@@ -182,6 +182,8 @@ struct ed_remote_call *ed_remote_call_create(struct eddy_process_pool *pool, con
 void ed_process_pool_feed(struct eddy_process_pool *pool);
 /* The lock is held: takes a SENT call out of its process's hands. False: it has begun. */
 bool ed_remote_call_take(struct ed_remote_call *call);
+/* The lock is held: a SENT call goes back to the front of the queue. False: it has begun. */
+bool ed_remote_call_move(struct ed_remote_call *call);
 /* Arrivals on the home of what the manager sends: a process has been spawned; it was reaped. */
 void ed_process_attach(struct ed_message *message, struct ed_worker *home);
 void ed_process_detach(struct ed_message *message, struct ed_worker *home);
