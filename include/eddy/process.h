@@ -111,7 +111,7 @@ typedef struct eddy_process_pool_options {
     int64_t grace_ns;              /**< EDDY_KILL: from the cancel, which the function is told of
                                     *   (eddy_process_cancelled), to the kill; 0: it is killed at once */
     int64_t hello_ns;              /**< a process that is not ready for its first call by then breaks the pool
-                                    *   (its initializer not counted); 0: 5 s */
+                                    *   (its initializer not counted); 0: 60 s */
     int64_t cpu_ns;                /**< CPU time that a call may use, all threads of its process counted; more ends the
                                     *   process, and the call fails with EDDY_ELIMIT and a text; 0: any. Uses
                                     *   SIGXCPU there */

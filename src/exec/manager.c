@@ -387,6 +387,10 @@ static void look_at_deadlines(struct eddy_process_pool *pool) {
         const bool no_hello = process->state == ED_PROCESS_STARTING;
         if (process->reaped || (!no_hello && process->state != ED_PROCESS_ENDING) || now_ns < process->deadline_ns)
             continue;
+        if (no_hello && ED_LOAD_ACQUIRE(&process->os.page->serves)) {
+            process->deadline_ns = INT64_MAX; /* it is there: the home has yet to read that */
+            continue;
+        }
         if (no_hello)
             ed_process_pool_break(
                 pool, ed_process_error(EDDY_EBROKENPOOL, "process pool '%s': process %d was not ready after %lld ms",

@@ -50,7 +50,7 @@ struct ed_wire_head {
 _Static_assert(sizeof(struct ed_wire_head) == 32, "sent as it lies in memory");
 
 /* Counts changes of anything in this file. A HELLO's head looks the same in all versions. */
-enum { ED_WIRE_VERSION = 4 };
+enum { ED_WIRE_VERSION = 5 };
 
 /* Who speaks: the text of a HELLO. */
 struct ed_wire_identity {
@@ -91,6 +91,7 @@ _Static_assert(sizeof((struct ed_wire_box *)0)->rest >= ED_WIRE_TEXT_MAX, "every
 
 struct ed_wire_page {
     struct ed_wire_limits limits;                  /* (c) written before the process starts */
+    _Atomic uint32_t serves;                       /* 1: the worker is there, and says HELLO */
     _Atomic uint32_t told;                         /* 0: who answers next must send a frame */
     _Atomic uint64_t slots[ED_WIRE_IN_FLIGHT];     /* {number, enum ed_wire_slot : 2} */
     struct ed_wire_terms terms[ED_WIRE_IN_FLIGHT]; /* each as its slot */

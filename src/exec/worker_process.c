@@ -283,6 +283,7 @@ void ed_worker_process_serve(const char *marker) {
                                  .text_bytes = sizeof own,
                                  .slot = ED_WIRE_VERSION,
                                  .number = nonce};
+    ED_STORE_RELEASE(&page->serves, 1);
     write_all((struct iovec[]){{&hello, sizeof hello}, {&own, sizeof own}}, 2);
     for (;;) serve_one(page);
 }

@@ -2,6 +2,7 @@
 #include "exec/process_helpers.h"
 
 #include "exec/exec.h"
+#include "exec/process_pool.h"
 #include "exec/wire.h"
 
 #include <fcntl.h>
@@ -560,6 +561,37 @@ TEST(process_life, no_hello_breaks_the_pool, NEEDS_PROCESSES) {
     eddy_process_pool *pool;
     EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.worker_path = path, .hello_ns = EDDY_MS(100))));
     expect_broken(pool, "was not ready after 100 ms");
+}
+
+/* A process says HELLO in time, and the pool's home, held by the test without a call of eddy, reads that after the limit. (If it
+ * reads it before it is held, the manager has nothing to look at.) */
+TEST(process_life, a_hello_that_is_read_late_breaks_nothing, NEEDS_PROCESSES) {
+    eddy_process_pool *pool;
+    eddy_task *task;
+    test_stay();
+    EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
+    EXPECT_OK(eddy_spawn(&task, run_getpid, pool, NULL));
+    int pid;
+    while (eddy_process_pool_pids(pool, &pid, 1) == 0) EXPECT_OK(eddy_yield());
+
+    struct ed_process *process = &pool->processes[0];
+    bool looked = false, serves = false;
+    while (!looked) {
+        pthread_mutex_lock(&pool->pool.lock);
+        if (!serves && process->state == ED_PROCESS_STARTING && ED_LOAD_ACQUIRE(&process->os.page->serves)) {
+            serves = true;
+            process->deadline_ns = 0; /* the limit is over now */
+            ed_process_pool_ring(pool);
+        }
+        looked = process->state != ED_PROCESS_STARTING || pool->is_broken || (serves && process->deadline_ns != 0);
+        EXPECT(!pool->is_broken);
+        pthread_mutex_unlock(&pool->pool.lock);
+        usleep(500);
+    }
+    EXPECT_OK(eddy_await(EDDY_FUTURE(task), NULL));
+    eddy_task_release(task);
+    EXPECT_OK(eddy_process_pool_close(pool));
+    help_no_children();
 }
 
 /* This program in place of the one that the marker was meant for: it must not be taken for the worker it pretends to be. */
