@@ -256,7 +256,9 @@ static void give_all(struct eddy_process_pool *pool) {
             give(pool, process);
         }
     }
-    if (pool->queued > 0 && alive < pool->processes_max) ed_process_pool_ring(pool); /* for one more */
+    if (alive == pool->processes_max) return;
+    if (pool->queued == 0 && !pool->is_broken) (void)call_back_one(pool); /* one more would be free for it */
+    if (pool->queued > 0) ed_process_pool_ring(pool);                     /* for one more */
 }
 
 void ed_process_pool_feed(struct eddy_process_pool *pool) {

@@ -25,7 +25,8 @@
  *            broken: takes no more calls; what is SENT may still end.
  *
  * In flight  A process that is free gets one call. Once all processes are there, and all have one, small calls go out up to
- *            ED_WIRE_IN_FLIGHT each. One that waits behind another is taken back when somebody is free.
+ *            ED_WIRE_IN_FLIGHT each. One that waits behind another is taken back when somebody is free, or can be started
+ *            in place of one that ended.
  * Invariants (P1) An entry of a process is a call, or one that was taken away (gone), until its answer is read.
  *            (P2) A death fails at most the call that the dead process had begun; what it had answered before counts.
  *            (P3) The manager ends after the last process is DEAD.

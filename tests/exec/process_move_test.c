@@ -275,3 +275,21 @@ TEST(process_move, some_are_cancelled, NEEDS_PROCESSES) {
 TEST(process_move, some_are_killed, NEEDS_PROCESSES) {
     cancel_of_many(EDDY_PROCESS_POOL(.processes = 2, .kills_per_second = 10000));
 }
+
+/* One of two processes is killed with its only call. What waits behind the other's gets a new one. */
+TEST(process_move, a_new_process_takes_what_waits_elsewhere, NEEDS_PROCESSES) {
+    struct pair pair;
+    pair_begins(&pair, EDDY_PROCESS_POOL(.processes = 2));
+    struct member waits = {pair.pool, first_byte, 1, 1, NULL};
+    EXPECT_OK(eddy_spawn(&waits.task, member_task, &waits, NULL));
+    until_given(pair.pool, 3);
+    eddy_cancel(EDDY_FUTURE(pair.held[1]));
+    EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(pair.held[1]), NULL));
+    EXPECT_OK(eddy_await(EDDY_FUTURE(waits.task), NULL)); /* it came behind the first process's call */
+    eddy_task_release(waits.task);
+    EXPECT_EQ(EDDY_ECANCELED, open_one(&pair, 1));
+    EXPECT(!eddy_future_done(EDDY_FUTURE(pair.held[0])));
+    EXPECT_OK(open_one(&pair, 0));
+    EXPECT_OK(eddy_process_pool_close(pair.pool));
+    help_no_children();
+}
