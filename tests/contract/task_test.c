@@ -31,9 +31,12 @@ RULE(T1_cancelled_before_it_starts_its_body_is_never_entered) {
         cancelled += eddy_future_cancelled(EDDY_FUTURE(tasks[i]));
         eddy_task_release(tasks[i]);
     }
-    EXPECT_EQ(20 - cancelled, entered);
+    EXPECT(entered >= 20 - cancelled); /* more: who is cancelled while its body runs, elsewhere, is both */
     EXPECT(was >= cancelled);
-    if (alone()) EXPECT_EQ(20, cancelled);
+    if (alone()) {
+        EXPECT_EQ(20, cancelled);
+        EXPECT_EQ(0, entered);
+    }
 }
 
 /* The same when the request comes down from an awaiter that is cancelled already. */
