@@ -1030,15 +1030,32 @@ static uint64_t outcome(bool ok) {
     return key;
 }
 
+static void begin_schedules(void) {
+    search.depth = 0;
+    set_empty(&seen);
+}
+
+static void begin_level(unsigned level) {
+    search.level = level;
+    search.old_max = level < 2 ? level : 2;
+    begin_schedules();
+}
+
+/* After a schedule. What it has learned begins the level anew. False: all of the level have been. */
+static bool go_on(void) {
+    if (!search.learned) return next_schedule();
+    search.learned = false;
+    memcpy(masks_used, masks, ARENA_BYTES);
+    begin_schedules();
+    return true;
+}
+
 /* Explores one level, past violations; false: there is more than options.schedules. */
 static bool collect(const struct model_scenario *scenario, unsigned level, bool reduced, struct set *outcomes,
                     uint64_t *schedules) {
     search.random = search.learned = false;
     search.reduced = reduced;
-    search.level = level;
-    search.old_max = level < 2 ? level : 2;
-    search.depth = 0;
-    set_empty(&seen);
+    begin_level(level);
     for (*schedules = 0; *schedules < options.schedules;) {
         ++*schedules;
         bool ok = execute(scenario);
@@ -1048,14 +1065,7 @@ static bool collect(const struct model_scenario *scenario, unsigned level, bool 
             (void)set_at(outcomes, outcome(ok));
             (void)set_at(outcomes, order);
         }
-        if (search.learned) {
-            search.learned = false;
-            memcpy(masks_used, masks, ARENA_BYTES);
-            search.depth = 0;
-            set_empty(&seen);
-        } else if (!next_schedule()) {
-            return true;
-        }
+        if (!go_on()) return true;
     }
     return false;
 }
@@ -1105,10 +1115,7 @@ static bool explore(const struct model_scenario *scenario) {
     memset(masks, 0, ARENA_BYTES);
     memset(masks_used, 0, ARENA_BYTES);
     for (level = 0; level <= options.level && ok && all; level++) {
-        search.level = level;
-        search.old_max = level < 2 ? level : 2;
-        search.depth = 0;
-        set_empty(&seen);
+        begin_level(level);
         for (;;) {
             if (schedules == options.schedules) {
                 all = false;
@@ -1118,14 +1125,7 @@ static bool explore(const struct model_scenario *scenario) {
             ok = execute(scenario);
             operations += now.operations;
             if (!ok) break;
-            if (search.learned) {
-                search.learned = false;
-                memcpy(masks_used, masks, ARENA_BYTES);
-                search.depth = 0;
-                set_empty(&seen);
-            } else if (!next_schedule()) {
-                break;
-            }
+            if (!go_on()) break;
         }
     }
     if (!all) level--; /* the one that was cut */
