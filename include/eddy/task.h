@@ -106,7 +106,9 @@ EDDY_API void eddy_share(void);
 
 /** Shares: one reference more. Any thread. */
 EDDY_API eddy_task *eddy_task_share(eddy_task *task) EDDY_ANY_THREAD;
-/** Gives a reference back; NULL is nothing. The task runs on. Any thread. */
+/** Gives a reference back; NULL is nothing. The task runs on. Any thread, until the runtime is freed (by the end of eddy_run,
+ *  by eddy_runner_close or eddy_runtime_release) and every task with it: one that is not released by then is reported.
+ *  So main waits for other threads that hold tasks. */
 EDDY_API void eddy_task_release(eddy_task *task) EDDY_ANY_THREAD;
 
 /** The task as the future that it is; the same reference. */
@@ -219,7 +221,8 @@ EDDY_API eddy_future *eddy_future_create_on(eddy_loop *loop, eddy_drop_fn drop) 
  *  Source: Future.get_loop. */
 EDDY_API eddy_loop *eddy_future_loop(const eddy_future *future) EDDY_ANY_THREAD;
 EDDY_API eddy_future *eddy_future_share(eddy_future *future) EDDY_ANY_THREAD;
-EDDY_API void eddy_future_release(eddy_future *future) EDDY_ANY_THREAD; /**< NULL is nothing */
+/** NULL is nothing. Until the runtime is freed, as eddy_task_release. */
+EDDY_API void eddy_future_release(eddy_future *future) EDDY_ANY_THREAD;
 
 /** Ends a bare future with a value. @return 0, or EDDY_ESTATE if it is done or is a task: the value stays
  *  the caller's then. Any thread; wakes the waiters wherever they sit. Source: Future.set_result. */
