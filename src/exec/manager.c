@@ -268,6 +268,13 @@ static void end_process(struct ed_process *process, int64_t now_ns) {
     }
 }
 
+/* The lock is held. It will take a queued call by itself: it is starting, or free, which the home has not seen yet. */
+static bool comes_to_queue(const struct eddy_process_pool *pool, const struct ed_process *process) {
+    if (process->state == ED_PROCESS_STARTING || process->state == ED_PROCESS_INITIALIZING) return true;
+    return process->state == ED_PROCESS_READY && !process->reaped && process->count == 0 &&
+           (pool->max_tasks == 0 || process->served < pool->max_tasks);
+}
+
 /* Does what tasks asked for. False: the pool has ended. *starts_out: how many processes are wanted more; *alive_out: how
  * many there are. */
 static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned *alive_out) {
@@ -282,7 +289,7 @@ static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned 
     look_at_kills(pool, now_ns);
 
     const bool kill_all = pool->killing || (pool->is_broken && pool->on_death == EDDY_FAIL_ALL);
-    unsigned alive = 0, starting = 0;
+    unsigned alive = 0, coming = 0;
     for (unsigned i = 0; i < pool->processes_max; i++) {
         struct ed_process *process = &pool->processes[i];
         if (process->state == ED_PROCESS_DEAD) continue;
@@ -290,10 +297,10 @@ static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned 
         if (pool->max_tasks > 0 && process->served >= pool->max_tasks) end_process(process, now_ns);
         if (pool->queued == 0 && (pool->closing || pool->is_broken)) end_process(process, now_ns);
         alive++;
-        starting += process->state == ED_PROCESS_STARTING || process->state == ED_PROCESS_INITIALIZING;
+        coming += comes_to_queue(pool, process);
     }
     const unsigned room = pool->processes_max - alive;
-    const size_t wanted = pool->queued > starting ? pool->queued - starting : 0;
+    const size_t wanted = pool->queued > coming ? pool->queued - coming : 0;
     *starts_out = wanted < room ? (unsigned)wanted : room;
     *alive_out = alive;
     const bool ended = pool->closing && pool->queued == 0 && alive == 0;

@@ -59,7 +59,7 @@ TEST(process_hazard, a_stopped_idle_worker_is_not_killed_for_it, NEEDS_PROCESSES
     EXPECT_EQ(0, help_pid(pool, &after));
     eddy_process_pool_stats stats;
     eddy_process_pool_stats_read(pool, &stats);
-    EXPECT(pid == after || stats.kills == 1);
+    EXPECT(pid == after || stats.kills > 0);
     EXPECT_EQ(0, stats.deaths);
     EXPECT_OK(eddy_process_pool_close(pool));
 }

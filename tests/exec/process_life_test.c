@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -62,6 +63,38 @@ TEST(process_life, a_worker_killed_while_idle_fails_no_call, TEST_LIMIT(60), NEE
         pid = pid_after;
     }
     EXPECT_OK(eddy_process_pool_close(pool));
+}
+
+struct ringing {
+    eddy_process_pool *pool;
+    _Atomic bool over;
+};
+
+static void *ring_on(void *arg) {
+    struct ringing *ringing = arg;
+    while (!ED_LOAD_ACQUIRE(&ringing->over)) {
+        pthread_mutex_lock(&ringing->pool->pool.lock);
+        ed_process_pool_ring(ringing->pool);
+        pthread_mutex_unlock(&ringing->pool->pool.lock);
+        usleep(20);
+    }
+    return NULL;
+}
+
+/* Whenever the manager looks, also between a process's HELLO and the call that it is for. */
+TEST(process_life, one_call_starts_one_process, NEEDS_PROCESSES) {
+    for (int64_t i = 0; i < test_scaled(20); i++) {
+        struct ringing ringing = {NULL, false};
+        pthread_t thread;
+        int pid, pids[4];
+        EXPECT_OK(eddy_process_pool_create(&ringing.pool, EDDY_PROCESS_POOL(.processes = 4)));
+        EXPECT_EQ(0, pthread_create(&thread, NULL, ring_on, &ringing));
+        EXPECT_EQ(0, help_pid(ringing.pool, &pid));
+        ED_STORE_RELEASE(&ringing.over, true);
+        pthread_join(thread, NULL);
+        EXPECT_EQ(1, eddy_process_pool_pids(ringing.pool, pids, 4));
+        EXPECT_OK(eddy_process_pool_close(ringing.pool));
+    }
 }
 
 /* With two processes the death of one does not touch the other's call. */

@@ -431,8 +431,11 @@ TEST(process, cpu_time_is_limited, TEST_LIMIT(60), TEST_WITHOUT("valgrind qemu t
         &pool, EDDY_PROCESS_POOL(.processes = 1, .name = "hash", .cpu_ns = EDDY_MS(30), .on_death = EDDY_FAIL_ALL)));
     for (int round = 0; round < 3; round++) {
         eddy_task *victim, *others[3];
-        EXPECT_OK(eddy_spawn(&victim, help_spin_task, pool, NULL));
-        help_until(pool, 1, 0);
+        struct help_gate gate;
+        help_gate_init(&gate, pool);
+        EXPECT_OK(eddy_spawn(&victim, help_begin_task, &gate, NULL));
+        EXPECT_EQ(1, help_gate_until_open(&gate)); /* it has begun; it may be over by now */
+        help_gate_deinit(&gate);
         for (int i = 0; i < 3; i++) EXPECT_OK(eddy_spawn(&others[i], run_sleep, pool, NULL));
         EXPECT_EQ(EDDY_ELIMIT, eddy_await(EDDY_FUTURE(victim), NULL));
         EXPECT_STR("process pool 'hash': 'help_spin' used more than 30 ms of CPU time",
