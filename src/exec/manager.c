@@ -289,13 +289,16 @@ static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned 
     look_at_kills(pool, now_ns);
 
     const bool kill_all = pool->killing || (pool->is_broken && pool->on_death == EDDY_FAIL_ALL);
+    /* While calls wait behind others, a process that is free will get one: the home has yet to see that it is. */
+    size_t running;
+    const bool is_over = (pool->closing || pool->is_broken) && ed_process_pool_waiting(pool, &running) == 0;
     unsigned alive = 0, coming = 0;
     for (unsigned i = 0; i < pool->processes_max; i++) {
         struct ed_process *process = &pool->processes[i];
         if (process->state == ED_PROCESS_DEAD) continue;
         if (kill_all && process->state != ED_PROCESS_DYING && !process->reaped) ed_process_kill(process, true);
         if (pool->max_tasks > 0 && process->served >= pool->max_tasks) end_process(process, now_ns);
-        if (pool->queued == 0 && (pool->closing || pool->is_broken)) end_process(process, now_ns);
+        if (is_over) end_process(process, now_ns);
         alive++;
         coming += comes_to_queue(pool, process);
     }

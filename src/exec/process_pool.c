@@ -128,8 +128,7 @@ static void tell_all_to_end(struct eddy_process_pool *pool) {
         }
 }
 
-/* The lock is held. Calls that wait for a process that is free, or not there yet; and processes that have one. */
-static size_t count_waiting(const struct eddy_process_pool *pool, size_t *running_out) {
+size_t ed_process_pool_waiting(const struct eddy_process_pool *pool, size_t *running_out) {
     size_t waiting = pool->queued, running = 0;
     for (unsigned i = 0; i < pool->processes_max; i++) {
         const struct ed_process *process = &pool->processes[i];
@@ -381,7 +380,7 @@ static int submit(struct eddy_process_pool *pool, struct ed_remote_call *call) {
         status = EDDY_ECLOSED;
     } else if (pool->queue_max > 0) { /* a call that a free process will take, or one not yet started, does not wait */
         size_t running;
-        const size_t waiting = count_waiting(pool, &running);
+        const size_t waiting = ed_process_pool_waiting(pool, &running);
         if (waiting >= pool->processes_max - running + pool->queue_max) status = EDDY_ELIMIT;
     }
     if (status == 0) {

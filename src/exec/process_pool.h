@@ -163,6 +163,8 @@ struct eddy_process_pool {
 
 /* The lock is held: makes the manager look. */
 void ed_process_pool_ring(struct eddy_process_pool *pool);
+/* The lock is held. Calls that wait for a process that is free, or not there yet; and processes that have one. */
+size_t ed_process_pool_waiting(const struct eddy_process_pool *pool, size_t *running_out);
 
 /* The default pool of the calling worker's run, opened at its first use. */
 int ed_process_pool_default(struct eddy_process_pool **pool_out);

@@ -276,6 +276,50 @@ TEST(process_move, some_are_killed, NEEDS_PROCESSES) {
     cancel_of_many(EDDY_PROCESS_POOL(.processes = 2, .kills_per_second = 10000));
 }
 
+static int getpid_task(void *pool, eddy_value *out) {
+    int pid;
+    const int status = help_pid(pool, &pid);
+    *out = EDDY_I64(pid);
+    return status;
+}
+
+static int close_task(void *pool, eddy_value *out) {
+    (void)out;
+    return eddy_process_pool_close(pool);
+}
+
+static bool is_closing(eddy_process_pool *pool) {
+    pthread_mutex_lock(&pool->pool.lock);
+    const bool closing = pool->closing;
+    pthread_mutex_unlock(&pool->pool.lock);
+    return closing;
+}
+
+/* A process that has served its calls is not ended by a close while calls wait behind one that is long: it serves them. */
+TEST(process_move, a_close_ends_no_process_while_calls_wait, NEEDS_PROCESSES) {
+    struct pair pair;
+    int pids[2];
+    eddy_task *tasks[CROWD], *closer;
+    pair_begins(&pair, EDDY_PROCESS_POOL(.processes = 2));
+    EXPECT_EQ(2, eddy_process_pool_pids(pair.pool, pids, 2));
+    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pair.pool, NULL));
+    until_given(pair.pool, 2 + CROWD); /* some behind either call */
+    EXPECT_OK(eddy_spawn(&closer, close_task, pair.pool, NULL));
+    while (!is_closing(pair.pool)) EXPECT_OK(eddy_yield());
+    EXPECT_OK(open_one(&pair, 1));
+    for (int i = 0; i < CROWD; i++) { /* while the first is held */
+        eddy_value value;
+        EXPECT_OK(eddy_await(EDDY_FUTURE(tasks[i]), &value));
+        EXPECT_EQ(pids[1], value.i64); /* by none that was started for it */
+        eddy_task_release(tasks[i]);
+    }
+    EXPECT(!eddy_future_done(EDDY_FUTURE(pair.held[0])));
+    EXPECT_OK(open_one(&pair, 0));
+    EXPECT_OK(eddy_await(EDDY_FUTURE(closer), NULL));
+    eddy_task_release(closer);
+    help_no_children();
+}
+
 /* One of two processes is killed with its only call. What waits behind the other's gets a new one. */
 TEST(process_move, a_new_process_takes_what_waits_elsewhere, NEEDS_PROCESSES) {
     struct pair pair;
