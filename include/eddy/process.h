@@ -143,7 +143,9 @@ static inline eddy_process_pool_options eddy_process_pool_options_init(void) {
 #define EDDY_PROCESS_POOL(...) (&(eddy_process_pool_options){.size = sizeof(eddy_process_pool_options), __VA_ARGS__})
 #endif
 
-/** Opens a pool: processes start when there is work for them.
+/** Opens a pool: processes start when there is work for them. While the system has no memory, descriptors or room for one more
+ *  process, calls wait for those that there are. While there is none, 10 s of that break the pool, and so does a start that
+ *  fails for another reason, or dies three times in a row: all calls fail with EDDY_EBROKENPOOL then.
  *  @param pool_out  Gives the pool: eddy_process_pool_close() or _kill(). One that is still open when the run ends
  *                   is closed by it.
  *  @param options   May be NULL. Borrowed.

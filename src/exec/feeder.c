@@ -275,7 +275,7 @@ void ed_process_pool_feed(struct eddy_process_pool *pool) {
 static void ready_now(struct eddy_process_pool *pool, struct ed_process *process) {
     process->was_ready = true;
     process->awaits = ED_AWAITS_ANSWERS;
-    pool->dead_starts = 0;
+    pool->dead_starts = pool->refused_starts = 0;
     if (process->state != ED_PROCESS_DYING) process->state = ED_PROCESS_READY;
 }
 
@@ -581,9 +581,11 @@ static int open_poller(struct ed_process *process, struct ed_worker *home) {
 void ed_process_attach(struct ed_message *message, struct ed_worker *home) {
     struct ed_process *process = ED_CONTAINER(message, struct ed_process, attach);
     struct eddy_process_pool *pool = process->pool;
-    if (open_poller(process, home) == 0) return;
+    const int status = open_poller(process, home);
+    if (status == 0) return;
     pthread_mutex_lock(&pool->pool.lock);
-    if (!process->reaped) ed_process_kill(process, false); /* a start that failed */
+    process->unattached = status; /* a start that was refused */
+    if (!process->reaped) ed_process_kill(process, true);
     pthread_mutex_unlock(&pool->pool.lock);
 }
 

@@ -23,7 +23,7 @@ enum {
     MOVES_MAX = 3,       /* of one call whose processes die before they begin any: it is the call */
 };
 #define END_GRACE_NS EDDY_SECONDS(5) /* from the end of the stream to the kill    */
-#define SPAWN_PAUSE_NS EDDY_MS(100)  /* after a start that the system refused     */
+#define SPAWN_PAUSE_NS EDDY_MS(100)  /* after a start that was refused            */
 
 /* ---- how calls end ------------------------------------------------------------------------------ */
 
@@ -148,9 +148,35 @@ static void settle_calls(struct ed_process *process) {
     process->count = 0;
 }
 
+/* What a system that is short of something for now refuses a start with. Any other status is the program's. */
+static bool may_mend(int status) {
+    return status == -EAGAIN || status == -ENOMEM || status == -EMFILE || status == -ENFILE || status == -ENOBUFS ||
+           status == -ETXTBSY;
+}
+
+/* The lock is held: a process could not be started. Calls wait, and it is tried again after a pause: as long as there are other
+ * processes, for these serve; else until that is hopeless. */
+static void start_refused(struct eddy_process_pool *pool, int status) {
+    unsigned others = 0;
+    for (unsigned i = 0; i < pool->processes_max; i++) {
+        const struct ed_process *process = &pool->processes[i];
+        others += !process->reaped && (process->state == ED_PROCESS_STARTING ||
+                                       process->state == ED_PROCESS_INITIALIZING || process->state == ED_PROCESS_READY);
+    }
+    pool->spawn_pause_until_ns = eddy_time_ns() + SPAWN_PAUSE_NS;
+    pool->refused_starts = others == 0 ? pool->refused_starts + 1 : 0;
+    if (others > 0 || (may_mend(status) && pool->refused_starts < ED_REFUSED_STARTS_MAX)) return;
+    ed_process_pool_break(pool, ed_process_error(EDDY_EBROKENPOOL, "process pool '%s': cannot start '%s': %s (%s)",
+                                                 pool->pool.name,
+                                                 pool->worker_path != NULL ? pool->worker_path : "/proc/self/exe",
+                                                 eddy_status_name(status), eddy_status_text(status)));
+}
+
 void ed_process_settle(struct ed_process *process) {
     struct eddy_process_pool *pool = process->pool;
-    if (!process->expected) {
+    if (process->unattached < 0) {
+        start_refused(pool, process->unattached);
+    } else if (!process->expected) {
         pool->deaths++;
         pool->owed++;
         pool->dead_starts += !process->was_ready;
@@ -275,9 +301,8 @@ static bool comes_to_queue(const struct eddy_process_pool *pool, const struct ed
            (pool->max_tasks == 0 || process->served < pool->max_tasks);
 }
 
-/* Does what tasks asked for. False: the pool has ended. *starts_out: how many processes are wanted more; *alive_out: how
- * many there are. */
-static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned *alive_out) {
+/* Does what tasks asked for. False: the pool has ended. *starts_out: how many processes are wanted more. */
+static bool look(struct eddy_process_pool *pool, unsigned *starts_out) {
     const int64_t now_ns = pool->looked_ns = eddy_time_ns();
     pthread_mutex_lock(&pool->pool.lock);
     look_at_termination(pool, now_ns);
@@ -305,7 +330,6 @@ static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned 
     const unsigned room = pool->processes_max - alive;
     const size_t wanted = pool->queued > coming ? pool->queued - coming : 0;
     *starts_out = wanted < room ? (unsigned)wanted : room;
-    *alive_out = alive;
     const bool ended = pool->closing && pool->queued == 0 && alive == 0;
     pthread_mutex_unlock(&pool->pool.lock);
     return !ended;
@@ -313,16 +337,16 @@ static bool look(struct eddy_process_pool *pool, unsigned *starts_out, unsigned 
 
 /* ---- starting ----------------------------------------------------------------------------------- */
 
-/* Gives how many of them could not be started for now. With others `alive` that is no reason to give up. */
-static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts, unsigned alive) {
+/* Gives how many of them could not be started for now. */
+static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts) {
     for (unsigned i = 0; i < pool->processes_max && starts > 0; i++) {
         struct ed_process *process = &pool->processes[i];
         pthread_mutex_lock(&pool->pool.lock);
         const bool is_dead = process->state == ED_PROCESS_DEAD;
+        const int64_t now_ns = eddy_time_ns(), pause_until_ns = pool->spawn_pause_until_ns;
         pthread_mutex_unlock(&pool->pool.lock);
+        if (now_ns < pause_until_ns) break;
         if (!is_dead) continue;
-        const int64_t now_ns = eddy_time_ns();
-        if (now_ns < pool->spawn_pause_until_ns) break;
         struct ed_spawned os;
         const int status = ed_spawn(pool->worker_path, pool->environment, &pool->limits, &os);
 
@@ -336,15 +360,8 @@ static unsigned start_processes(struct eddy_process_pool *pool, unsigned starts,
             pool->respawns += pool->owed > 0;
             pool->owed -= pool->owed > 0;
             starts--;
-            alive++;
         } else {
-            pool->spawn_pause_until_ns = now_ns + SPAWN_PAUSE_NS;
-            if (alive == 0 && ++pool->dead_starts >= DEAD_STARTS_MAX)
-                ed_process_pool_break(pool,
-                                      ed_process_error(EDDY_EBROKENPOOL,
-                                                       "process pool '%s': cannot start '%s': %s (%s)", pool->pool.name,
-                                                       pool->worker_path != NULL ? pool->worker_path : "/proc/self/exe",
-                                                       eddy_status_name(status), eddy_status_text(status)));
+            start_refused(pool, status);
         }
         pthread_mutex_unlock(&pool->pool.lock);
         if (status < 0) continue;
@@ -373,8 +390,8 @@ static int64_t next_kill(struct eddy_process_pool *pool) {
 }
 
 static int64_t next_deadline(struct eddy_process_pool *pool, bool wants_start) {
-    int64_t deadline_ns = wants_start ? pool->spawn_pause_until_ns : INT64_MAX;
     pthread_mutex_lock(&pool->pool.lock);
+    int64_t deadline_ns = wants_start ? pool->spawn_pause_until_ns : INT64_MAX;
     for (unsigned i = 0; i < pool->processes_max; i++) {
         const struct ed_process *process = &pool->processes[i];
         if (!process->reaped && (process->state == ED_PROCESS_STARTING || process->state == ED_PROCESS_ENDING))
@@ -435,8 +452,8 @@ static void wait_for_events(struct eddy_process_pool *pool, bool wants_start) {
 void *ed_process_manager(void *arg) {
     struct eddy_process_pool *pool = arg;
     ed_exec_name_thread("eddy-processes");
-    for (unsigned starts, alive; look(pool, &starts, &alive);) {
-        starts = start_processes(pool, starts, alive);
+    for (unsigned starts; look(pool, &starts);) {
+        starts = start_processes(pool, starts);
         wait_for_events(pool, starts > 0);
         look_at_deadlines(pool);
     }

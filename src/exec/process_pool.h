@@ -22,7 +22,8 @@
  *
  *   pool     open -> closing (kill: processes at once; terminate: what has begun is told, and killed at terminate_at_ns) ->
  *            ended, when all processes are DEAD.
- *            broken: takes no more calls; what is SENT may still end.
+ *            broken: takes no more calls; what is SENT may still end. By starts that can come to nothing: the system refuses
+ *            one for good, or all for 10 s, or three in a row die before their first call.
  *
  * In flight  A process that is free gets one call. Once all processes are there, and all have one, small calls go out up to
  *            ED_WIRE_IN_FLIGHT each. One that waits behind another is taken back when somebody is free, or can be started
@@ -46,7 +47,10 @@
 
 #include <poll.h>
 
-enum { ED_PROCESSES_MAX = 256 };
+enum {
+    ED_PROCESSES_MAX = 256,
+    ED_REFUSED_STARTS_MAX = 100 /* in a row, with no process there: 10 s of what the system may be short of */
+};
 
 enum ed_call_state { ED_CALL_QUEUED, ED_CALL_SENT, ED_CALL_DONE, ED_CALL_TAKEN_BACK };
 
@@ -97,6 +101,7 @@ struct ed_process {
     bool expected;                    /* (l) its end is our doing: no death                       */
     bool reaped;                      /* (l) it has ended                                         */
     bool was_ready;                   /* (l) no dead start                                        */
+    int unattached;                   /* (l) why the home could not take it; 0                    */
     unsigned served;                  /* (l) calls, for max_tasks                                 */
     int64_t deadline_ns;              /* (m) STARTING: for HELLO; ENDING: for the end             */
     char end[160];                    /* once reaped: what became of it                           */
@@ -155,8 +160,9 @@ struct eddy_process_pool {
     struct ed_process *processes; /* see there                                    */
     struct pollfd *polls;         /* (m) the bell, then the pidfd of each         */
     unsigned dead_starts;         /* (l) in a row                                 */
+    unsigned refused_starts;      /* (l) by the system; in a row, with no process there */
     unsigned owed;                /* (l) processes that died or were killed, not yet replaced */
-    int64_t spawn_pause_until_ns; /* (m) after a failed start                     */
+    int64_t spawn_pause_until_ns; /* (l) after a start that was refused           */
     double kill_tokens;           /* (m)                                          */
     int64_t kill_tokens_ns;       /* (m) when they were last counted              */
 };

@@ -857,21 +857,42 @@ UNIT(process_life, a_host_that_reaps_all_children_is_no_hang, NEEDS_PROCESSES) {
     signal(SIGCHLD, SIG_DFL);
 }
 
-/* No descriptors left to start a process with: an error with a text. */
-static int without_descriptors(void *arg, eddy_value *out) {
-    (void)arg, (void)out;
+/* How many starts in a row were refused so far. The next one is tried at once. */
+static unsigned refused_starts(eddy_process_pool *pool) {
+    pthread_mutex_lock(&pool->pool.lock);
+    const unsigned refused = pool->refused_starts;
+    pool->spawn_pause_until_ns = 0;
+    ed_process_pool_ring(pool);
+    pthread_mutex_unlock(&pool->pool.lock);
+    EXPECT_OK(eddy_yield());
+    return refused;
+}
+
+/* No descriptors left to start a process with: the call waits for them, and when there are none for long it fails with a text. */
+static int without_descriptors(void *lasts, eddy_value *out) {
+    (void)out;
     eddy_process_pool *pool;
+    eddy_task *task;
     EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
     struct rlimit before;
     getrlimit(RLIMIT_NOFILE, &before);
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){3, before.rlim_max});
-    EXPECT_EQ(EDDY_EBROKENPOOL, run_getpid(pool, NULL));
-    EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "EMFILE");
-    eddy_handled();
+    EXPECT_OK(eddy_spawn(&task, run_getpid, pool, NULL));
+    while (!eddy_future_done(EDDY_FUTURE(task)))
+        if (refused_starts(pool) >= 5 && lasts == NULL) break;
+    EXPECT_EQ(lasts != NULL, eddy_future_done(EDDY_FUTURE(task)));
     setrlimit(RLIMIT_NOFILE, &before);
+    EXPECT_EQ(lasts != NULL ? EDDY_EBROKENPOOL : 0, eddy_await(EDDY_FUTURE(task), NULL));
+    if (lasts != NULL) EXPECT_HAS(eddy_error_text(eddy_error_current(EDDY_EBROKENPOOL)), "EMFILE");
+    eddy_handled();
+    eddy_task_release(task);
     return eddy_process_pool_close(pool);
 }
 
-UNIT(process_life, too_few_descriptors_are_an_error, NEEDS_PROCESSES) {
+UNIT(process_life, too_few_descriptors_for_long_are_an_error, NEEDS_PROCESSES) {
+    EXPECT_OK(eddy_run(without_descriptors, "long", NULL, EDDY_RUN(.workers = 2)));
+}
+
+UNIT(process_life, too_few_descriptors_for_a_while_are_waited_out, NEEDS_PROCESSES) {
     EXPECT_OK(eddy_run(without_descriptors, NULL, NULL, EDDY_RUN(.workers = 2)));
 }
