@@ -33,7 +33,10 @@ const rooms = [_]Room{
 
 /// Files of other rooms that are compiled with the core: each request of a server comes through them. None of them knows libuv
 /// or errno.
-const served = [_][]const u8{ "src/loop/poll.c", "src/net/stream.c", "src/net/stream_calls.c", "src/exec/caller.c", "src/exec/job.c" };
+const served = [_][]const u8{
+    "src/loop/poll.c",        "src/net/stream.c",  "src/net/stream_read.c", "src/net/stream_write.c",
+    "src/net/stream_calls.c", "src/exec/caller.c", "src/exec/job.c",
+};
 const Room = struct { name: []const u8, level: u8, may: []const u8 = "", core: bool = false };
 
 /// What programs that use eddy/tls.h link with; others need none of it: the library is static, its objects

@@ -1,5 +1,5 @@
 /* stream_parts.h: a stream's parts, for the files that make it up. What the rest of net/ may do: stream.h. The protocol:
- * stream.c. */
+ * stream.c; output and input: stream_write.c, stream_read.c. */
 #ifndef ED_NET_STREAM_PARTS_H
 #define ED_NET_STREAM_PARTS_H
 
@@ -88,6 +88,11 @@ static inline eddy_address ed_stream_local(const eddy_stream *stream) {
 
 /* At home. */
 static inline struct ed_worker *ed_stream_worker(const eddy_stream *stream) { return ed_home_here(&stream->home); }
+/* Its worker's store of empty blocks. */
+static inline struct ed_buffer_store *ed_stream_store(const eddy_stream *stream) {
+    struct ed_net_worker *net = ed_stream_worker(stream)->net_data;
+    return &net->store;
+}
 /* Whether this is its home, by a worker or, NULL, by any other thread. */
 static inline bool ed_stream_is_at(const eddy_stream *stream, const struct ed_worker *worker) {
     return ed_home_is(&stream->home, worker);
@@ -108,6 +113,17 @@ static inline int ed_stream_post(eddy_stream *stream, struct ed_message *message
 /* Any thread. The last one frees the memory. */
 static inline void ed_stream_take_reference(eddy_stream *stream) { ED_ADD_RELAXED(&stream->references, 1); }
 void ed_stream_drop_reference(eddy_stream *stream);
+
+/* What stream.c, stream_write.c and stream_read.c have in common, on the home worker. set_buffered: after each change of
+ * `out`. tell: whoever waits in `slot`, `drained` or `closed`; wait_told: until it has been told. finish_close: CLOSING, and
+ * nothing is left to send or nothing can be sent. end_layer: the layer's last bytes, once. */
+static inline void ed_stream_set_buffered(eddy_stream *stream) {
+    ED_STORE_RELAXED(&stream->buffered, ed_buffer_size(&stream->out));
+}
+void ed_stream_tell(eddy_future **slot, int status);
+int ed_stream_wait_told(eddy_future **slot, const char *reason);
+void ed_stream_finish_close(eddy_stream *stream);
+void ed_stream_end_layer(eddy_stream *stream);
 
 /* On the home worker; the calls of include/eddy/net.h as they are there. */
 void ed_stream_fail(eddy_stream *stream, int status); /* the connection is broken: nothing more can be sent */

@@ -11,7 +11,8 @@
  *            (L3) `failure` is the first one; OpenSSL is not called any more then, except to be freed.
  *            (L4) Room for the whole of a write is made before OpenSSL makes records: all of it goes out, or none.
  * Threads    The stream's home worker; release: any.
- * Not here   Configurations and sessions (tls_context.c); closing, flushing, waiting (stream.c).
+ * Not here   Configurations and sessions (tls_context.c); closing (stream.c), flushing (stream_write.c), waiting
+ *            (stream_read.c).
  * Tests      tests/net/tls_test.c; tests/scripts/tls_peers.py (openssl, curl, nginx). */
 #include "eddy/scope.h"
 #include "net/stream_parts.h"

@@ -120,7 +120,7 @@ struct ed_sched {
     _Alignas(ED_LINE) _Atomic uint64_t idle;    /* (s) idle.c */
     _Alignas(ED_LINE) _Atomic uint64_t next_id; /* (s) task numbers, reserved in blocks */
     _Atomic uint64_t next_request;              /* (s) numbers of cancel requests */
-    _Atomic bool closed;                        /* (s) no task lives: none is taken from outside any more; task.c */
+    _Atomic bool closed;                        /* (s) no task lives: none is taken from outside any more; spawn.c */
     _Atomic bool stopping;                      /* (s) workers end their loop */
     _Atomic uint32_t next_home;                 /* (s) round robin for domains */
     _Atomic uint32_t listeners;                 /* (s) of all workers; advice for the tick */

@@ -192,6 +192,7 @@ int ed_spawn_on(struct ed_worker *worker, eddy_task **task_out, eddy_coro_fn fn,
 /* What eddy_spawn and the group's share. `group` (one reference taken with success) may be NULL. */
 int ed_task_spawn(const char *place, eddy_task **task_out, eddy_coro_fn fn, void *arg, const eddy_task_options *options,
                   struct ed_group *group);
+void ed_task_drop_inputs(eddy_task *task); /* its argument and its locals */
 /* In the task that runs on `fiber`: runs `task`, of the same run, as a plain call if it has not started and may run here.
  * True: it has ended. */
 bool ed_task_run_direct(struct ed_fiber *fiber, eddy_task *task, const char *reason, bool (*on_cancel)(void *),

@@ -3,7 +3,8 @@
  * stacks, and the real files of task/ run on them; who is asleep is left to idle_model.c.
  * Sources src/sched/worker.c src/sched/migrate.c src/sched/timers.c src/base/heap.c src/lockfree/deque.c
  * Sources src/task/bias.c src/task/future.c src/task/waiter.c
- * Sources src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c src/task/error.c src/base/status.c
+ * Sources src/task/cancel.c src/task/wait.c src/task/task.c src/task/spawn.c src/task/names.c src/task/group.c
+ * Sources src/task/error.c src/base/status.c
  * Smaller src/lockfree/deque.c s/FIRST_CAPACITY = 64/FIRST_CAPACITY = 4/ */
 #include "explorer.h"
 #include "messages.h"

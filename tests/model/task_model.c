@@ -1,8 +1,8 @@
 /* task_model.c: futures, cancelling, groups, queues: each waiter arrives once, each task ends once, no request is lost,
  * and memory is freed once, after every access. The real files of task/ and sync/ run; each worker is a thread with one
  * stack that takes its messages while it is parked, and goes on taking them when its task has ended.
- * Sources src/task/bias.c src/task/future.c src/task/waiter.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/group.c
- * Sources src/task/error.c src/base/status.c src/sync/guard.c src/sync/waitlist.c src/sync/store.c src/sync/queue.c
+ * Sources src/task/bias.c src/task/future.c src/task/waiter.c src/task/cancel.c src/task/wait.c src/task/task.c src/task/spawn.c
+ * Sources src/task/names.c src/task/group.c src/task/error.c src/base/status.c src/sync/guard.c src/sync/waitlist.c src/sync/store.c src/sync/queue.c
  * Sources src/base/heap.c */
 #include "eddy/queue.h"
 #include "explorer.h"
