@@ -45,8 +45,11 @@ static void hold(void) {
     }
 }
 
+static _Atomic bool holds;
+
 static int hold_worker(void *arg, eddy_value *out) {
     (void)arg, (void)out;
+    atomic_store(&holds, true);
     hold();
     return 0;
 }
@@ -66,8 +69,11 @@ static int wait_for_back(void) {
 static int spawn_holder(void *arg, eddy_value *out) {
     eddy_task *task;
     (void)out;
+    atomic_store(&holds, false);
     EXPECT_OK(eddy_spawn(&task, hold_worker, NULL, EDDY_TASK(.name = "holder")));
-    EXPECT_OK(eddy_yield()); /* awaited at once it would run in this slice, which may have been reported already */
+    /* Awaited before it runs it would run in this slice, which may have been reported already. One yield may come back before:
+     * another worker may be about to take it. */
+    while (!atomic_load(&holds)) EXPECT_OK(eddy_yield());
     EXPECT_OK(end_of(task));
     EXPECT(wait_for_back() >= 1);
     pthread_mutex_lock(&seen.mutex);

@@ -89,6 +89,7 @@ static int show(void *arg, eddy_value *out) {
     eddy_stream *stream;
     eddy_task *writer, *ticker, *forker;
     eddy_value value = EDDY_NONE;
+    const int64_t start_ns = eddy_time_ns();
     EXPECT_OK(eddy_server_open(&server, "127.0.0.1", 0, read_all, scene, NULL));
     EXPECT_OK(eddy_connect(&stream, "127.0.0.1", eddy_server_port(server), NULL));
     EXPECT_OK(eddy_spawn(&writer, write_on, stream, NULL));
@@ -100,7 +101,8 @@ static int show(void *arg, eddy_value *out) {
 
     eddy_stats stats;
     EXPECT_OK(eddy_stats_read(&stats));
-    EXPECT(stats.stacks_alive_max <= 512);
+    const int64_t ticks = (eddy_time_ns() - start_ns) / EDDY_MS(1);
+    EXPECT(stats.stacks_alive_max <= 512 + (uint64_t)ticks); /* each may put one more off */
     EXPECT(scene->bytes_read > 0);
     EXPECT(scene->ticks > 10);
     qsort(scene->delays_ns, (size_t)scene->ticks, sizeof scene->delays_ns[0], by_size);

@@ -43,7 +43,7 @@ TEST(cancel, before_start_from_another_worker) {
         cancelled += eddy_future_cancelled(EDDY_FUTURE(victims.tasks[i]));
         eddy_task_release(victims.tasks[i]);
     }
-    EXPECT_EQ(50 - cancelled, atomic_load(&entered));
+    EXPECT(atomic_load(&entered) >= 50 - cancelled); /* more: cancelled while its body runs elsewhere it is both */
 }
 
 /* ---- storms ---------------------------------------------------------------------------------------------- */
