@@ -73,4 +73,7 @@ int64_t ed_alloc_live_bytes(void) { return ED_LOAD_RELAXED(&live_bytes); }
 
 void ed_alloc_fail_at(int64_t nth) { ED_STORE_RELAXED(&fail_at, nth); }
 
-int64_t ed_alloc_fail_remaining(void) { return ED_LOAD_RELAXED(&fail_at); }
+int64_t ed_alloc_fail_remaining(void) {
+    const int64_t left = ED_LOAD_RELAXED(&fail_at);
+    return left > 0 ? left : 0; /* below 0 where several threads counted down at once: one of them failed */
+}

@@ -18,7 +18,8 @@
  *                IDLE -> LINKED -> TAKEN -> ARRIVED (on its worker)
  *                          \-> IDLE (unlinked by its worker)
  *
- *            A worker that gives up waiting and finds its node TAKEN must wait for it to arrive.
+ *            Who gives up waiting and finds the node TAKEN must wait for it to arrive. A plain thread's arrives in the
+ *            completer's thread and stays TAKEN (waiter.c).
  * Ordering   All read-modify-writes of the word are seq_cst (base/atomic.h); DONE is read with acquire. The cancel
  *            protocol against start words: sched/start.h.
  * References The last one frees. A sole owner (count 1) needs no read-modify-write: nobody else can raise it.

@@ -246,6 +246,26 @@ static void wait_and_give_up(void) {
     eddy_future_release(future);
     serve(worker);
 }
+/* A plain thread, as block.c has it: its node arrives in whoever completes. */
+static void arrive_anywhere(struct ed_waiter *node) {
+    (void)node;
+    arrivals++;
+    MODEL_CHECK(arrivals == 1);
+}
+static bool has_arrived(void *arg) {
+    (void)arg;
+    return arrivals > 0;
+}
+static void thread_gives_up(void) {
+    waiter->arrive = arrive_anywhere;
+    if (ed_future_link(future, waiter) && !ed_future_unlink(future, waiter)) {
+        model_wait(has_arrived, NULL);
+        read_future();
+    } else {
+        MODEL_CHECK(arrivals == 0);
+    }
+    eddy_future_release(future);
+}
 static void peek_at(eddy_future *at) {
     eddy_value value;
     int status = eddy_future_result(at, &value);
@@ -709,6 +729,7 @@ static const struct model_scenario scenarios[] = {
     SCENARIO("future_set_unlink", setup_two_holders, check_future, wait_and_give_up, set),
     SCENARIO("future_set_cancel", setup_three_holders, check_future, wait_for_it, set, cancel_future),
     SCENARIO("future_two_setters", setup_three_holders, check_future, wait_and_give_up, set, set),
+    SCENARIO("future_thread_unlink", setup_two_holders, check_future, thread_gives_up, set),
     SCENARIO("future_peek", setup_two_holders, check_future, peek, set),
     SCENARIO("await_one", setup_await, check_await, start_task, set_and_cancel),
     SCENARIO("await_alone_one", setup_await_alone, check_await_alone, start_task, set_and_cancel),
