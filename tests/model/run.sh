@@ -4,7 +4,7 @@
 #
 #   tests/model/run.sh [--slice | --full] [--schedules N] [--seeds N] [--mutants NAME] [MODEL...]
 #                                                                                last line: N passed, N failed
-# --slice: a fiftieth of the schedules, for every test run; --full: 20,000,000 schedules and 1,000,000 seeds a scenario.
+# At most 1,000,000 schedules a scenario. --slice: 4,000, for every test run; --full: 20,000,000, and 1,000,000 seeds.
 # A model's file names what it is linked with ("Sources"), and what a copy made for it has smaller ("Smaller FILE EXPR").
 # A line of mutants.txt plants a fault by sed in a copy of one file; only what the fault reaches is compiled again.
 set -eu
@@ -17,7 +17,7 @@ else
 fi
 zig=${EDDY_ZIG:-$root/zigw}
 case "$zig" in */zigw) "$zig" version > /dev/null ;; esac
-limits='--schedules 200000 --seeds 10000' planted='--schedules 60000 --seeds 30000' compared='--schedules 3000'
+limits='--schedules 1000000 --seeds 10000' planted='--schedules 60000 --seeds 30000' compared='--schedules 3000'
 only_mutant='' models=''
 while [ $# -gt 0 ]; do
     case "$1" in
