@@ -57,9 +57,8 @@ int ed_stream_send_ahead(eddy_stream *stream, struct ed_seizure *seizure) {
 }
 
 static int hold(eddy_stream *stream, const void *data, size_t bytes) {
-    struct ed_net_worker *net = ed_stream_worker(stream)->net_data;
     struct ed_buffer *held = &stream->seizure->held;
-    int status = ed_buffer_reserve(held, &net->store, bytes);
+    int status = ed_buffer_reserve(held, ed_stream_store(stream), bytes);
     if (status < 0) return status;
     memcpy(held->data + held->end, data, bytes);
     held->end += bytes;

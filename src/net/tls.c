@@ -124,8 +124,8 @@ static int fail_again(const struct tls *tls) { return eddy_fail(tls->failure, "%
 /* Asks the socket. 0: there is something new for OpenSSL; -EAGAIN, or a failure. */
 static int fill_raw(struct tls *tls) {
     if (tls->layer.exhausted) return -EAGAIN;
-    struct ed_net_worker *net = ed_stream_worker(tls->stream)->net_data;
-    int status = ed_buffer_reserve(&tls->raw, &net->store, ED_BUFFER_BYTES);
+    struct ed_buffer_store *store = ed_stream_store(tls->stream);
+    int status = ed_buffer_reserve(&tls->raw, store, ED_BUFFER_BYTES);
     if (status < 0) return status;
     size_t room = ed_buffer_room(&tls->raw);
     int got = ed_stream_receive_raw(tls->stream, tls->raw.data + tls->raw.end, room);
@@ -134,7 +134,7 @@ static int fill_raw(struct tls *tls) {
         tls->layer.exhausted = (size_t)got < room;
         return 0;
     }
-    if (ed_buffer_size(&tls->raw) == 0) ed_buffer_release(&tls->raw, &net->store);
+    if (ed_buffer_size(&tls->raw) == 0) ed_buffer_release(&tls->raw, store);
     tls->raw_ended = got == 0;
     return got;
 }

@@ -67,16 +67,16 @@ static int send_directly(eddy_stream *stream, struct rest *rest) {
 }
 
 static int write_together(eddy_stream *stream, const struct iovec *parts, size_t count, size_t bytes) {
-    struct ed_net_worker *net = ed_stream_worker(stream)->net_data;
+    struct ed_buffer_store *store = ed_stream_store(stream);
     struct ed_buffer all = {NULL, 0, 0};
-    int status = ed_buffer_reserve(&all, &net->store, bytes);
+    int status = ed_buffer_reserve(&all, store, bytes);
     if (status < 0) return status;
     for (size_t i = 0; i < count; i++) {
         if (parts[i].iov_len > 0) memcpy(all.data + all.end, parts[i].iov_base, parts[i].iov_len);
         all.end += parts[i].iov_len;
     }
     status = ed_stream_write_here(stream, all.data, bytes);
-    ed_buffer_release(&all, &net->store);
+    ed_buffer_release(&all, store);
     return status;
 }
 
