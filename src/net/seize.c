@@ -7,7 +7,7 @@
  *            layer when the seizure ends. A half close and a close that come meanwhile are done at its end, in order.
  * Ends       always by unseize, also after a cancel: what is not sent by then the seizer's caller knows.
  * Threads    The home worker.
- * Tests      tests/net/send_file_test.c, tests/net/send_fds_test.c. */
+ * Tests      tests/net/send_file_test.c, tests/net/pass_fds_test.c. */
 #include "loop/loop.h"
 #include "net/stream_parts.h"
 
