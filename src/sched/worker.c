@@ -401,6 +401,7 @@ bool ed_worker_turn(struct ed_worker *worker) {
     if (start == NULL) return false; /* ed_idle_prepare gives the token back */
     if (ed_idle_search_end(worker)) ed_idle_notify(worker);
     worker->slices = (unsigned)worker->sched->max_slices;
+    visit(worker);
     run(worker, ED_ENTRY_START, start);
     return true;
 }

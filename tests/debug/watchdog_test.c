@@ -1,6 +1,7 @@
 /* Debug mode: who holds a worker, who swallows a cancel, whose argument lies on a stack that is gone (D1, D2). */
 #include "task/core_testing.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -98,6 +99,37 @@ UNIT(watchdog, names_who_holds_a_worker_while_it_does) {
     EXPECT_OK(run_debug(spawn_holder, NULL, "holder"));
     EXPECT_EQ(0, sigaction(SIGURG, NULL, &action));
     EXPECT(action.sa_handler == SIG_DFL); /* put back */
+}
+
+/* Two that a worker takes from another one, right after each other: each is a slice of its own, and told of. */
+static _Atomic bool second_is_there;
+static int hold_until_two(void *arg, eddy_value *out) {
+    (void)out;
+    const intptr_t number = (intptr_t)arg;
+    atomic_store(&holds, true);
+    while (slow_seen() < number || !atomic_load(&second_is_there)) {
+        struct timespec nap = {.tv_nsec = 1000000};
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+    }
+    return 0;
+}
+static int spawn_two_holders(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    eddy_task *first, *second;
+    EXPECT_OK(eddy_spawn(&first, hold_until_two, (void *)1, EDDY_TASK(.name = "holder")));
+    eddy_share();
+    while (!atomic_load(&holds)) sched_yield(); /* holds this worker, so that the other takes both */
+    EXPECT_OK(eddy_spawn(&second, hold_until_two, (void *)2, EDDY_TASK(.name = "holder")));
+    eddy_share();
+    atomic_store(&second_is_there, true);
+    while (slow_seen() < 2) sched_yield();
+    EXPECT_OK(end_of(first));
+    EXPECT_OK(end_of(second));
+    return 0;
+}
+UNIT(watchdog, names_each_of_two_that_were_stolen) {
+    atomic_store(&holds, false);
+    EXPECT_OK(run_debug(spawn_two_holders, NULL, "holder"));
 }
 
 static void own_handler(int number) { (void)number; }
