@@ -168,6 +168,13 @@ pub fn build(b: *Build) void {
     delayed.addLibrary();
     delayed.addTool("eddy-chaos", "tests/chaos");
     delayed.runTool(chaos, "eddy-chaos");
+    const delays = b.step("delays", "Run the tests under injected delays; after --: --seed S, --workers N, --only TEXT, ...");
+    delayed.addTests();
+    delayed.runTests(delays, .{
+        .after = &b.addInstallFileWithDir(delayed.find("eddy-tests").?, .bin, "chaos/eddy-tests").step,
+        .args = &.{ "--seeds", "0" }, // the simulator has its own
+        .passthru = true,
+    });
 
     const stress = b.step("stress", "Run 10^8 items through the core's queues; after --: --items N, --threads N,N");
     shipped.addTool("eddy-stress", "tests/stress");

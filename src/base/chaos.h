@@ -7,7 +7,7 @@
  *            delays everywhere would only make everything slow alike. In all other builds ED_CHAOS is nothing.
  * Threads    Any. Nothing here allocates, takes a lock or changes errno.
  * Tests      tests/chaos/chaos.c runs programs under thousands of seeds; tests/checks/chaos.sh plants lost wake-ups that it
- *            must find. */
+ *            must find. `zig build delays` runs the whole suite with rough ones. */
 #ifndef ED_BASE_CHAOS_H
 #define ED_BASE_CHAOS_H
 
@@ -33,6 +33,10 @@ void ed_chaos(enum ed_chaos_point point);
 
 /* Delays are as `seed` says from now on; 0: none. */
 void ed_chaos_seed(uint64_t seed);
+/* The same for a program that was not written for it: some delays take milliseconds, as where other work has the machine, and
+ * after ED_CHAOS_STAYS of them there are no more, so that it ends. */
+enum { ED_CHAOS_STAYS = 40000 };
+void ed_chaos_seed_rough(uint64_t seed);
 
 /* Delays so far at a place. */
 uint64_t ed_chaos_count(enum ed_chaos_point point);

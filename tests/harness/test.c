@@ -79,6 +79,19 @@ static const char sanitizer[] = "address";
 static const char sanitizer[] = "";
 #endif
 
+#ifdef ED_CHAOS_ON
+enum { DELAYED = true };
+/* Each run of each test has delays of its own, the same for the same seed. */
+static void begin_delays(const struct test_case *test, struct test_how how) {
+    uint64_t seed = how.seed * 31 + (uint64_t)how.workers;
+    for (const char *letter = test->name; *letter != 0; letter++) seed = seed * 31 + (unsigned char)*letter;
+    if (!how.simulated) ed_chaos_seed_rough(seed);
+}
+#else
+enum { DELAYED = false };
+static void begin_delays(const struct test_case *test, struct test_how how) { (void)test, (void)how; }
+#endif
+
 /* The first report ends the process, in whichever process it is made: a worker process's exit code may be
  * nobody's to look at. Read by the sanitizers' runtimes before main. */
 const char *__tsan_default_options(void);
@@ -92,13 +105,14 @@ bool test_under(const char *tool) {
     if (strcmp(tool, sanitizer) == 0) return true;
     if (strcmp(tool, "tick") == 0) return how_now.tick;
     if (strcmp(tool, "migrate") == 0) return how_now.migrate;
+    if (strcmp(tool, "delays") == 0) return DELAYED;
     const char *command = getenv("EDDY_UNDER"); /* the runner's --under */
     return command != NULL && strstr(command, tool) != NULL;
 }
 
 int test_limit_factor(void) {
     if (test_under("valgrind") || test_under("qemu")) return 10;
-    return sanitizer[0] != 0 ? 4 : 1;
+    return sanitizer[0] != 0 || DELAYED ? 4 : 1;
 }
 
 int64_t test_scaled(int64_t n) {
@@ -337,6 +351,7 @@ int test_run_here(const struct test_case *test, struct test_how how) {
 #endif
     prime_libuv();
     fds_read(&before);
+    begin_delays(test, how);
 
     int status = 0;
     if (how.simulated)

@@ -46,7 +46,7 @@ struct test_case {
 
 #define TEST_LIMIT(seconds) .limit_s = (seconds)
 #define TEST_REAL .real = true
-#define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu tick migrate; the run is skipped */
+#define TEST_WITHOUT(words) .without = (words) /* of: thread address valgrind qemu tick migrate delays: skipped */
 
 #define TEST_DEFINE_(suite_, name_, ...)                                                     \
     static void test_##suite_##_##name_(void);                                               \
