@@ -148,6 +148,10 @@ static void settle_calls(struct ed_process *process) {
     process->count = 0;
 }
 
+static bool is_starting(const struct ed_process *process) {
+    return process->state == ED_PROCESS_STARTING || process->state == ED_PROCESS_INITIALIZING;
+}
+
 /* What a system that is short of something for now refuses a start with. Any other status is the program's. */
 static bool may_mend(int status) {
     return status == -EAGAIN || status == -ENOMEM || status == -EMFILE || status == -ENFILE || status == -ENOBUFS ||
@@ -160,8 +164,7 @@ static void start_refused(struct eddy_process_pool *pool, int status) {
     unsigned others = 0;
     for (unsigned i = 0; i < pool->processes_max; i++) {
         const struct ed_process *process = &pool->processes[i];
-        others += !process->reaped && (process->state == ED_PROCESS_STARTING ||
-                                       process->state == ED_PROCESS_INITIALIZING || process->state == ED_PROCESS_READY);
+        others += !process->reaped && (is_starting(process) || process->state == ED_PROCESS_READY);
     }
     pool->spawn_pause_until_ns = eddy_time_ns() + SPAWN_PAUSE_NS;
     pool->refused_starts = others == 0 ? pool->refused_starts + 1 : 0;
@@ -284,7 +287,7 @@ static void look_at_termination(struct eddy_process_pool *pool, int64_t now_ns) 
 /* The lock is held. Nothing will ever be for this process to do. */
 static void end_process(struct ed_process *process, int64_t now_ns) {
     if (process->reaped) return;
-    if (process->state == ED_PROCESS_STARTING || process->state == ED_PROCESS_INITIALIZING) {
+    if (is_starting(process)) {
         ed_process_kill(process, true);
     } else if (process->state == ED_PROCESS_READY && process->count == 0) {
         process->state = ED_PROCESS_ENDING;
@@ -296,7 +299,7 @@ static void end_process(struct ed_process *process, int64_t now_ns) {
 
 /* The lock is held. It will take a queued call by itself: it is starting, or free, which the home has not seen yet. */
 static bool comes_to_queue(const struct eddy_process_pool *pool, const struct ed_process *process) {
-    if (process->state == ED_PROCESS_STARTING || process->state == ED_PROCESS_INITIALIZING) return true;
+    if (is_starting(process)) return true;
     return process->state == ED_PROCESS_READY && !process->reaped && process->count == 0 &&
            (pool->max_tasks == 0 || process->served < pool->max_tasks);
 }

@@ -38,12 +38,14 @@ static int slow_seen(void) {
     return slow;
 }
 
+static void block_for_1_ms(void) {
+    struct timespec nap = {.tv_nsec = 1000000};
+    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+}
+
 /* Holds its worker until the report has come: it comes while the worker is still held. */
 static void hold(void) {
-    while (slow_seen() == 0) {
-        struct timespec nap = {.tv_nsec = 1000000};
-        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
-    }
+    while (slow_seen() == 0) block_for_1_ms();
 }
 
 static _Atomic bool holds;
@@ -107,10 +109,7 @@ static int hold_until_two(void *arg, eddy_value *out) {
     (void)out;
     const intptr_t number = (intptr_t)arg;
     atomic_store(&holds, true);
-    while (slow_seen() < number || !atomic_load(&second_is_there)) {
-        struct timespec nap = {.tv_nsec = 1000000};
-        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
-    }
+    while (slow_seen() < number || !atomic_load(&second_is_there)) block_for_1_ms();
     return 0;
 }
 static int spawn_two_holders(void *arg, eddy_value *out) {

@@ -27,6 +27,8 @@ int help_pid(eddy_process_pool *pool, int *pid_out); /* of whoever takes a call 
 
 /* A task's bodies: one call to a pool. */
 int help_spin_task(void *pool, eddy_value *out);
+int help_pid_task(void *pool, eddy_value *out);   /* gives the pid                                   */
+int help_close_task(void *pool, eddy_value *out); /* closes it                                       */
 int help_gate_task(void *gate, eddy_value *out);  /* gives the pid                                   */
 int help_begin_task(void *gate, eddy_value *out); /* spins; each time it begins the gate's file grows */
 

@@ -78,6 +78,18 @@ int help_pid(eddy_process_pool *pool, int *pid_out) {
     return 0;
 }
 
+int help_pid_task(void *pool, eddy_value *out) {
+    int pid;
+    const int status = help_pid(pool, &pid);
+    *out = EDDY_I64(pid);
+    return status;
+}
+
+int help_close_task(void *pool, eddy_value *out) {
+    (void)out;
+    return eddy_process_pool_close(pool);
+}
+
 void help_until(eddy_process_pool *pool, size_t running, size_t queued) {
     eddy_process_pool_stats stats;
     do {

@@ -129,13 +129,6 @@ TEST(process_life, the_neighbour_does_not_notice, NEEDS_PROCESSES) {
 
 enum { CROWD = 40 };
 
-static int getpid_task(void *pool, eddy_value *out) {
-    int pid;
-    const int status = help_pid(pool, &pid);
-    *out = EDDY_I64(pid);
-    return status;
-}
-
 /* Small calls wait in a process behind one that never ends. It is cancelled, and its process killed: they do not notice. */
 TEST(process_life, a_cancel_spares_the_calls_behind, TEST_LIMIT(60), NEEDS_PROCESSES) {
     eddy_process_pool *pool;
@@ -146,7 +139,7 @@ TEST(process_life, a_cancel_spares_the_calls_behind, TEST_LIMIT(60), NEEDS_PROCE
         eddy_task *victim, *tasks[CROWD];
         EXPECT_OK(eddy_spawn(&victim, help_spin_task, pool, NULL));
         help_until(pool, 1, 0);
-        for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+        for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_pid_task, pool, NULL));
         help_until(pool, 1, CROWD);
         EXPECT(eddy_cancel(EDDY_FUTURE(victim)));
         EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(victim), NULL));
@@ -173,7 +166,7 @@ TEST(process_life, a_call_behind_another_is_taken_back, TEST_LIMIT(60), NEEDS_PR
     eddy_task *holder, *tasks[CROWD];
     EXPECT_OK(eddy_spawn(&holder, help_gate_task, &gate, NULL));
     help_until(pool, 1, 0);
-    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_pid_task, pool, NULL));
     help_until(pool, 1, CROWD);
     for (int i = 0; i < CROWD; i++) {
         EXPECT(eddy_cancel(EDDY_FUTURE(tasks[i])));
@@ -206,7 +199,7 @@ TEST(process_life, a_free_process_takes_what_waits_elsewhere, TEST_LIMIT(60), NE
     EXPECT_OK(eddy_spawn(&held, help_gate_task, &one, NULL));
     EXPECT_OK(eddy_spawn(&short_one, help_gate_task, &other, NULL));
     help_until(pool, 2, 0);
-    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_pid_task, pool, NULL));
     help_until(pool, 2, CROWD); /* some lie in either process */
     help_gate_open(&other);
     EXPECT_OK(eddy_await(EDDY_FUTURE(short_one), NULL));
@@ -232,7 +225,7 @@ TEST(process_life, a_death_among_many_fails_one_at_most, TEST_LIMIT(60), NEEDS_P
         int pid, failed = 0;
         eddy_task *tasks[CROWD];
         EXPECT_EQ(0, help_pid(pool, &pid));
-        for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pool, NULL));
+        for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_pid_task, pool, NULL));
         for (int64_t i = 0; i < round; i++) EXPECT_OK(eddy_yield());
         EXPECT_EQ(0, kill(pid, SIGKILL));
         for (int i = 0; i < CROWD; i++) {

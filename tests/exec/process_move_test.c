@@ -276,18 +276,6 @@ TEST(process_move, some_are_killed, NEEDS_PROCESSES) {
     cancel_of_many(EDDY_PROCESS_POOL(.processes = 2, .kills_per_second = 10000));
 }
 
-static int getpid_task(void *pool, eddy_value *out) {
-    int pid;
-    const int status = help_pid(pool, &pid);
-    *out = EDDY_I64(pid);
-    return status;
-}
-
-static int close_task(void *pool, eddy_value *out) {
-    (void)out;
-    return eddy_process_pool_close(pool);
-}
-
 static bool is_closing(eddy_process_pool *pool) {
     pthread_mutex_lock(&pool->pool.lock);
     const bool closing = pool->closing;
@@ -302,9 +290,9 @@ TEST(process_move, a_close_ends_no_process_while_calls_wait, NEEDS_PROCESSES) {
     eddy_task *tasks[CROWD], *closer;
     pair_begins(&pair, EDDY_PROCESS_POOL(.processes = 2));
     EXPECT_EQ(2, eddy_process_pool_pids(pair.pool, pids, 2));
-    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], getpid_task, pair.pool, NULL));
+    for (int i = 0; i < CROWD; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_pid_task, pair.pool, NULL));
     until_given(pair.pool, 2 + CROWD); /* some behind either call */
-    EXPECT_OK(eddy_spawn(&closer, close_task, pair.pool, NULL));
+    EXPECT_OK(eddy_spawn(&closer, help_close_task, pair.pool, NULL));
     while (!is_closing(pair.pool)) EXPECT_OK(eddy_yield());
     EXPECT_OK(open_one(&pair, 1));
     for (int i = 0; i < CROWD; i++) { /* while the first is held */

@@ -310,11 +310,6 @@ TEST(process, more_calls_than_processes, NEEDS_PROCESSES) {
     EXPECT_OK(eddy_process_pool_close(pool));
 }
 
-static int close_task(void *arg, eddy_value *out) {
-    (void)out;
-    return eddy_process_pool_close(arg);
-}
-
 TEST(process, close_waits_for_started_and_queued_calls, NEEDS_PROCESSES) {
     eddy_process_pool *pool;
     EXPECT_OK(eddy_process_pool_create(&pool, EDDY_PROCESS_POOL(.processes = 1)));
@@ -323,7 +318,7 @@ TEST(process, close_waits_for_started_and_queued_calls, NEEDS_PROCESSES) {
     eddy_task *tasks[3], *closer;
     for (int i = 0; i < 3; i++) EXPECT_OK(eddy_spawn(&tasks[i], help_gate_task, &gate, NULL));
     help_until(pool, 1, 2);
-    EXPECT_OK(eddy_spawn(&closer, close_task, pool, NULL));
+    EXPECT_OK(eddy_spawn(&closer, help_close_task, pool, NULL));
     int status;
     do status = EDDY_TIMEOUT(0, eddy_process_pool_run(pool, reverse, eddy_bytes_view("", 0), NULL));
     while (status == EDDY_ETIMEDOUT);
