@@ -17,6 +17,8 @@
  *            (U2) armed_ns is what the timerfd is set to, INT64_MAX after it has gone off.
  *            (U3) Neither epoll descriptor lies in the other, or the one in the other as `place` tells: never both.
  *            (U4) INSIDE: uv_asked if a handle was begun or closed since the loop ran; it runs before the worker sleeps.
+ *            (U5) AROUND: libuv calls back before it waits as well: timers that are due (to libuv 1.44), prepare handles.
+ *            What those made ready, or put a timer before, is looked at last of all, and the loop then does not wait.
  * Ordering   wake() writes the eventfd after the waker's read-modify-write of the sleep word (sched/idle.c); it
  *            stays readable until the sleeper reads it, so a wake before the sleep ends that sleep.
  * Threads    wake, now: any. The rest: the worker.
@@ -74,8 +76,15 @@ static void on_set(uv_poll_t *handle, int status, int events) {
     ed_set_take(handle->data, false);
 }
 
+/* U5. The first of the prepare handles to be started is the last to be called. */
+static void on_about_to_wait(uv_prepare_t *handle) {
+    struct ed_loop *loop = handle->data;
+    if (ed_anything_ready(loop->worker) || ed_timers_next(loop->worker) < loop->waits_until_ns) uv_stop(&loop->uv);
+}
+
 /* libuv's loop, with the set in it. */
-static void run_uv(struct ed_loop *loop, uv_run_mode mode) {
+static void run_uv(struct ed_loop *loop, uv_run_mode mode, int64_t deadline_ns) {
+    loop->waits_until_ns = deadline_ns;
     uv_ref((uv_handle_t *)&loop->in_uv);
     uv_run(&loop->uv, mode);
     uv_unref((uv_handle_t *)&loop->in_uv);
@@ -102,6 +111,10 @@ uv_loop_t *ed_loop_lend(struct ed_loop *loop) {
     int status = uv_poll_start(&loop->in_uv, UV_READABLE, on_set);
     ED_ASSERT(status == 0);
     uv_unref((uv_handle_t *)&loop->in_uv);
+    uv_prepare_init(&loop->uv, &loop->about_to_wait);
+    loop->about_to_wait.data = loop;
+    uv_prepare_start(&loop->about_to_wait, on_about_to_wait);
+    uv_unref((uv_handle_t *)&loop->about_to_wait);
     loop->place = ED_UV_AROUND;
     return &loop->uv;
 }
@@ -122,11 +135,11 @@ static void poll(struct ed_worker *worker, int64_t deadline_ns) {
         uv_run(&loop->uv, UV_RUN_NOWAIT);
     }
     bool sleeps = deadline_ns != ED_POLL_NOW && (deadline_ns == INT64_MAX || deadline_ns > now_ns(worker));
-    if (sleeps && ed_anybody_waits(worker)) sleeps = false; /* a flush may have woken somebody */
+    if (sleeps && ed_anything_ready(worker)) sleeps = false; /* a flush may have woken somebody */
     if (!sleeps && !is_used(loop)) return;
     if (sleeps) arm_timer(loop, deadline_ns);
     if (ED_UNLIKELY(loop->place == ED_UV_AROUND))
-        run_uv(loop, sleeps ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+        run_uv(loop, sleeps ? UV_RUN_ONCE : UV_RUN_NOWAIT, deadline_ns);
     else
         ed_set_take(loop, sleeps);
 }
@@ -137,14 +150,15 @@ int ed_guest_fd(struct ed_worker *worker) { return uv_backend_fd(&ed_loop_of(wor
 
 /* The system learns of new descriptors in a poll only, so there is one behind everything else. Timers that a user has in
  * the loop go off by ours: the host does not know libuv's timeout. */
-void ed_guest_poll(struct ed_worker *worker, int64_t deadline_ns) {
+void ed_guest_poll(struct ed_worker *worker) {
     struct ed_loop *loop = ed_loop_of(worker);
     ed_loop_lend(loop);
     ed_flush_run(worker);
-    run_uv(loop, UV_RUN_NOWAIT);
+    run_uv(loop, UV_RUN_NOWAIT, ED_POLL_NOW);
     int timeout_ms = uv_backend_timeout(&loop->uv);
-    int64_t at_ns = timeout_ms > 0 ? now_ns(worker) + EDDY_MS(timeout_ms) : INT64_MAX;
-    arm_timer(loop, at_ns < deadline_ns ? at_ns : deadline_ns);
+    int64_t uv_ns = timeout_ms > 0 ? now_ns(worker) + EDDY_MS(timeout_ms) : INT64_MAX;
+    int64_t own_ns = ed_timers_next(worker); /* now: a callback may have put one before the others */
+    arm_timer(loop, uv_ns < own_ns ? uv_ns : own_ns);
 }
 
 /* ---- opening and closing ---------------------------------------------------------------------- */

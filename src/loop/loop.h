@@ -58,8 +58,8 @@ int ed_poll_fd(const struct ed_poll *poll);
 int ed_guest_fd(struct ed_worker *worker);
 
 /* Instead of a sleeping poll, after ed_idle_prepare: takes the events that are there, and sees to it that what comes
- * later makes the descriptor readable, the clock at `deadline_ns` too. */
-void ed_guest_poll(struct ed_worker *worker, int64_t deadline_ns);
+ * later makes the descriptor readable, the clock at the next timer too. */
+void ed_guest_poll(struct ed_worker *worker);
 
 /* ---- elsewhere -------------------------------------------------------------------------------- */
 

@@ -34,6 +34,8 @@ struct ed_loop {
     enum ed_uv_place place;      /* (o) U3                                                         */
     bool uv_asked;               /* (o) U4                                                         */
     uv_poll_t in_uv;             /* (o) the set in libuv's loop, for ED_UV_AROUND                  */
+    uv_prepare_t about_to_wait;  /* (o) U5, for ED_UV_AROUND                                       */
+    int64_t waits_until_ns;      /* (o) when the poll that runs is to be over                      */
     struct ed_own_poller in_set; /* (o) libuv's descriptor in the set, for ED_UV_INSIDE            */
 
     struct ed_own_poller wake;  /* (c) of an eventfd that any thread writes                       */

@@ -104,9 +104,9 @@ static void come_back(eddy_runtime *runtime) {
 static bool rest(eddy_runtime *runtime) {
     struct ed_worker *worker = runtime->core->sched.workers[0];
     if (!ed_idle_prepare(worker)) return false;
-    ed_guest_poll(worker, ed_timers_next(worker));
+    ed_guest_poll(worker);
     bool woken = ED_LOAD_SEQCST(&worker->sleep) != ED_SLEEPING;
-    if (!woken && !ed_anybody_waits(worker) && ed_timers_next(worker) > worker->sched->driver->now(worker)) {
+    if (!woken && !ed_anything_ready(worker) && ed_timers_next(worker) > worker->sched->driver->now(worker)) {
         runtime->resting = true;
         return true;
     }
@@ -128,7 +128,7 @@ int eddy_runtime_guest(eddy_runtime **runtime_out, const eddy_run_options *optio
         return status;
     }
     struct ed_worker *worker = runtime->core->sched.workers[0];
-    ed_guest_poll(worker, INT64_MAX);    /* from now on the descriptor tells */
+    ed_guest_poll(worker);               /* from now on the descriptor tells */
     worker->sched->driver->wake(worker); /* that main is to run, first */
     ed_worker_set_current(NULL);
     *runtime_out = runtime;
@@ -145,7 +145,7 @@ static int turn(eddy_runtime *runtime, int64_t budget_ns) {
     struct ed_worker *worker = runtime->core->sched.workers[0];
     const struct ed_driver *driver = worker->sched->driver;
     int64_t until_ns = driver->now(worker) + (budget_ns > 0 ? budget_ns : EDDY_MS(1));
-    ed_guest_poll(worker, INT64_MAX); /* what made the descriptor readable */
+    ed_guest_poll(worker); /* what made the descriptor readable */
     while (!ED_LOAD_SEQCST(&runtime->core->ended)) {
         if (!ed_worker_turn(worker)) {
             if (rest(runtime)) return 0;

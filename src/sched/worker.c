@@ -345,7 +345,7 @@ int ed_start_now(struct ed_worker *worker, struct ed_start *start) {
     return 0;
 }
 
-static bool anything_ready(struct ed_worker *worker) {
+bool ed_anything_ready(struct ed_worker *worker) {
     return ed_anybody_waits(worker) || oldest_own(worker) != NULL || ed_deque_shared_count(&worker->deque) > 0;
 }
 
@@ -383,16 +383,16 @@ bool ed_worker_turn(struct ed_worker *worker) {
     uint64_t ran = ED_LOAD_RELAXED(&worker->counts.slices);
     messages_arrive(ed_inbox_take(&worker->inbox), worker);
     if (ED_UNLIKELY(worker->movable.head != NULL)) ed_migrate(worker);
-    bool ready = anything_ready(worker);
+    bool ready = ed_anything_ready(worker);
     bool pass_open = worker->domains > 0 && worker->ready.head != NULL && worker->ready.head->seq < worker->mark;
     if (!pass_open) begin_pass(worker, ready);
     /* Woken with a searcher's token, and there is work here: it may last, and nobody searches who sees a token taken. */
-    if (worker->searching && anything_ready(worker) && ed_idle_search_end(worker)) ed_idle_notify(worker);
+    if (worker->searching && ed_anything_ready(worker) && ed_idle_search_end(worker)) ed_idle_notify(worker);
     worker->slices = (unsigned)worker->sched->max_slices;
     void *what;
     uint8_t kind;
     while ((kind = choose(worker, &what)) != NONE) run(worker, kind, what);
-    if (ED_LOAD_RELAXED(&worker->counts.slices) != ran || anything_ready(worker)) return true;
+    if (ED_LOAD_RELAXED(&worker->counts.slices) != ran || ed_anything_ready(worker)) return true;
 
     if (worker->sched->workers_count == 1) return false;
     ed_want_work(worker);

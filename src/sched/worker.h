@@ -169,6 +169,8 @@ void ed_attend(struct ed_worker *worker, struct ed_fiber *fiber, bool may_move);
 static inline bool ed_anybody_waits(const struct ed_worker *worker) {
     return worker->ready.head != NULL || worker->movable.head != NULL;
 }
+/* Owner: that, or a new task in its deque: whether a turn would run something. */
+bool ed_anything_ready(struct ed_worker *worker);
 
 uint64_t ed_random(struct ed_worker *worker);
 

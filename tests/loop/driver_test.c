@@ -132,6 +132,62 @@ TEST(driver, own_descriptors_and_a_library_share_the_worker) {
     while (!closed) EXPECT_OK(eddy_sleep(EDDY_US(100)));
 }
 
+/* ---- what libuv calls back just before it waits (U5) --------------------------------------------- */
+
+enum deed { SETS, SPAWNS, CALLS_LATER, DEEDS };
+
+struct before_wait {
+    uv_prepare_t prepare;
+    uv_timer_t keeps_turning;
+    eddy_future *done;
+    enum deed deed;
+    int turns_left, open;
+};
+
+static int set_in_task(void *future, eddy_value *out) {
+    (void)out;
+    return eddy_future_set(future, EDDY_NONE);
+}
+
+static int set_in_call(void *future) { return eddy_future_set(future, EDDY_NONE); }
+
+static void act_before_wait(uv_prepare_t *prepare) {
+    struct before_wait *before = prepare->data;
+    if (--before->turns_left > 0) return;
+    EXPECT_EQ(0, uv_prepare_stop(prepare));
+    EXPECT_EQ(0, uv_timer_stop(&before->keeps_turning));
+    if (before->deed == SETS) set_none(before->done);
+    if (before->deed == SPAWNS) EXPECT_OK(eddy_spawn(NULL, set_in_task, before->done, NULL));
+    if (before->deed == CALLS_LATER)
+        EXPECT_OK(eddy_call_later(eddy_loop_current(), EDDY_MS(1), set_in_call, before->done, NULL));
+}
+
+static void count_closed(uv_handle_t *handle) { ((struct before_wait *)handle->data)->open--; }
+
+static void keep_turning(uv_timer_t *timer) { (void)timer; }
+
+static void act_before_the_nth_wait(enum deed deed, int n) {
+    struct before_wait before = {.deed = deed, .turns_left = n, .open = 2};
+    before.done = eddy_future_create_on(eddy_loop_current(), NULL);
+    before.prepare.data = before.keeps_turning.data = &before;
+    EXPECT_EQ(0, uv_prepare_init(eddy_loop_uv(), &before.prepare));
+    EXPECT_EQ(0, uv_timer_init(eddy_loop_uv(), &before.keeps_turning));
+    EXPECT_EQ(0, uv_prepare_start(&before.prepare, act_before_wait));
+    EXPECT_EQ(0, uv_timer_start(&before.keeps_turning, keep_turning, 1, 1));
+    EXPECT_OK(eddy_await(before.done, NULL));
+    uv_close((uv_handle_t *)&before.prepare, count_closed);
+    uv_close((uv_handle_t *)&before.keeps_turning, count_closed);
+    while (before.open > 0) EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    eddy_future_release(before.done);
+}
+
+/* Some of the turns poll for what is there, most are to wait until something comes, and then nothing else would. */
+TEST(driver, what_a_callback_before_the_wait_made_ready_is_not_slept_on) {
+    test_stay();
+    for (int deed = SETS; deed < DEEDS; deed++)
+        for (int n = 1; n <= 4; n++) act_before_the_nth_wait((enum deed)deed, n);
+}
+
 static int leave_a_timer(void *arg, eddy_value *out) {
     (void)out;
     EXPECT_EQ(0, uv_timer_init(eddy_loop_uv(), arg));

@@ -277,6 +277,59 @@ UNIT(embed, guest_keeps_its_budget) {
     eddy_runtime_release(runtime);
 }
 
+/* What a callback of libuv's in the guest's loop puts on, a call or a task, is told to the host, also when it comes in the
+ * last look before the host has its thread back. */
+struct own {
+    uv_prepare_t prepare;
+    uv_timer_t keeps_turning;
+    int looks_left;
+    bool calls, done;
+};
+static int note_done(void *done) {
+    *(bool *)done = true;
+    return 0;
+}
+static int note_in_task(void *done, eddy_value *out) {
+    (void)out;
+    return note_done(done);
+}
+static void on_own_timer(uv_timer_t *timer) { (void)timer; }
+static void on_own_prepare(uv_prepare_t *prepare) {
+    struct own *own = prepare->data;
+    if (--own->looks_left > 0) return;
+    EXPECT_EQ(0, uv_prepare_stop(prepare));
+    EXPECT_EQ(0, uv_timer_stop(&own->keeps_turning));
+    if (own->calls)
+        EXPECT_OK(eddy_call_later(eddy_loop_current(), EDDY_MS(1), note_done, &own->done, NULL));
+    else
+        EXPECT_OK(eddy_spawn(NULL, note_in_task, &own->done, NULL));
+}
+static int start_own(void *arg, eddy_value *out) {
+    struct own *own = arg;
+    (void)out;
+    own->prepare.data = own;
+    EXPECT_EQ(0, uv_prepare_init(eddy_loop_uv(), &own->prepare));
+    EXPECT_EQ(0, uv_timer_init(eddy_loop_uv(), &own->keeps_turning));
+    EXPECT_EQ(0, uv_prepare_start(&own->prepare, on_own_prepare));
+    return uv_timer_start(&own->keeps_turning, on_own_timer, 1, 1);
+}
+UNIT(embed, guest_tells_of_what_libuvs_callbacks_put_on, TEST_LIMIT(60)) {
+    struct own own[8];
+    eddy_runtime *runtime;
+    EXPECT_OK(eddy_runtime_guest(&runtime, NULL));
+    struct pollfd watched = {.fd = eddy_runtime_fd(runtime), .events = POLLIN};
+    for (int i = 0; i < 8; i++) {
+        own[i] = (struct own){.looks_left = 1 + i / 2, .calls = i % 2 == 0};
+        EXPECT_OK(eddy_spawn_threadsafe(eddy_runtime_loop(runtime), NULL, start_own, &own[i], NULL));
+        while (!own[i].done) {
+            EXPECT_EQ(1, poll(&watched, 1, 10000));
+            EXPECT(eddy_runtime_turn(runtime, 0) >= 0);
+        }
+    }
+    EXPECT_OK(eddy_runtime_stop(runtime));
+    eddy_runtime_release(runtime);
+}
+
 /* ---- what belongs to the host ---------------------------------------------------------------------------------- */
 
 UNIT(embed, signals_stay_the_hosts) {
