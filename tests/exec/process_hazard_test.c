@@ -25,7 +25,7 @@ static eddy_task *stop_at_work(eddy_process_pool *pool, int *pid_out) {
 
 static void expect_gone(int pid) {
     EXPECT_EQ(-1, kill(pid, 0));
-    EXPECT_EQ(ESRCH, errno);
+    EXPECT_EQ(ESRCH, test_errno());
 }
 
 TEST(process_hazard, a_cancel_kills_a_stopped_worker, NEEDS_PROCESSES) {

@@ -100,5 +100,5 @@ void help_until(eddy_process_pool *pool, size_t running, size_t queued) {
 
 void help_no_children(void) {
     EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG));
-    EXPECT_EQ(ECHILD, errno);
+    EXPECT_EQ(ECHILD, test_errno());
 }

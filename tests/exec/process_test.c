@@ -165,7 +165,7 @@ TEST(process, timeout_kills_the_work, NEEDS_PROCESSES) {
         eddy_process_pool_stats_read(pool, &stats);
         if (stats.kills == kills) continue; /* it was not even sent within 20 ms */
         EXPECT_EQ(-1, kill(pid, 0));        /* dead, and not even a zombie, when the call returns */
-        EXPECT_EQ(ESRCH, errno);
+        EXPECT_EQ(ESRCH, test_errno());
     }
     EXPECT_EQ(0, stats.deaths);
     EXPECT_OK(eddy_process_pool_close(pool));

@@ -181,6 +181,8 @@ _Noreturn void test_skip(const char *format, ...) {
     _exit(TEST_EXIT_SKIPPED);
 }
 
+int test_errno(void) { return errno; }
+
 void test_until_all_parked(void) {
 #ifdef HAS_RUNTIME
     ed_test_until_quiet();

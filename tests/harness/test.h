@@ -102,6 +102,9 @@ bool test_under(const char *tool);
 /* `n` for plain runs; a tenth of it, at least 1, where a tool or ticks make everything ten times slower. */
 int64_t test_scaled(int64_t n);
 
+/* errno of the thread that runs this. A test that suspends may change threads, and the compiler keep errno's address. */
+int test_errno(void);
+
 /* Suspends until nothing but the caller can run: every other task is parked, every inbox is empty. The
  * runtime knows; nobody sleeps. */
 void test_until_all_parked(void);

@@ -255,7 +255,7 @@ TEST(poll, error_condition_wakes_and_the_socket_tells) {
     EXPECT_EQ(0, end_of(reader));
     char c;
     EXPECT_EQ(-1, read(client, &c, 1));
-    EXPECT_EQ(ECONNRESET, errno);
+    EXPECT_EQ(ECONNRESET, test_errno());
     EXPECT_EQ(0, read(client, &c, 1));
     EXPECT_EQ(0, ed_poll_wait(pair.poll, ED_POLL_READ, "test")); /* armed again, level-triggered: at once */
     ed_poll_close(pair.poll);

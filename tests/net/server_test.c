@@ -43,7 +43,7 @@ static void plain_expect(int fd, const char *wanted) {
         ssize_t bytes = recv(fd, got + held, sizeof got - held, MSG_DONTWAIT);
         if (bytes == 0) break;
         if (bytes < 0) {
-            EXPECT_EQ(EAGAIN, errno); /* not: reset */
+            EXPECT_EQ(EAGAIN, test_errno()); /* not: reset */
             EXPECT_OK(eddy_sleep(EDDY_US(200)));
             continue;
         }
@@ -306,7 +306,7 @@ TEST(server, close_serves_what_the_system_has_queued) {
     int late = plain_socket();
     struct sockaddr_in address = address_of(server);
     EXPECT_EQ(-1, connect(late, (struct sockaddr *)&address, sizeof address));
-    EXPECT_EQ(ECONNREFUSED, errno);
+    EXPECT_EQ(ECONNREFUSED, test_errno());
     close(late);
     eddy_server_release(server);
 }
