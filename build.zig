@@ -326,7 +326,7 @@ const Variant = struct {
     fn addTests(v: *Variant) void {
         const module = v.createModule();
         module.addIncludePath(v.b.path("tests"));
-        for ([_][]const u8{ "sim", "runtime" }) |room|
+        for ([_][]const u8{ "sim", "runtime", "debug" }) |room|
             if (v.has(room)) module.addCMacro(v.b.fmt("HARNESS_HAS_{s}", .{room}), "1");
         v.addFiles(module, "tests/harness", ".c");
         v.addFiles(module, "tests", "_test.c");

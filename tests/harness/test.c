@@ -10,6 +10,9 @@
 #include "harness/harness.h"
 
 #include "base/base.h"
+#include "eddy/debug.h"
+#include "eddy/embed.h"
+#include "eddy/loop.h"
 #include "eddy/runtime.h"
 
 #include <dirent.h>
@@ -291,10 +294,53 @@ static void prime_libuv(void) {
 
 /* ------------------------------------------------------------------ running */
 
+/* A run over its limit is sent SIGABRT by the runner. What its tasks wait for is told first, by a task of its own; where none
+ * runs any more nothing is, and the runner ends the process. */
+#if defined(HARNESS_HAS_debug) && defined(HAS_RUNTIME)
+static eddy_loop *loop_now;
+static pid_t tested;
+
+static int tell_tasks(void *arg, eddy_value *out) {
+    static char text[65536];
+    eddy_picture *picture;
+    (void)arg, (void)out;
+    if (eddy_picture_take(&picture) >= 0) {
+        (void)eddy_picture_print(picture, EDDY_PICTURE_STACKS, text, sizeof text);
+        fprintf(stderr, "over its limit; its tasks:\n%s\n", text);
+    }
+    signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
+static void *ask_for_tasks(void *arg) {
+    (void)eddy_spawn_threadsafe(arg, NULL, tell_tasks, NULL, NULL);
+    return NULL;
+}
+
+/* From a thread of its own: the one that was interrupted may sleep, and go on sleeping, as the loop's. */
+static void on_abort(int number, siginfo_t *info, void *context) {
+    (void)context;
+    const bool is_runners = info->si_code == SI_USER && info->si_pid == getppid() && getpid() == tested;
+    pthread_t thread;
+    if (is_runners && pthread_create(&thread, NULL, ask_for_tasks, loop_now) == 0) return;
+    signal(SIGABRT, SIG_DFL);
+    raise(number);
+}
+
+static void listen_to_abort(void) {
+    loop_now = eddy_loop_current();
+    tested = getpid();
+    sigaction(SIGABRT, &(struct sigaction){.sa_sigaction = on_abort, .sa_flags = SA_SIGINFO | SA_RESTART}, NULL);
+}
+#else
+static void listen_to_abort(void) {}
+#endif
+
 #if defined(HAS_RUNTIME) || defined(HAS_SIMULATOR)
 static int run_body(void *arg, eddy_value *out) {
     const struct test_case *test = arg;
     (void)out;
+    if (!how_now.simulated) listen_to_abort();
     test->body();
     return 0;
 }
