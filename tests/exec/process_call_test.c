@@ -256,27 +256,25 @@ TEST(process_call, terminate_kills_what_does_not_end, NEEDS_PROCESSES) {
 
 /* ---- who is served by whom -------------------------------------------------------------------------------- */
 
-/* A worker that says HELLO with this version and identity, and nothing more. */
+/* A worker that says HELLO with this version and identity, and nothing more. One process says it and stays: what others had
+ * said would be read, and the one that was started killed, while they still end. */
 static void write_stranger(char path[512], unsigned version, const struct ed_wire_identity *identity) {
-    char data[600];
+    char octal[4 * sizeof *identity + 1], script[2048];
+    for (size_t i = 0; i < sizeof *identity; i++)
+        snprintf(octal + 4 * i, 5, "\\%03o", ((const unsigned char *)identity)[i]);
     snprintf(path, 512, "%s/stranger-%u", test_folder(), version);
-    snprintf(data, sizeof data, "%s-data", path);
-    int fd = open(data, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
-    EXPECT_EQ(sizeof *identity, write(fd, identity, sizeof *identity));
-    close(fd);
-    char script[2048];
     const int bytes = snprintf(script, sizeof script,
                                "#!/bin/sh\n"
-                               "nonce=$(printf %%16s \"${EDDY_WORKER_PROCESS#*:}\" | tr ' ' 0)\n"
-                               "{ printf 'eddy\\001\\000\\%03o\\000\\000\\000\\000\\000\\%03o\\000\\000\\000'\n"
-                               "  for at in 15-16 13-14 11-12 9-10 7-8 5-6 3-4 1-2; do\n"
-                               "    printf \"\\\\$(printf %%03o 0x$(printf %%s \"$nonce\" | cut -c $at))\"\n"
-                               "  done\n"
-                               "  printf '\\000\\000\\000\\000\\000\\000\\000\\000'\n"
-                               "  cat %s; } | cat >&3\n"
+                               "text=$(printf %%16s \"${EDDY_WORKER_PROCESS#*:}\" | tr ' ' 0)\n"
+                               "nonce=\n"
+                               "for at in 15-16 13-14 11-12 9-10 7-8 5-6 3-4 1-2; do\n"
+                               "  nonce=\"$nonce\\\\$(printf %%03o 0x$(printf %%s \"$text\" | cut -c $at))\"\n"
+                               "done\n"
+                               "printf 'eddy\\001\\000\\%03o\\000\\000\\000\\000\\000\\%03o\\000\\000\\000'\"$nonce\""
+                               "'\\000\\000\\000\\000\\000\\000\\000\\000%s' >&3\n"
                                "exec sleep 1000\n",
-                               (unsigned)sizeof *identity, version, data);
-    fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0700);
+                               (unsigned)sizeof *identity, version, octal);
+    const int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0700);
     EXPECT_EQ(bytes, write(fd, script, (size_t)bytes));
     close(fd);
 }
