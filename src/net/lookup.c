@@ -23,6 +23,7 @@ struct resolver {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct ed_lookup *first, **last;
+    unsigned queued; /* jobs that no thread has taken */
     unsigned threads_count, threads_idle;
     bool closing;
     pthread_t threads[THREADS_MAX];
@@ -47,6 +48,7 @@ static void *thread_main(void *arg) {
         struct ed_lookup *job = resolver->first;
         if (job == NULL) break;
         resolver->first = job->next;
+        resolver->queued--;
         if (resolver->first == NULL) resolver->last = &resolver->first;
         bool skip = resolver->closing || ED_LOAD_RELAXED(&job->abandoned);
         pthread_mutex_unlock(&resolver->lock);
@@ -80,11 +82,13 @@ static int add_thread(struct resolver *resolver) {
     return resolver->threads_count > 0 ? 0 : status;
 }
 
-/* Under the lock. */
+/* Under the lock. A thread that was told of a job is idle until it has taken it. */
 static int enqueue(struct resolver *resolver, struct ed_lookup *job) {
     int status = 0;
-    if (resolver->threads_idle == 0 && resolver->threads_count < THREADS_MAX) status = add_thread(resolver);
+    if (resolver->threads_idle <= resolver->queued && resolver->threads_count < THREADS_MAX)
+        status = add_thread(resolver);
     if (status < 0) return status;
+    resolver->queued++;
     ED_ADD_RELAXED(&job->references, 1);
     *resolver->last = job;
     resolver->last = &job->next;

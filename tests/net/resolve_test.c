@@ -256,6 +256,19 @@ TEST(resolve, cancelled_look_up_is_abandoned) {
     EXPECT_EQ(4, slow_figure(&slow_begun)); /* the two that had not begun never did */
 }
 
+/* A thread that has just been told of one name is none for the next. */
+TEST(resolve, slow_name_holds_up_no_other) {
+    enum { MANY = 4 };
+    eddy_task *tasks[MANY];
+    eddy_addresses *addresses;
+    EXPECT_OK(eddy_resolve("many.test", "80", 0, &addresses)); /* its thread stays, and waits for more */
+    eddy_addresses_release(addresses);
+    for (int i = 0; i < MANY; i++) tasks[i] = spawn(look_up_slowly, NULL);
+    while (slow_figure(&slow_begun) < MANY) EXPECT_OK(eddy_sleep(EDDY_US(100)));
+    allow_slow(MANY);
+    for (int i = 0; i < MANY; i++) EXPECT_OK(end_of(tasks[i]));
+}
+
 /* ---- beside users' work ---------------------------------------------------------------------------------- */
 
 static _Atomic bool work_may_end;
