@@ -56,16 +56,16 @@ static void plain_expect(int fd, const char *wanted) {
 /* ---- opening ---------------------------------------------------------------------------------- */
 
 CORE_TEST(server, port_in_use_is_refused_by_name) {
-    eddy_server *server = serve(echo, NULL), *second;
+    eddy_server *server = serve_apart(echo, NULL), *second;
     uint16_t port = eddy_server_port(server);
     EXPECT(port > 0);
-    EXPECT_EQ(-EADDRINUSE, eddy_server_open(&second, "127.0.0.1", port, echo, NULL, NULL));
+    EXPECT_EQ(-EADDRINUSE, eddy_server_open(&second, own_address(), port, echo, NULL, NULL));
     char wanted[64];
-    snprintf(wanted, sizeof wanted, "127.0.0.1:%u", port);
+    snprintf(wanted, sizeof wanted, "%s:%u", own_address(), port);
     EXPECT_HAS(eddy_error_text(eddy_error_current(-EADDRINUSE)), wanted);
     eddy_handled();
     stop_serving(server);
-    EXPECT_OK(eddy_server_open(&server, "127.0.0.1", port, echo, NULL, NULL)); /* free again */
+    EXPECT_OK(eddy_server_open(&server, own_address(), port, echo, NULL, NULL)); /* free again */
     EXPECT_EQ(port, eddy_server_port(server));
     stop_serving(server);
 }
@@ -378,7 +378,7 @@ static int visit_until_refused(void *arg, eddy_value *out) {
     (void)out;
     for (;;) {
         eddy_stream *stream;
-        int status = eddy_connect(&stream, "127.0.0.1", visitors->port, NULL);
+        int status = eddy_connect(&stream, own_address(), visitors->port, NULL);
         if (status < 0) {
             EXPECT_EQ(-ECONNREFUSED, status);
             eddy_handled();
@@ -396,7 +396,7 @@ static int visit_until_refused(void *arg, eddy_value *out) {
 /* Clients connect without a pause while the server closes. A connection that was made is served: none is reset. */
 static void close_before_visitors(void) {
     enum { VISITORS = 8 };
-    struct visitors visitors = {.server = serve(greet, NULL)};
+    struct visitors visitors = {.server = serve_apart(greet, NULL)};
     visitors.port = eddy_server_port(visitors.server);
     eddy_task *tasks[VISITORS];
     for (int i = 0; i < VISITORS; i++) tasks[i] = spawn(visit_until_refused, &visitors);
@@ -539,17 +539,18 @@ CORE_TEST(server, client_that_does_not_read_is_let_go) {
 }
 
 CORE_TEST(server, release_of_the_last_handle_closes) {
-    eddy_server *server = serve(echo, NULL);
+    eddy_server *server = serve_apart(echo, NULL);
     uint16_t port = eddy_server_port(server);
     eddy_server_release(eddy_server_share(server));
-    eddy_stream *stream = dial(server);
+    eddy_stream *stream;
+    EXPECT_OK(eddy_connect(&stream, own_address(), port, NULL));
     eddy_server_release(server);
     write_text(stream, "a"); /* who is served is served on */
     expect_text(stream, "a");
     hang_up(stream);
     int status;
     do {
-        status = eddy_connect(&stream, "127.0.0.1", port, NULL);
+        status = eddy_connect(&stream, own_address(), port, NULL);
         if (status == 0) hang_up(stream);
     } while (status == 0);
     EXPECT_EQ(-ECONNREFUSED, status);

@@ -116,7 +116,7 @@ static int show(void *arg, eddy_value *out) {
     eddy_task_release(ticker);
     eddy_stream_abort(stream);
     eddy_stream_release(stream);
-    EXPECT_OK(eddy_server_shutdown(server, EDDY_SECONDS(5)));
+    EXPECT_OK(eddy_server_shutdown(server, EDDY_FOREVER));
     eddy_server_release(server);
     return 0;
 }
