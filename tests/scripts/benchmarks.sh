@@ -55,12 +55,12 @@ echo '$line' | sed "s/CHECKSUM/$right/; s/\"operations\": 1/\"operations\": 1000
 END
 }
 paced 100
-bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 8 --json "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1
-bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 8 --compare "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1 ||
+bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 12 --json "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1
+bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 12 --compare "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1 ||
     { echo "the guard calls an equal build slower"; cat "$EDDY_TMP/output"; exit 1; }
 grep -q "same or faster *fork_join" "$EDDY_TMP/output" || { echo "nothing was compared"; cat "$EDDY_TMP/output"; exit 1; }
 paced 150
-if bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 8 --compare "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1; then
+if bench --bin "$EDDY_TMP/planted" --only fork_join --pairs 12 --compare "$EDDY_TMP/recorded" > "$EDDY_TMP/output" 2>&1; then
     echo "the guard does not see a planted slowdown"; cat "$EDDY_TMP/output"; exit 1
 fi
 grep -q "slower *fork_join" "$EDDY_TMP/output" || { echo "the guard: no word of it"; cat "$EDDY_TMP/output"; exit 1; }

@@ -162,12 +162,13 @@ def fan_out(pem):
         nobody.bind(("127.0.0.1", 0))  # nobody listens
         at = [f"127.0.0.1:{port}" for port in (well.server_port, stumbling.server_port, mute.server_port,
                                                nobody.getsockname()[1])]
-        lines = run("fan_out", "3000", pem, *at).splitlines()
+        lines = run("fan_out", "6000", pem, *at).splitlines()
     for number in range(1, 4):
         said = [line for line in lines if line.startswith(f"{number}: ")]
         assert said[:-1] == [f"{number}: {at[0]} well", f"{number}: {at[1]} on its feet",
                              f"{number}: {at[2]} did not answer in time", f"{number}: {at[3]} ECONNREFUSED"], said
-        assert re.fullmatch(rf"{number}: 2 of 4 answers in [3-9]\.\d\d\d s", said[-1]), said[-1]
+        took = re.fullmatch(rf"{number}: 2 of 4 answers in (\d+\.\d\d\d) s", said[-1])
+        assert took and float(took[1]) >= 6, said[-1]
     opened = int(re.search(rf"^{at[0]} connections opened: (\d+)$", "\n".join(lines), re.M).group(1))
     assert opened < sum(well.asked.values()), f"{opened} connections, none was used again"
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 PROGRAM = os.path.join(os.environ["EDDY_BUILD_DIR"], "ticket_shop")
 SLOW = os.environ.get("EDDY_VARIANT", "plain") != "plain"  # a sanitizer
@@ -49,8 +50,11 @@ def main():
         with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
             client.sendall(b"buy\n")
             assert client.makefile().readline() == "sold\n"
+        begin = time.monotonic()
         server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=120) == 0
+        code = server.wait(timeout=120)
+        # It gives its clients a second, and ends with 1 if that was too short: the machine may stand still for so long.
+        assert code == 0 or code == 1 and time.monotonic() - begin >= 1, code
     finally:
         if server.poll() is None:
             server.kill()

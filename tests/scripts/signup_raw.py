@@ -174,6 +174,14 @@ class Background(threading.Thread):
         return self.value
 
 
+def send_signal(pid, number):
+    """To a process that may be gone by now: then the service has noticed."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
 def is_alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as stat:
@@ -330,9 +338,9 @@ def byte_at_a_time(service):
 
 def stalls(service, text, status):
     """A client that stops: in the middle of a request it is told, otherwise it is left alone, and soon."""
+    start = time.monotonic()  # before the service's own time can begin
     with service.connect() as client:
         client.send(text)
-        start = time.monotonic()
         answer = client.answer()
         if status is not None:
             assert answer.status == status and answer.closes, answer.status
@@ -430,7 +438,7 @@ def killed_while_hashing(service):
         hashing = Background(service.register, name)
         stats = service.wait_for(lambda stats: stats["process_pool"]["running"] == 1 or not hashing.is_alive())
         for pid in stats["process_pool"]["pids"]:
-            os.kill(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
         answer = hashing.result()
         if answer.status == 500:
             break
@@ -464,11 +472,11 @@ def stop_while_hashing(service, name):
         stats = service.wait_for(lambda stats: stats["process_pool"]["running"] == 1 or not hashing.is_alive())
         pids = stats["process_pool"]["pids"]
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            send_signal(pid, signal.SIGSTOP)
         if service.stats()["process_pool"]["running"] == 1:
             return hashing, f"{name}{attempt}", pids
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            send_signal(pid, signal.SIGCONT)
         assert hashing.result().status in (201, 504)  # 504: here nobody is patient
     raise AssertionError("no process was ever seen hashing")
 
@@ -571,8 +579,8 @@ def ends_after_grace():
             assert client.answer() is None
         except ConnectionResetError:
             pass
-    for pid in filter(is_alive, pids):  # the other one, which has nothing to do, may end by itself
-        os.kill(pid, signal.SIGCONT)
+    for pid in pids:  # the other one, which has nothing to do, may end by itself
+        send_signal(pid, signal.SIGCONT)
     assert service.process.wait(120) == 0
     seconds = time.monotonic() - start
     assert 0.5 <= seconds < 40, seconds  # less than the 60 s of a registration

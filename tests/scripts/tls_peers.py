@@ -57,8 +57,10 @@ class Child:
         return self
 
     def __exit__(self, *failure):
+        begin = time.monotonic()
         self.process.send_signal(self.ends_by)
         self.said, _ = self.process.communicate(timeout=LIMIT_S)
+        self.took_s = time.monotonic() - begin
         self.watch.cancel()
 
 
@@ -72,7 +74,8 @@ class TlsServer(Child):
 
     def __exit__(self, *failure):
         super().__exit__(*failure)
-        assert failure[0] or self.process.returncode == 0 and self.said == "", (self.process.returncode, self.said)
+        late = self.process.returncode == 1 and self.took_s >= 1  # it gives its clients a second, and says if that was too short
+        assert failure[0] or late or self.process.returncode == 0 and self.said == "", (self.process.returncode, self.said)
 
 
 held = []  # sockets that keep ports
