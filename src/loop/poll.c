@@ -65,9 +65,13 @@ static void deliver(struct ed_poll *poll, enum ed_poll_direction direction, int 
     }
 }
 
+static ED_COLD void leave_closed(struct ed_poll *poll) {
+    if (poll->users == 0) ed_free(poll);
+}
+
 static inline void leave(struct ed_poll *poll) {
     poll->users--;
-    if (ED_UNLIKELY(poll->closed) && poll->users == 0) ed_free(poll);
+    if (ED_UNLIKELY(poll->closed)) leave_closed(poll);
 }
 
 static ED_COLD void on_any_event(struct ed_poll *poll, unsigned events, bool disarmed) {
@@ -100,11 +104,11 @@ static ED_COLD void on_any_event(struct ed_poll *poll, unsigned events, bool dis
 static ED_HOT void on_event(struct ed_poller *poller, unsigned events, bool disarmed) {
     struct ed_poll *poll = ED_CONTAINER(poller, struct ed_poll, poller);
     struct slot *slot = &poll->slots[ED_POLL_READ];
-    struct ed_fiber *fiber = slot->fiber;
-    if (ED_UNLIKELY(events != ED_READABLE || disarmed || fiber == NULL || slot->ready != NULL)) {
+    if (ED_UNLIKELY(events != ED_READABLE || disarmed || slot->ready != NULL || slot->fiber == NULL)) {
         on_any_event(poll, events, disarmed);
         return;
     }
+    struct ed_fiber *fiber = slot->fiber;
     slot->fiber = NULL;
     poll->woken |= ED_READABLE;
     ed_wake(fiber, 0);
@@ -145,13 +149,25 @@ void ed_poll_close(struct ed_poll *poll) {
     driver_of(poll)->poller_close(&poll->poller);
 }
 
+/* The end of a wait that found nothing. */
+static ED_COLD int give_up(struct ed_poll *poll, enum ed_poll_direction direction, int status) {
+    const uint8_t bit = (uint8_t)(1 << direction);
+    if (!ed_park_woken())
+        poll->slots[direction].fiber = NULL;
+    else if (status == EDDY_ECANCELED)
+        poll->seen |= bit; /* for the next who waits */
+    poll->woken &= (uint8_t)~bit;
+    leave(poll);
+    return status;
+}
+
 ED_HOT int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed_poll_direction direction,
                            const char *reason) {
     ED_ASSERT(ed_fiber_worker(fiber) == poll->poller.worker);
     struct slot *slot = &poll->slots[direction];
     const uint8_t bit = (uint8_t)(1 << direction);
     if (ED_UNLIKELY(!is_empty(slot))) return EDDY_EBUSY;
-    if (ED_UNLIKELY(!(poll->wanted & ~poll->seen & bit))) {
+    if (ED_UNLIKELY(!(poll->wanted & bit) || (poll->seen & bit))) {
         if (poll->closing) return EDDY_ECLOSED;
         if (poll->seen & bit) {
             poll->seen &= (uint8_t)~bit;
@@ -165,15 +181,10 @@ ED_HOT int ed_poll_wait_on(struct ed_poll *poll, struct ed_fiber *fiber, enum ed
 
     int status = ed_park_for(fiber, reason, false);
 
-    if (ED_UNLIKELY(status < 0)) {
-        if (!ed_park_woken())
-            slot->fiber = NULL;
-        else if (status == EDDY_ECANCELED)
-            poll->seen |= bit; /* for the next who waits */
-    }
+    if (ED_UNLIKELY(status < 0)) return give_up(poll, direction, status);
     poll->woken &= (uint8_t)~bit;
     leave(poll);
-    return status;
+    return 0;
 }
 
 int ed_poll_wait(struct ed_poll *poll, enum ed_poll_direction direction, const char *reason) {

@@ -59,9 +59,10 @@ static inline long transfer(long number, long fd, const void *what, size_t bytes
 enum { GIB = (1 << 30) - 1 };
 
 int ed_system_receive(int fd, void *buffer, size_t bytes) {
+    if (ED_UNLIKELY(bytes > GIB)) bytes = GIB;
     long got;
     do {
-        got = transfer(SYS_recvfrom, fd, buffer, bytes < GIB ? bytes : GIB, 0);
+        got = transfer(SYS_recvfrom, fd, buffer, bytes, 0);
     } while (ED_UNLIKELY(got == -EINTR));
     return (int)got;
 }
@@ -85,9 +86,10 @@ int ed_system_send(int fd, const void *first, size_t first_bytes, const void *se
             first_bytes = second_bytes;
         }
     }
+    if (ED_UNLIKELY(first_bytes > GIB)) first_bytes = GIB;
     long sent;
     do {
-        sent = transfer(SYS_sendto, fd, first, first_bytes < GIB ? first_bytes : GIB, MSG_NOSIGNAL);
+        sent = transfer(SYS_sendto, fd, first, first_bytes, MSG_NOSIGNAL);
     } while (ED_UNLIKELY(sent == -EINTR));
     return (int)sent;
 }

@@ -26,8 +26,9 @@ struct ed_buffer_store {
 };
 
 static inline size_t ed_buffer_size(const struct ed_buffer *buffer) { return buffer->end - buffer->begin; }
+static inline size_t ed_block_capacity(const char *block) { return ((const size_t *)(const void *)block)[-1]; }
 static inline size_t ed_buffer_capacity(const struct ed_buffer *buffer) {
-    return buffer->data != NULL ? ((const size_t *)(const void *)buffer->data)[-1] : 0;
+    return buffer->data != NULL ? ed_block_capacity(buffer->data) : 0;
 }
 static inline size_t ed_buffer_room(const struct ed_buffer *buffer) { return ed_buffer_capacity(buffer) - buffer->end; }
 static inline char *ed_buffer_bytes(const struct ed_buffer *buffer) { return buffer->data + buffer->begin; }
@@ -56,17 +57,22 @@ static inline int ed_buffer_reserve(struct ed_buffer *buffer, struct ed_buffer_s
     return 0;
 }
 
-/* Gives the block back; store NULL: to the heap. */
-static inline void ed_buffer_release(struct ed_buffer *buffer, struct ed_buffer_store *store) {
-    if (buffer->data == NULL) return;
-    if (ed_buffer_capacity(buffer) == ED_BUFFER_BYTES && store != NULL && store->count < ED_BUFFERS_STORED_MAX) {
-        memcpy(buffer->data, &store->first, sizeof store->first);
-        store->first = buffer->data;
+/* Gives the block back that it holds; store NULL: to the heap. */
+static inline void ed_buffer_release_block(struct ed_buffer *buffer, struct ed_buffer_store *store) {
+    char *block = buffer->data;
+    if (ED_LIKELY(ed_block_capacity(block) == ED_BUFFER_BYTES && store != NULL &&
+                  store->count < ED_BUFFERS_STORED_MAX)) {
+        memcpy(block, &store->first, sizeof store->first);
+        store->first = block;
         store->count++;
     } else {
-        ed_free((size_t *)(void *)buffer->data - 1);
+        ed_free((size_t *)(void *)block - 1);
     }
     *buffer = (struct ed_buffer){NULL, 0, 0};
+}
+/* The same, if it holds one. */
+static inline void ed_buffer_release(struct ed_buffer *buffer, struct ed_buffer_store *store) {
+    if (buffer->data != NULL) ed_buffer_release_block(buffer, store);
 }
 
 void ed_buffer_store_deinit(struct ed_buffer_store *store);

@@ -123,12 +123,15 @@ int ed_stream_write_elsewhere(eddy_stream *stream, const struct iovec *parts, si
     return status;
 }
 
-int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
-    struct ed_worker *worker = ed_worker_current();
-    if (ED_LIKELY(ed_stream_is_at(stream, worker))) return ed_stream_write_here(stream, data, bytes);
-    if (worker == NULL) return EDDY_EWRONGTHREAD;
+static ED_COLD int write_away(eddy_stream *stream, const void *data, size_t bytes) {
+    if (ed_worker_current() == NULL) return EDDY_EWRONGTHREAD;
     if (bytes == 0) return ED_LOAD_RELAXED(&stream->refusal);
     return ed_stream_write_elsewhere(stream, &(struct iovec){(void *)(uintptr_t)data, bytes}, 1);
+}
+
+int eddy_stream_write(eddy_stream *stream, const void *data, size_t bytes) {
+    if (ED_LIKELY(ed_stream_is_at(stream, ed_worker_current()))) return ed_stream_write_here(stream, data, bytes);
+    return write_away(stream, data, bytes);
 }
 
 int eddy_stream_shutdown_write(eddy_stream *stream) {

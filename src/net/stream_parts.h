@@ -153,7 +153,7 @@ int ed_stream_read_until_here(eddy_stream *stream, const void *separator, size_t
 int ed_stream_receive_raw(eddy_stream *stream, void *buffer, size_t bytes);
 int ed_stream_reserve_raw(eddy_stream *stream, size_t bytes);
 void ed_stream_append_raw(eddy_stream *stream, const void *data, size_t bytes);
-void ed_stream_flush(eddy_stream *stream);
+bool ed_stream_flush(eddy_stream *stream); /* true: the socket took all, and of the stream only `out` has changed */
 int ed_stream_wait_raw(eddy_stream *stream);
 /* Takes the layer; it must get what had been read ahead, which is given here. */
 void ed_stream_set_layer(eddy_stream *stream, struct ed_layer *layer, struct ed_buffer *ahead_out);

@@ -113,8 +113,9 @@ ED_HOT int ed_stream_read_plainly(eddy_stream *stream, struct ed_fiber *fiber, v
     const uint64_t waiting = ED_STREAM_MARK(exhausted) | ED_STREAM_MARK(reading);
     if (ED_LIKELY(stream->marks != 0)) {
         stream->marks = waiting;
-        if (ED_LIKELY(ed_buffer_size(&stream->out) > 0)) ed_stream_flush(stream);
-        if (ED_UNLIKELY(stream->marks != waiting)) return read_on(stream, buffer, bytes, 1);
+        if (ED_LIKELY(ed_buffer_size(&stream->out) > 0) && !ed_stream_flush(stream) &&
+            ED_UNLIKELY(stream->marks != waiting))
+            return read_on(stream, buffer, bytes, 1);
         int status = ed_poll_wait_on(stream->poll, fiber, ED_POLL_READ, "read");
         if (ED_UNLIKELY(status < 0)) {
             stream->reading = false;

@@ -43,27 +43,29 @@ static ED_COLD void sent_part(eddy_stream *stream, int sent) {
     if (left == 0 && stream->state == CLOSING && stream->seizure == NULL) ed_stream_finish_close(stream);
 }
 
-/* The same, for what it nearly always did: it took all of the `size`, nobody asked to be told, and nothing else is to be done. */
-static inline ED_HOT void sent_some(eddy_stream *stream, int sent, size_t size) {
+/* The same, for what it nearly always did: it took all of the `size`, nobody asked to be told, and nothing else is to be
+ * done. False: it was not that, and sent_part has seen to it. */
+static inline ED_HOT bool sent_all(eddy_stream *stream, int sent, size_t size) {
     const uint64_t ends = ED_STREAM_MARK(state) * 255 | ED_STREAM_MARK(shutting);
     if (ED_UNLIKELY(size == 0 || (size_t)sent != size || (stream->marks & ends) != 0 || stream->drained != NULL)) {
         sent_part(stream, sent);
-        return;
+        return false;
     }
-    ed_buffer_release(&stream->out, ed_stream_store(stream));
+    ed_buffer_release_block(&stream->out, ed_stream_store(stream));
     ED_STORE_RELAXED(&stream->buffered, 0);
+    return true;
 }
 
 /* Sends what the socket takes. The stream may be CLOSED afterwards, and gone unless the caller holds it. */
-ED_HOT void ed_stream_flush(eddy_stream *stream) {
+ED_HOT bool ed_stream_flush(eddy_stream *stream) {
     size_t size = ed_buffer_size(&stream->out);
-    if (stream->blocked || size == 0) return;
+    if (stream->blocked || size == 0) return false;
     ed_flush_forget(&stream->flush);
-    sent_some(stream, stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), size, NULL, 0),
-              size);
+    return sent_all(stream, stream->calls->send(ed_poll_fd(stream->poll), ed_buffer_bytes(&stream->out), size, NULL, 0),
+                    size);
 }
 
-void ed_stream_sent(eddy_stream *stream, int sent) { sent_some(stream, sent, ed_buffer_size(&stream->out)); }
+void ed_stream_sent(eddy_stream *stream, int sent) { (void)sent_all(stream, sent, ed_buffer_size(&stream->out)); }
 
 void ed_stream_sent_seized(eddy_stream *stream, size_t bytes) {
     ed_buffer_consume(&stream->out, bytes);

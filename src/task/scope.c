@@ -161,12 +161,14 @@ void eddy_timeout_push(int64_t timeout_ns) {
     struct ed_fiber *fiber = worker != NULL ? worker->running : NULL;
     if (ED_UNLIKELY(fiber == NULL || fiber->task == NULL)) return;
     struct ed_strand *strand = ed_strand_of(fiber);
-    if (ED_UNLIKELY((uint64_t)timeout_ns - 1 >= (uint64_t)1 << 61 || strand->scopes_used >= ED_SCOPES_INLINE)) {
+    if (ED_UNLIKELY(((uint64_t)timeout_ns - 1) >> 61 != 0 || strand->scopes_used >= ED_SCOPES_INLINE)) {
         push_any(strand, timeout_ns);
         return;
     }
     const int64_t deadline_ns = worker->sched->driver->now(worker) + timeout_ns;
-    struct ed_scope *scope = &strand->scopes[strand->scopes_used++];
+    struct ed_scope *scope = strand->scopes;
+    if (ED_UNLIKELY(strand->scopes_used != 0)) scope += strand->scopes_used;
+    strand->scopes_used++;
     scope_enter(scope, strand);
     scope->timeout_ns = timeout_ns;
     scope->deadline_ns = deadline_ns;
