@@ -161,8 +161,8 @@ QUESTIONS = [
                                     Target(cell="epoll_wait", at_most=1 / 50), Target(cell="epoll_ctl", at_most=0),
                                     Target(cell="refused", at_most=0))),
     Question("echo_instructions", "instructions for a request, the kernel's apart; 100 connections", "request", 20000,
-             lambda n: n, 10000, 1000, ("epoll.server", "libuv.server"), program="echo", load=("instructions", 100, 1),
-             tool="valgrind", pairs_most=6, targets=(Target("libuv.server", 1 / 3),)),
+             lambda n: n, 10000, 1000, ("epoll.server", "libuv.server", "floor.server:gather"), program="echo",
+             load=("instructions", 100, 1), tool="valgrind", pairs_most=6, targets=(Target("libuv.server", 1 / 3),)),
     Question("held", "new connections while one of two workers is held: connect to first answer, 99 %", "connection", 450,
              lambda n: n, 450, 20, (), load=("held", 1, 1), workers=(2,), targets=(Target(at_most=20),)),
 ]

@@ -170,5 +170,6 @@ BUILDERS = {
     "epoll.server": lambda runtimes: (runtimes.compiled("gcc", "epoll_server.c", ["-lhttp_parser"], "libc6-dev")[0],
                                       "Linux " + os.uname().release),
     "libuv.server": lambda runtimes: runtimes.compiled("gcc", "libuv_server.c", ["-luv", "-lhttp_parser"], "libuv1-dev"),
+    "floor.server": lambda runtimes: runtimes.compiled("gcc", "floor_server.c", ["-lboost_context"], "libboost-context-dev"),
     "epoll": lambda runtimes: (runtimes.compiled("gcc", "epoll.c", [], "libc6-dev")[0], "Linux " + os.uname().release),
 }

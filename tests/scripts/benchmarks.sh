@@ -28,6 +28,12 @@ for line in map(json.loads, open(sys.argv[1])):
     assert line["min"] <= line["median"] <= line["max"] and line["repetitions"] >= 2, line
 END
 
+# Where a program's instructions are: of what it asks for, something.
+if command -v valgrind >/dev/null && command -v addr2line >/dev/null; then
+    python3 -B "$EDDY_ROOT/bench/instructions.py" -- "$EDDY_BUILD_DIR/bench-yield" --size 1000 > "$EDDY_TMP/places"
+    grep -Eq "^ +[0-9.]+ eddy_yield src/task/wait.c$" "$EDDY_TMP/places" || { cat "$EDDY_TMP/places"; exit 1; }
+fi
+
 mkdir "$EDDY_TMP/planted"
 planted() { # words the program's body the message
     printf '#!/bin/sh\n%s\n' "$2" > "$EDDY_TMP/planted/bench-fork_join"
