@@ -87,11 +87,12 @@ RULE(E1_a_cancel_of_the_borrowing_form_waits_for_the_end, TEST_REAL) {
     EXPECT_EQ(1, gate.ended); /* its flag told it */
 }
 
-static _Atomic bool begun, ran_on;
+static _Atomic bool begun, let_on, ran_on;
 static int run_on(void *arg, eddy_value *out) {
     (void)arg, (void)out;
     begun = true;
-    usleep(20000);
+    while (!let_on) usleep(200);
+    usleep(20000); /* while the run ends */
     ran_on = true;
     return 0;
 }
@@ -102,12 +103,13 @@ static int leave_it(void *arg, eddy_value *out) {
     while (!begun) EXPECT_OK(eddy_yield()); /* before that it would be taken back */
     EXPECT(eddy_cancel(EDDY_FUTURE(task)));
     EXPECT_EQ(EDDY_ECANCELED, end_one(task));
+    let_on = true;
     return 0;
 }
 
 UNIT(contract, E1_the_end_of_the_run_waits_for_the_thread) {
     for (unsigned i = 0; i < 4; i++) {
-        begun = ran_on = false;
+        begun = let_on = ran_on = false;
         EXPECT_OK(eddy_run(leave_it, NULL, NULL, EDDY_RUN(.workers = 1 + i % 2, .serial = i < 2)));
         EXPECT(ran_on);
     }

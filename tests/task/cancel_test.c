@@ -223,6 +223,7 @@ TEST(cancel, from_a_plain_thread) {
     for (int i = 0; i < 200; i++) tasks[i] = spawn(sleep_forever, NULL);
     pthread_t thread;
     EXPECT_EQ(0, pthread_create(&thread, NULL, cancel_from_thread, tasks));
-    for (int i = 0; i < 200; i++) EXPECT_EQ(EDDY_ECANCELED, end_of(tasks[i]));
-    pthread_join(thread, NULL);
+    for (int i = 0; i < 200; i++) EXPECT_EQ(EDDY_ECANCELED, eddy_await(EDDY_FUTURE(tasks[i]), NULL));
+    pthread_join(thread, NULL); /* it may still be inside the last cancel that ended one */
+    for (int i = 0; i < 200; i++) eddy_task_release(tasks[i]);
 }
