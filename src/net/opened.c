@@ -59,10 +59,14 @@ int ed_opened_call(struct ed_opened *opened, eddy_coro_fn fn, void *arg, const c
     int status;
     ed_count_io();
     ED_ADD_RELAXED(&opened->references, 1);
-    if (ed_worker_current() == opened->worker)
+    if (ed_worker_current() == opened->worker) {
+        struct ed_fiber *fiber = ed_fiber_current();
+        const bool migrates = ed_stay_begin(fiber); /* it may wait for more than the descriptor */
         status = fn(arg, &none);
-    else
+        ed_stay_end(fiber, migrates);
+    } else {
         status = ed_run_on(opened->worker, fn, arg, name);
+    }
     drop(opened);
     return status;
 }

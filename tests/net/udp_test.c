@@ -1,9 +1,12 @@
 /* Datagrams: each whole or not at all, to whom it was meant for; what goes wrong has a status. */
 #include "eddy/udp.h"
 #include "net_testing.h"
+#include "runtime/simulate.h"
+#include "task/task.h"
 
 #include "eddy/loop.h"
 
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <stdio.h>
 
@@ -134,6 +137,54 @@ REAL_TEST(a_port_is_shared_on_request) {
     EXPECT_EQ(eddy_udp_port(first), eddy_udp_port(second));
     eddy_udp_close(first);
     eddy_udp_close(second);
+}
+
+/* ---- no room ------------------------------------------------------------------------------------- */
+
+static _Atomic int first_refused, second_refused;
+
+/* This program's sendto stands before the system's, which on loopback always has room: it has none for "first" until "second"
+ * has been refused, and none for that twice. */
+ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *to, socklen_t to_bytes) {
+    bool refused = false;
+    if (bytes == 5 && memcmp(data, "first", 5) == 0) refused = second_refused == 0 && ++first_refused > 0;
+    if (bytes == 6 && memcmp(data, "second", 6) == 0) refused = second_refused < 2 && ++second_refused > 0;
+    if (refused) {
+        errno = EAGAIN;
+        return -1;
+    }
+    __typeof__(&sendto) next = (__typeof__(&sendto))(uintptr_t)dlsym(RTLD_NEXT, "sendto");
+    return next(fd, data, bytes, flags, to, to_bytes);
+}
+
+static int send_first(void *arg, eddy_value *out) {
+    (void)out;
+    return eddy_udp_send(arg, "first", 5, NULL);
+}
+
+static int wait_in_line(void *arg, eddy_value *out) {
+    (void)arg, (void)out;
+    struct ed_fiber *fiber = ed_fiber_current();
+    const bool migrates = ed_stay_begin(fiber); /* here is the socket's worker */
+    eddy_udp *host = open_here(), *guest = speak_to(host);
+    char buffer[8];
+    eddy_task *first = spawn(send_first, guest);
+    while (first_refused < 2) EXPECT_OK(eddy_yield()); /* it waits for room, at the head of the line */
+    ed_stay_end(fiber, migrates);
+    EXPECT_OK(eddy_udp_send(guest, "second", 6, NULL));
+    EXPECT_EQ(2, second_refused);
+    EXPECT_OK(end_of(first));
+    EXPECT_EQ(5, eddy_udp_receive(host, buffer, sizeof buffer, NULL));
+    EXPECT_EQ(6, eddy_udp_receive(host, buffer, sizeof buffer, NULL));
+    eddy_udp_close(host);
+    eddy_udp_close(guest);
+    return 0;
+}
+
+/* Who waits in line for room is woken where it may change its worker; the socket's calls are made on its own. */
+UNIT(udp, a_task_that_migrates_waits_for_room_where_the_socket_is) {
+    ed_runtime_migrate_always(true);
+    EXPECT_OK(eddy_run(wait_in_line, NULL, NULL, EDDY_RUN(.workers = 2)));
 }
 
 /* ---- what a run leaves open --------------------------------------------------------------------- */
