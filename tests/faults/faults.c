@@ -252,7 +252,7 @@ static int objects(void) {
     for (int i = 0; i < 2 && status == 0; i++) status = eddy_spawn(&putters[i], put_three, queue, NULL);
     for (int i = 0; i < 6 && status == 0; i++) {
         eddy_value item;
-        status = EDDY_TIMEOUT(EDDY_SECONDS(1), eddy_queue_get(queue, &item)); /* a putter may have found no stack */
+        status = EDDY_TIMEOUT(EDDY_SECONDS(4), eddy_queue_get(queue, &item)); /* a putter may have found no stack */
         if (status == 0) status = eddy_lock_acquire(lock);
         if (status == 0) status = eddy_lock_unlock(lock);
     }
@@ -307,7 +307,7 @@ static int network(void) {
     int status = eddy_server_open(&server, "127.0.0.1", 0, echo, NULL, NULL);
     if (status < 0) return status;
     for (int i = 0; i < 3 && status >= 0; i++) status = talk(server, NULL);
-    int closed = eddy_server_shutdown(server, EDDY_SECONDS(1));
+    int closed = eddy_server_shutdown(server, EDDY_SECONDS(20));
     eddy_server_release(server);
     eddy_addresses *addresses;
     int resolved = eddy_resolve("localhost", "80", 0, &addresses);
@@ -442,9 +442,9 @@ static int datagrams(void) {
     int status = eddy_udp_open(&host, "127.0.0.1", 0, NULL);
     if (status == 0) status = eddy_udp_connect(&guest, "127.0.0.1", eddy_udp_port(host), NULL);
     if (status == 0) status = eddy_udp_send(guest, "ask", 3, NULL);
-    if (status == 0) status = EDDY_TIMEOUT(EDDY_SECONDS(2), eddy_udp_receive(host, text, sizeof text, &from));
+    if (status == 0) status = EDDY_TIMEOUT(EDDY_SECONDS(20), eddy_udp_receive(host, text, sizeof text, &from));
     if (status >= 0) status = eddy_udp_send(host, "answer", 6, &from);
-    if (status == 0) status = EDDY_TIMEOUT(EDDY_SECONDS(2), eddy_udp_receive(guest, text, sizeof text, NULL));
+    if (status == 0) status = EDDY_TIMEOUT(EDDY_SECONDS(20), eddy_udp_receive(guest, text, sizeof text, NULL));
     eddy_udp_close(guest);
     eddy_udp_close(host);
     return status < 0 ? status : 0;

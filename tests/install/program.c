@@ -226,7 +226,7 @@ static EDDY_CORO(app) {
     CHECK(strcmp(text, "hello") == 0);
     eddy_stream_close(stream);
     eddy_stream_release(stream);
-    CHECK(eddy_server_shutdown(server, EDDY_SECONDS(1)) == 0);
+    CHECK(eddy_server_shutdown(server, EDDY_SECONDS(60)) == 0);
     eddy_server_release(server);
     CHECK(eddy_child_wait(child, &code) == 0 && code == 3);
     eddy_child_release(child);
