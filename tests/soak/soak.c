@@ -116,11 +116,13 @@ static EDDY_CONNECTION(answer) {
 static void *volatile kept; /* or the compiler would leave it out */
 
 static EDDY_CORO(leak) {
+    const int64_t began_ns = eddy_time_ns();
     (void)arg, (void)out;
-    while (eddy_sleep(EDDY_MS(10)) == 0) {
-        kept = malloc(256 * 1024);
-        if (kept != NULL) memset(kept, 1, 256 * 1024);
-    }
+    for (int64_t blocks = 0; eddy_sleep(EDDY_MS(10)) == 0;)
+        for (; blocks < (eddy_time_ns() - began_ns) / EDDY_MS(10); blocks++) { /* as many on a slow machine */
+            kept = malloc(256 * 1024);
+            if (kept != NULL) memset(kept, 1, 256 * 1024);
+        }
     return 0;
 }
 
