@@ -46,7 +46,7 @@ static int answer(void *arg, eddy_value *out) {
         if (status < 0) break;
         futures[asked] = EDDY_FUTURE(tasks[asked]);
     }
-    if (status == 0) status = EDDY_TIMEOUT(EDDY_MS(500), ask_all(futures, results));
+    if (status == 0) status = EDDY_TIMEOUT(EDDY_SECONDS(10), ask_all(futures, results));
     if (status == 0)
         snprintf(question->answer, sizeof question->answer, "%s has %lld orders, %lld mails, %lld news\n",
                  question->name, (long long)results[0].value.i64, (long long)results[1].value.i64,
