@@ -148,7 +148,7 @@ RULE(ST3_close_stops_listening_only, TEST_REAL) {
     eddy_stream *stream, *refused;
     eddy_server *server = serve_apart(echo, NULL);
     uint16_t port = eddy_server_port(server);
-    EXPECT_OK(eddy_connect(&stream, own_address(), port, NULL));
+    EXPECT_OK(eddy_connect(&stream, own_address().text, port, NULL));
     write_text(stream, "here");
     expect_text(stream, "here");
     eddy_server_close(server);
@@ -156,7 +156,7 @@ RULE(ST3_close_stops_listening_only, TEST_REAL) {
     write_text(stream, "still here");
     expect_text(stream, "still here");
     int status;
-    while ((status = eddy_connect(&refused, own_address(), port, NULL)) == 0) hang_up(refused);
+    while ((status = eddy_connect(&refused, own_address().text, port, NULL)) == 0) hang_up(refused);
     EXPECT(status == -ECONNREFUSED || status == -ECONNRESET || status == -ETIMEDOUT);
     hang_up(stream);
     stop_serving(server);

@@ -56,9 +56,9 @@ CORE_TEST(connect, refusal_names_host_and_port) {
     uint16_t port = eddy_server_port(server);
     stop_serving(server);
     eddy_stream *stream;
-    EXPECT_EQ(-ECONNREFUSED, eddy_connect(&stream, own_address(), port, NULL));
+    EXPECT_EQ(-ECONNREFUSED, eddy_connect(&stream, own_address().text, port, NULL));
     char wanted[64];
-    snprintf(wanted, sizeof wanted, "%s port %u", own_address(), port);
+    snprintf(wanted, sizeof wanted, "%s port %u", own_address().text, port);
     EXPECT_HAS(eddy_error_text(eddy_error_current(-ECONNREFUSED)), wanted);
     eddy_handled();
     EXPECT_EQ(EDDY_EINVAL, eddy_connect(&stream, NULL, port, NULL));

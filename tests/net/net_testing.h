@@ -23,16 +23,19 @@ static inline eddy_server *serve(eddy_connection_fn handler, void *arg) {
 
 /* An address of this process alone. A port that it leaves there is given to no other test that runs beside this one: who then
  * connects is refused, and meets no stranger. */
-static inline const char *own_address(void) {
-    static char text[16];
+struct own_address {
+    char text[16];
+};
+static inline struct own_address own_address(void) {
+    struct own_address own;
     const unsigned pid = (unsigned)getpid();
-    snprintf(text, sizeof text, "127.%u.%u.%u", 1 + pid / 65536 % 200, pid / 256 % 256, pid % 256);
-    return text;
+    snprintf(own.text, sizeof own.text, "127.%u.%u.%u", 1 + pid / 65536 % 200, pid / 256 % 256, pid % 256);
+    return own;
 }
 
 static inline eddy_server *serve_apart(eddy_connection_fn handler, void *arg) {
     eddy_server *server;
-    EXPECT_OK(eddy_server_open(&server, own_address(), 0, handler, arg, NULL));
+    EXPECT_OK(eddy_server_open(&server, own_address().text, 0, handler, arg, NULL));
     return server;
 }
 

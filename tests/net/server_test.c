@@ -59,13 +59,13 @@ CORE_TEST(server, port_in_use_is_refused_by_name) {
     eddy_server *server = serve_apart(echo, NULL), *second;
     uint16_t port = eddy_server_port(server);
     EXPECT(port > 0);
-    EXPECT_EQ(-EADDRINUSE, eddy_server_open(&second, own_address(), port, echo, NULL, NULL));
+    EXPECT_EQ(-EADDRINUSE, eddy_server_open(&second, own_address().text, port, echo, NULL, NULL));
     char wanted[64];
-    snprintf(wanted, sizeof wanted, "%s:%u", own_address(), port);
+    snprintf(wanted, sizeof wanted, "%s:%u", own_address().text, port);
     EXPECT_HAS(eddy_error_text(eddy_error_current(-EADDRINUSE)), wanted);
     eddy_handled();
     stop_serving(server);
-    EXPECT_OK(eddy_server_open(&server, own_address(), port, echo, NULL, NULL)); /* free again */
+    EXPECT_OK(eddy_server_open(&server, own_address().text, port, echo, NULL, NULL)); /* free again */
     EXPECT_EQ(port, eddy_server_port(server));
     stop_serving(server);
 }
@@ -375,7 +375,7 @@ static int visit_until_refused(void *arg, eddy_value *out) {
     (void)out;
     for (;;) {
         eddy_stream *stream;
-        int status = eddy_connect(&stream, own_address(), visitors->port, NULL);
+        int status = eddy_connect(&stream, own_address().text, visitors->port, NULL);
         if (status < 0) {
             EXPECT_EQ(-ECONNREFUSED, status);
             eddy_handled();
@@ -540,14 +540,14 @@ CORE_TEST(server, release_of_the_last_handle_closes) {
     uint16_t port = eddy_server_port(server);
     eddy_server_release(eddy_server_share(server));
     eddy_stream *stream;
-    EXPECT_OK(eddy_connect(&stream, own_address(), port, NULL));
+    EXPECT_OK(eddy_connect(&stream, own_address().text, port, NULL));
     eddy_server_release(server);
     write_text(stream, "a"); /* who is served is served on */
     expect_text(stream, "a");
     hang_up(stream);
     int status;
     do {
-        status = eddy_connect(&stream, own_address(), port, NULL);
+        status = eddy_connect(&stream, own_address().text, port, NULL);
         if (status == 0) hang_up(stream);
     } while (status == 0);
     EXPECT_EQ(-ECONNREFUSED, status);
