@@ -1,6 +1,7 @@
 /* What a program gets on standard error, without a handler, for each thing that nobody handled: the text, the task, where it
  * was spawned. The same through a handler: tests/debug, debug_test.c, run_test.c. */
 #include "contract/contract_testing.h"
+#include "debug/asking.h"
 #include "eddy/debug.h"
 
 #include <sys/mman.h>
@@ -376,7 +377,7 @@ RULE(T8_all_calls_of_a_suspended_task_are_shown) {
     char text[4096];
     eddy_future *gate = eddy_future_create();
     eddy_task *task = spawn_parked(wait_for_gate, gate);
-    EXPECT(eddy_task_print_stack(task, text, sizeof text) > 0);
+    EXPECT(print_stack(task, text, sizeof text) > 0);
     int calls = 0;
     for (const char *at = text; (at = strstr(at, "wait_deep+0x")) != NULL; at++) calls++;
     EXPECT_EQ(3, calls);
@@ -400,14 +401,13 @@ RULE(D3_a_round_of_waiting_tasks_is_found) {
     eddy_future *gate = eddy_future_create();
     second_of_two = spawn_parked(wait_for_first, gate);
     first_of_two = spawn_parked(wait_for_second, NULL);
-    eddy_picture *picture;
+    eddy_picture *picture = take_picture();
     uint64_t ids[2];
-    EXPECT_OK(eddy_picture_take(&picture));
     EXPECT_EQ(0, eddy_picture_cycle(picture, ids, 2)); /* not yet */
     eddy_picture_release(picture);
     EXPECT_OK(eddy_future_set(gate, EDDY_NONE));
     test_until_all_parked();
-    EXPECT_OK(eddy_picture_take(&picture));
+    picture = take_picture();
     EXPECT_EQ(2, eddy_picture_cycle(picture, ids, 2));
     EXPECT(ids[0] < ids[1]);
     EXPECT_EQ(eddy_task_id(first_of_two) + eddy_task_id(second_of_two), ids[0] + ids[1]);

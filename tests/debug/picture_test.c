@@ -1,5 +1,5 @@
 /* Stacks of tasks that wait, wherever they are; who waits for whom; rounds of waiting (T8, D3). */
-#include "debug/picture.h"
+#include "debug/asking.h"
 #include "task/core_testing.h"
 
 #include <time.h>
@@ -27,22 +27,6 @@ static int occurrences(const char *text, const char *part) {
     int count = 0;
     for (const char *at = text; (at = strstr(at, part)) != NULL; at++) count++;
     return count;
-}
-
-/* A worker that gets no core for a second does not answer: both ask again until all do. */
-static int print_stack(eddy_task *task, char *text, size_t bytes) {
-    int status;
-    do status = eddy_task_print_stack(task, text, bytes);
-    while (status == EDDY_EBUSY);
-    return status;
-}
-static eddy_picture *take_picture(void) {
-    for (;;) {
-        eddy_picture *picture;
-        EXPECT_OK(eddy_picture_take(&picture));
-        if (picture->missing == 0) return picture;
-        eddy_picture_release(picture);
-    }
 }
 
 /* ---- stacks (T8) ----------------------------------------------------------------------------------------- */
