@@ -37,15 +37,26 @@ struct ed_inspector {
     _Atomic bool stop;
 };
 
-static _Atomic int signal_wake = -1; /* where the handler writes */
+static _Atomic int signal_wake = -1;     /* where the handler writes */
+static _Atomic unsigned signal_handlers; /* that run just now, on whatever thread */
 static struct sigaction before;
 
 static void on_signal(int number) {
     (void)number;
-    int saved = errno, fd = ED_LOAD_RELAXED(&signal_wake);
+    int saved = errno;
+    ED_ADD(&signal_handlers, 1); /* before the look at the pipe: forget_signal() */
+    int fd = ED_LOAD_SEQCST(&signal_wake);
     if (fd >= 0 && write(fd, "d", 1) < 0) { /* full: it is awake */
     }
+    ED_SUB(&signal_handlers, 1);
     errno = saved;
+}
+
+/* Afterwards no handler writes to the pipe, whose number may be another descriptor's soon: one that has begun is counted
+ * before it looks, so it either finds none or is waited for. */
+static void forget_signal(void) {
+    ED_STORE_SEQCST(&signal_wake, -1);
+    while (ED_LOAD_SEQCST(&signal_handlers) != 0) ed_cpu_relax();
 }
 
 /* ---- the thread ------------------------------------------------------------------------------------ */
@@ -208,7 +219,7 @@ void ed_inspector_close(struct ed_inspector *inspector) {
     if (inspector == NULL) return;
     if (inspector->signal) {
         sigaction(SIGUSR1, &before, NULL);
-        ED_STORE_RELAXED(&signal_wake, -1);
+        forget_signal();
     }
     ED_STORE_SEQCST(&inspector->stop, true);
     write_all(inspector->wake[1], "s"); /* full: it is awake */
