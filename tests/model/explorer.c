@@ -2,7 +2,7 @@
  *
  * Problem    With 3 preemptions a scenario has 10^5 to 10^9 schedules. Most differ in the order of steps that have nothing to
  *            do with each other.
- * Idea       Two reductions, both exact under the bound on preemptions; depth first uses them, random schedules need none.
+ * Idea       Three reductions, all exact under the bound on preemptions; depth first uses them, random schedules need none.
  *            (R1) A preemption is offered only before an access to a place that two threads use and one changes (`masks`). Any
  *            other access commutes with all of the others' steps, so that a preemption before it does what one before the next
  *            such place, or a thread's end, does, at no higher count. Which places those are is learned: when one more comes to
@@ -11,6 +11,12 @@
  *            own steps in order and, at each of them, what it depends on, by the history of the step that made it. Equal
  *            histories of all threads thus are one partial order of steps, and runs of one partial order end in one state:
  *            the same values, views, clocks, and each thread at the same instruction.
+ *            (R3) Nor is a state that holds the same values, however it came about: who has read an old value, failed in its
+ *            compare-and-swap and tried again stands where one stands who had read the new one at once. Looked for where R2
+ *            finds nothing, and by all that the future depends on (key_of_values): what is on each thread's stack, where it
+ *            stands and what it waits for; the bytes of the watched memory, which blocks of it are free; the globals that
+ *            were written; all values that somebody may still read; what each thread and each such value's writer knew,
+ *            beyond what all threads know; and by whom and when each byte was last read and written, for races to come.
  * Invariants (H1) What a thread learns from others enters its history: the value that an atomic access reads (by its writer's
  *            history), the order of stores to one place, of allocations and of accesses outside of the watched memory (the
  *            scenario's globals, other stacks), where reads count as well; a membarrier depends on everybody, and everybody on
@@ -22,9 +28,19 @@
  *            visit had all choices that this one has. It is explored wholly: depth first finishes it first, and it cannot lie
  *            above itself, as each step changes a history. The bound is so not touched, and each outcome, violations
  *            included, that some schedule within the bound has, is still met in one.
+ *            (V1) What is not in R3's key has no future: frames that were left (a thread that has ended has none), values
+ *            older than all threads know, what all of them know. Bytes that do not matter but differ, such as a variable that is
+ *            not read again, make two states of one, which costs time and nothing else. So the explorer leaves little of
+ *            itself on a thread's stack: who runs next is decided on the main one, and wipe() clears what calls left behind.
+ *            (V2) By values a state may lie above itself: a loop that changes nothing. Such a state is gone on with, or a
+ *            thread that never ends would not be found (comes_round).
+ *            (V3) A clock moves only where its thread hands something on: what comes between two such steps is ordered with
+ *            another thread's as a whole or not at all.
  *            What rests on luck: 64-bit hashes. With 10^7 states the odds of one false match are 3 in 10^6.
- * Tests      --compare explores with and without R2 and requires the same set of outcomes (the watched memory's bytes, how
- *            each thread ended, the violation), and of partial orders. Planted: parts of H1 to H3 left out (mutants.txt). */
+ * Not here   R3 where threads run on stacks of the scenario's own (model_stacks_elsewhere).
+ * Tests      --compare explores without R2 and R3, with R2, and with both, and requires the same set of outcomes (memory and
+ *            what each thread knew of it, how each ended, the violation), and of R2 the same partial orders. Planted: parts
+ *            of H1 to H3 and of R3's key left out, and V2 (mutants.txt). */
 #include "explorer.h"
 
 #include "coro/context.h"
@@ -49,6 +65,7 @@ enum {
     CHANGES = 3,    /* of priority, in one random schedule */
     SPIN_QUIET = 4, /* so many equal loads in a row look like spinning: no more choices */
     SPIN_WAIT = 8,  /* and so many wait for another value */
+    RED_ZONE = 128, /* bytes below the stack pointer that a function may use */
 };
 
 enum order { RELAXED, CONSUME, ACQUIRE, RELEASE, ACQ_REL, SEQ_CST }; /* as the compiler passes them */
@@ -74,6 +91,7 @@ struct message {             /* one value of a location */
 
 struct location {
     uintptr_t address;
+    uint64_t factor; /* of its place in a view's digest */
     int newest;
     uint16_t bytes, seqcst;
     bool figure;
@@ -82,8 +100,7 @@ struct location {
 struct cell { /* a byte of the arena */
     uint32_t stamp;
     bool freed;
-    uint8_t writer;
-    uint16_t written, read[MODEL_THREADS], touched[MODEL_THREADS],
+    uint16_t writer, written, read[MODEL_THREADS], touched[MODEL_THREADS],
         stored[MODEL_THREADS]; /* clocks; the last two: atomic */
     const void *written_pc;
 };
@@ -101,15 +118,19 @@ struct thread {
     struct ed_worker *worker;
     unsigned priority;
     uint64_t history; /* of all that it did and what that depends on */
+    uintptr_t top;    /* of its stack's part that the scenario uses */
 };
 
 static struct {
     const struct model_scenario *scenario;
     unsigned threads_count, current;
-    bool concurrent, failed, quiet, known, freed;
+    bool concurrent, failed, quiet, known, freed, elsewhere;
+    bool stays; /* the running thread, which asks who is next, may go on itself */
     size_t arena_used;
     uint64_t allocations; /* the history of the last one */
-    unsigned locations_count, messages_count, views_used, operations, preemptions, old_reads;
+    uint64_t cells;       /* a digest of all of them */
+    uint64_t last;        /* what memory and views were when nobody could go on; --compare asks */
+    unsigned locations_count, messages_count, views_used, operations, preemptions, old_reads, written_count;
     struct {
         char *start;
         size_t bytes;
@@ -139,6 +160,7 @@ static struct thread threads[MODEL_THREADS];
 static struct ed_context main_context;
 static jmp_buf out;
 static uint32_t stamp; /* of the schedule: what bears another is empty */
+static struct cell untouched;
 
 /* ---- choices ------------------------------------------------------------------------------------- */
 
@@ -151,7 +173,14 @@ static uint8_t *masks, *masks_used; /* gathered; what this pass goes by */
 static bool contended(uint8_t mask) { return (mask & STORED) && (mask & ~STORED & ((mask & ~STORED) - 1)); }
 
 static struct {
-    bool random, trace, learned, reduced;
+    uint64_t schedules, seeds, first_seed;
+    unsigned level;
+    const char *only;
+    bool quiet, compare;
+} options = {.schedules = 200000, .seeds = 20000, .first_seed = 1, .level = 3};
+
+static struct {
+    bool random, trace, learned, reduced, by_value;
     unsigned level, old_max;
     struct {
         uint8_t taken, count;
@@ -200,7 +229,7 @@ static bool next_schedule(void) {
     return true;
 }
 
-/* ---- states that were explored (R2) ---------------------------------------------------------------- */
+/* ---- states that were explored (R2, R3) ---------------------------------------------------------------- */
 
 /* A set of keys, each with the budgets that it was met with: bit `preemptions * OLD + old reads`. */
 enum { OLD = 3, SLOTS_FIRST = 1 << 12, SLOTS_MAX = 1 << 26, PREEMPTIONS_MAX = 4 };
@@ -209,7 +238,7 @@ struct set {
     uint16_t *budgets;
     size_t slots, used;
 };
-static struct set seen;
+static struct set seen, seen_values;
 
 static void set_empty(struct set *set) {
     free(set->keys);
@@ -244,21 +273,22 @@ static uint16_t *set_at(struct set *set, uint64_t key) {
 static void happened(uint64_t what) { threads[now.current].history = chained(threads[now.current].history, what); }
 enum { BEGINS = 1, YIELDS, COMES_BACK, STARTS_TO_WAIT }; /* what depends on nothing */
 
-/* Ends the schedule if all that may follow was explored. `stays`: the running thread is one that may go on. */
-static void end_if_known(bool stays) {
-    if (!search.reduced || search.random || now.current == 0 || search.position < search.depth) return; /* or repeats */
-    uint64_t key = chained(now.current, stays);
-    for (unsigned i = 1; i <= now.threads_count; i++)
-        key = chained(key, chained(threads[i].history, threads[i].status));
-    uint16_t *budgets = set_at(&seen, key);
-    if (budgets == NULL) return;
+/* Whether `key` was met with no more preemptions and old reads; if not, it is now. */
+static bool met(struct set *set, uint64_t key) {
+    uint16_t *budgets = set_at(set, key);
+    if (budgets == NULL) return false;
     for (unsigned p = 0; p <= now.preemptions; p++)
         for (unsigned o = 0; o <= now.old_reads; o++)
-            if (*budgets >> (p * OLD + o) & 1) {
-                now.known = true;
-                ed_context_exit(&threads[now.current].stack->context, &main_context);
-            }
+            if (*budgets >> (p * OLD + o) & 1) return true;
     *budgets |= (uint16_t)(1u << (now.preemptions * OLD + now.old_reads));
+    return false;
+}
+
+static uint64_t key_of_histories(void) {
+    uint64_t key = chained(now.current, now.stays);
+    for (unsigned i = 1; i <= now.threads_count; i++)
+        key = chained(key, chained(threads[i].history, threads[i].status));
+    return key;
 }
 
 /* Eight bytes outside of the watched memory: whose accesses came in which order. */
@@ -266,7 +296,9 @@ static struct outside {
     uintptr_t granule;
     uint32_t stamp;
     uint64_t history;
-} outsides[1 << 12];
+    bool written;
+} outsides[1 << 12], nowhere;
+static struct outside *written[1 << 12];
 
 /* ---- traces -------------------------------------------------------------------------------------- */
 
@@ -365,14 +397,6 @@ static bool runnable(unsigned i) {
     return ready;
 }
 
-static void go_to(unsigned next) {
-    unsigned from = now.current;
-    if (next == from) return;
-    now.current = next;
-    ed_context_switch(from == 0 ? &main_context : &threads[from].stack->context,
-                      next == 0 ? &main_context : &threads[next].stack->context);
-}
-
 static unsigned by_priority(unsigned count, const unsigned *which) {
     unsigned best = which[0];
     for (unsigned i = 1; i < count; i++)
@@ -387,34 +411,53 @@ static unsigned others(unsigned *which) {
     return count;
 }
 
-/* The running thread cannot go on: another does; none: back to the main context. */
-static void leave(void) {
-    end_if_known(false);
-    unsigned which[MODEL_THREADS], count = others(which);
-    go_to(count == 0 ? 0 : search.random ? by_priority(count, which) : which[choose(count)]);
+static bool is_known(void);
+
+/* On the main stack: the thread that runs next; 0: none can, or all that may follow was explored. */
+static unsigned next_thread(void) {
+    if (is_known()) {
+        now.known = true;
+        return 0;
+    }
+    unsigned which[MODEL_THREADS];
+    if (search.random && now.stays)
+        for (unsigned i = 0; i < CHANGES; i++)
+            if (search.changes[i] == now.operations) threads[now.current].priority = --search.lowest;
+    unsigned count = others(which);
+    if (search.random) {
+        if (now.stays) which[count++] = now.current;
+        return count == 0 ? 0 : by_priority(count, which);
+    }
+    if (!now.stays) return count == 0 ? 0 : which[choose(count)];
+    if (now.preemptions == search.level) return now.current;
+    unsigned taken = choose(count + 1);
+    if (taken == 0) return now.current;
+    now.preemptions++;
+    return which[taken - 1];
 }
+
+static void run_threads(void) {
+    unsigned next;
+    while (!now.failed && (next = next_thread()) != 0) {
+        now.current = next;
+        ed_context_switch(&main_context, &threads[next].stack->context);
+    }
+}
+
+/* Asks who is next. The answer leaves no trace on the thread's stack. */
+static __attribute__((noinline)) void ask(bool stays) {
+    now.stays = stays;
+    ed_context_switch(&threads[now.current].stack->context, &main_context);
+}
+
+/* The running thread cannot go on: another does. */
+static void leave(void) { ask(false); }
 
 /* Before each atomic operation on `address`: another may run first. */
 static void point(bool choice) {
     if (!now.concurrent || now.current == 0) return;
     if (++now.operations > OPERATIONS_MAX) model_violation("no end: %d operations", OPERATIONS_MAX);
-    unsigned which[MODEL_THREADS];
-    if (search.random) {
-        for (unsigned i = 0; i < CHANGES; i++)
-            if (search.changes[i] == now.operations) threads[now.current].priority = --search.lowest;
-        unsigned count = others(which);
-        which[count++] = now.current;
-        go_to(by_priority(count, which));
-        return;
-    }
-    if (!choice) return;
-    end_if_known(true);
-    if (now.preemptions < search.level) {
-        unsigned taken = choose(others(which) + 1);
-        if (taken == 0) return;
-        now.preemptions++;
-        go_to(which[taken - 1]);
-    }
+    if (search.random || choice) ask(true);
 }
 
 static void point_at(uintptr_t address, bool choice) {
@@ -434,10 +477,14 @@ void model_wait(bool (*ready)(void *arg), void *arg) {
     thread->status = READY;
 }
 
+static __attribute__((noinline)) bool others_can(void) {
+    unsigned which[MODEL_THREADS];
+    return others(which) > 0;
+}
+
 void model_yield(void) {
-    unsigned which[MODEL_THREADS], count = others(which);
     if (++now.operations > OPERATIONS_MAX) model_violation("no end: %d operations", OPERATIONS_MAX);
-    if (count == 0) return;
+    if (!others_can()) return;
     if (search.random) threads[now.current].priority = --search.lowest;
     happened(YIELDS);
     leave();
@@ -459,11 +506,21 @@ bool model_waits(unsigned thread) {
     return waits;
 }
 
-static void thread_main(void *arg) {
-    unsigned self = (unsigned)(uintptr_t)arg;
+static __attribute__((noinline)) void begin(struct thread *self) {
+    self->top = (uintptr_t)__builtin_frame_address(0);
     happened(BEGINS);
-    now.scenario->threads[self - 1]();
+    now.scenario->threads[self - threads - 1]();
     model_exit();
+}
+
+static void thread_main(void *arg) {
+    /* Of the stack that the thread was started from nothing is left, for the scenario's functions to save. */
+#if defined(__x86_64__)
+    __asm__ volatile("xorl %%ebx, %%ebx\n xorl %%r12d, %%r12d\n xorl %%r13d, %%r13d\n xorl %%r14d, %%r14d\n"
+                     "xorl %%r15d, %%r15d" ::
+                         : "rbx", "r12", "r13", "r14", "r15", "cc");
+#endif
+    begin(&threads[(uintptr_t)arg]);
 }
 
 void model_set_worker(struct ed_worker *worker) { threads[now.current].worker = worker; }
@@ -478,8 +535,14 @@ static bool in_arena(uintptr_t address) { return address - (uintptr_t)arena < AR
 
 static struct cell *cell_at(uintptr_t address) {
     struct cell *cell = &cells[address - (uintptr_t)arena];
-    if (cell->stamp != stamp) *cell = (struct cell){.stamp = stamp};
+    if (cell->stamp != stamp) *cell = untouched;
     return cell;
+}
+
+/* What a cell remembers becomes another, and with it the digest of all cells. */
+static void remember(uint16_t *field, uint16_t value) {
+    now.cells += ((uint64_t)value - *field) * (mixed((uintptr_t)field) | 1);
+    *field = value;
 }
 
 static void *allocate(size_t bytes, bool counted) {
@@ -507,8 +570,12 @@ static struct outside *outside_at(uintptr_t granule) {
     size_t i = mixed(granule) & last;
     for (size_t tries = 0; outsides[i].stamp == stamp && outsides[i].granule != granule; i = (i + 1) & last)
         if (++tries > last) broken("too many places outside of the arena");
-    if (outsides[i].stamp != stamp) outsides[i] = (struct outside){.granule = granule, .stamp = stamp};
-    return &outsides[i];
+    struct outside *place = &outsides[i];
+    if (place->stamp != stamp) {
+        *place = nowhere;
+        place->granule = granule;
+    }
+    return place;
 }
 
 /* Nothing orders these: whoever comes later depends on who wrote before, and a write on the reads before it as well, because
@@ -518,7 +585,10 @@ static void outside(uintptr_t address, size_t bytes, bool write) {
     for (uintptr_t granule = address >> 3; granule <= (address + bytes - 1) >> 3; granule++) {
         struct outside *place = outside_at(granule);
         happened(place->history);
-        if (write) place->history = threads[now.current].history;
+        if (!write) continue;
+        place->history = threads[now.current].history;
+        if (!place->written) written[now.written_count++] = place;
+        place->written = true;
     }
 }
 
@@ -545,10 +615,10 @@ static void plain(uintptr_t address, size_t bytes, bool write, void *pc) {
                 race(address + i, what, t, "an atomic access", pc);
         }
         if (write) {
-            cell->writer = (uint8_t)now.current;
-            cell->written = clock[now.current];
+            remember(&cell->writer, (uint16_t)now.current);
+            remember(&cell->written, clock[now.current]);
         } else {
-            cell->read[now.current] = clock[now.current];
+            remember(&cell->read[now.current], clock[now.current]);
         }
     }
 }
@@ -599,6 +669,8 @@ void model_name(const volatile void *place, const char *name) {
     now.names[now.names_count++].name = name;
 }
 
+void model_stacks_elsewhere(void) { now.elsewhere = true; }
+
 void model_figures(const volatile void *place, size_t bytes) {
     if (now.figures_count == sizeof now.figures / sizeof now.figures[0]) broken("too many figures");
     now.figures[now.figures_count].start = (uintptr_t)place;
@@ -630,7 +702,8 @@ static struct location *locate(uintptr_t address, unsigned bytes) {
         location_stamps[index] = stamp;
         location_of[index] = (uint16_t)now.locations_count;
         struct location *location = &locations[now.locations_count++];
-        *location = (struct location){.address = address, .newest = -1, .bytes = (uint16_t)bytes};
+        *location =
+            (struct location){.address = address, .factor = mixed(address) | 1, .newest = -1, .bytes = (uint16_t)bytes};
         for (unsigned i = 0; i < now.figures_count; i++)
             if (address - now.figures[i].start < now.figures[i].end - now.figures[i].start) location->figure = true;
         append(location, raw_load(address, bytes), 0);
@@ -642,8 +715,7 @@ static struct location *locate(uintptr_t address, unsigned bytes) {
 /* The access itself must be legal: alive, and ordered with plain ones. */
 static void touch(uintptr_t address, bool store, void *pc) {
     struct thread *thread = &threads[now.current];
-    uint16_t *clock = thread->view.clock;
-    clock[now.current]++;
+    const uint16_t *clock = thread->view.clock;
     if (now.concurrent && now.current != 0) {
         uint8_t *mask = &masks[address - (uintptr_t)arena], before = *mask;
         *mask |= (uint8_t)(1u << now.current | (store ? STORED : 0));
@@ -657,8 +729,15 @@ static void touch(uintptr_t address, bool store, void *pc) {
     if (cell->written > clock[cell->writer]) race(address, "atomic access", cell->writer, "a write", pc);
     for (unsigned t = 0; store && t <= now.threads_count; t++)
         if (cell->read[t] > clock[t]) race(address, "atomic store", t, "a read", pc);
-    cell->touched[now.current] = clock[now.current];
-    if (store) cell->stored[now.current] = clock[now.current];
+    remember(&cell->touched[now.current], clock[now.current]);
+    if (store) remember(&cell->stored[now.current], clock[now.current]);
+}
+
+/* Nothing that is over stays below on this stack: it would tell states apart that are the same. */
+static __attribute__((noinline)) void wipe(void) {
+    char below[1024];
+    memset(below, 0, sizeof below);
+    __asm__ volatile("" ::"r"(below) : "memory");
 }
 
 static void join(struct view *view, const struct message *message) {
@@ -724,19 +803,38 @@ static void saw(struct location *location, const struct message *message, int or
 
 static const char *const order_names[] = {"relaxed", "consume", "acquire", "release", "acq_rel", "seq_cst"};
 
+static __attribute__((noinline)) bool is_figure(uintptr_t address, unsigned bytes) {
+    return locate(address, bytes)->figure;
+}
+static __attribute__((noinline)) bool has_spun(uintptr_t address, unsigned bytes) {
+    struct location *location = locate(address, bytes);
+    struct thread *thread = &threads[now.current];
+    return spins_on(thread, (int)(location - locations), location) && thread->spin_count >= SPIN_QUIET;
+}
+
+/* Before an access: others may run. What was found of the place before that means nothing now. */
+static __attribute__((noinline)) struct location *come_to(uintptr_t address, unsigned bytes, bool is_load) {
+    if (!is_figure(address, bytes)) {
+        bool choice = !is_load || !has_spun(address, bytes);
+        wipe();
+        point_at(address, choice);
+    }
+    return locate(address, bytes);
+}
+
 static uint64_t load(uintptr_t address, unsigned bytes, int order, void *pc) {
     if (now.quiet) return raw_load(address, bytes);
+    struct location *location = come_to(address, bytes, true);
     struct thread *thread = &threads[now.current];
-    struct location *location = locate(address, bytes);
     int index = (int)(location - locations);
-    if (!location->figure) point_at(address, !spins_on(thread, index, location) || thread->spin_count < SPIN_QUIET);
     touch(address, false, pc);
     const struct message *message = &messages[pick(location, order, NULL)];
+    const uint64_t value = message->value;
     saw(location, message, order);
     if (!location->figure)
         note(pc, "load %s %s = %#llx%s", order_names[order], place_name(address), (unsigned long long)message->value,
              message->at != messages[location->newest].at ? "  (old)" : "");
-    if (location->figure || !now.concurrent || now.current == 0) return message->value;
+    if (location->figure || !now.concurrent || now.current == 0) return value;
     if (thread->spin_location == index && thread->spin_at == message->at) {
         if (++thread->spin_count >= SPIN_WAIT && messages[location->newest].at == message->at) {
             thread->status = SPINS;
@@ -748,15 +846,14 @@ static uint64_t load(uintptr_t address, unsigned bytes, int order, void *pc) {
         thread->spin_at = message->at;
         thread->spin_count = 1;
     }
-    return message->value;
+    return value;
 }
 
 static void no_spin(void) { threads[now.current].spin_location = -1; }
 
 static void store(uintptr_t address, unsigned bytes, uint64_t value, int order, void *pc) {
+    struct location *location = come_to(address, bytes, false);
     struct thread *thread = &threads[now.current];
-    struct location *location = locate(address, bytes);
-    if (!location->figure) point_at(address, true);
     no_spin();
     touch(address, true, pc);
     happened(messages[location->newest].history);
@@ -793,7 +890,8 @@ static void replace(struct location *location, uint64_t value, int order) {
     struct message *message = &messages[location->newest];
     thread->view.oldest[location - locations] = message->at;
     if (releases(order)) {
-        struct view both = thread->view;
+        static struct view both;
+        both = thread->view;
         join(&both, &messages[old]);
         attach(message, &both);
     } else {
@@ -807,8 +905,7 @@ static void replace(struct location *location, uint64_t value, int order) {
 
 static uint64_t modify(uintptr_t address, unsigned bytes, uint64_t value, enum change change, int order, void *pc) {
     static const char *const names[] = {"exchange", "add", "sub", "and", "or", "xor"};
-    struct location *location = locate(address, bytes);
-    if (!location->figure) point_at(address, true);
+    struct location *location = come_to(address, bytes, false);
     no_spin();
     touch(address, true, pc);
     uint64_t old = messages[location->newest].value;
@@ -823,8 +920,7 @@ static uint64_t modify(uintptr_t address, unsigned bytes, uint64_t value, enum c
 
 static uint64_t compare_and_swap(uintptr_t address, unsigned bytes, uint64_t expected, uint64_t value, int order,
                                  int failure, void *pc) {
-    struct location *location = locate(address, bytes);
-    if (!location->figure) point_at(address, true);
+    struct location *location = come_to(address, bytes, false);
     no_spin();
     int picked = pick(location, failure, &expected);
     const struct message *message = &messages[picked];
@@ -865,19 +961,174 @@ void ed_barrier(void) {
     }
 }
 
+/* ---- states by value (R3) ------------------------------------------------------------------------------ */
+
+/* Of whole words, by multiplying to twice the width, as in wyhash (Wang Yi 2019). */
+static uint64_t folded(uint64_t a, uint64_t b) {
+    __uint128_t product = (__uint128_t)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+static uint64_t digest_of_words(const uint64_t *words, size_t count) {
+    static const uint64_t odd[4] = {UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db),
+                                    UINT64_C(0x8ebc6af09c88c6e3), UINT64_C(0x589965cc75374cc3)};
+    uint64_t lanes[4] = {odd[3], odd[2], odd[1], odd[0]};
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        for (size_t l = 0; l < 4; l++) lanes[l] = folded(words[i + 2 * l] ^ odd[l], words[i + 2 * l + 1] ^ lanes[l]);
+    uint64_t digest = count;
+    for (size_t l = 0; l < 4; l++) digest = chained(digest, lanes[l]);
+    for (; i < count; i++) digest = chained(digest, words[i]);
+    return digest;
+}
+
+/* A thread: what is on its stack, where it stands, what it waits for. */
+static uint64_t digest_of_thread(const struct thread *thread) {
+    const struct ed_context *context = &thread->stack->context;
+    uint64_t digest = chained(thread->status, (uintptr_t)thread->worker);
+    if (thread->status != ENDED) {
+        uintptr_t sp = (uintptr_t)context->sp, low = sp - RED_ZONE;
+        if (sp < (uintptr_t)context->stack_low || sp > thread->top) broken("model_stacks_elsewhere() was not called");
+        const uint64_t words[] = {sp, (uintptr_t)context->pc, (uintptr_t)context->frame, (uintptr_t)context->base};
+        digest = chained(digest, digest_of_words(words, sizeof words / sizeof words[0]));
+        digest = chained(digest, digest_of_words((const uint64_t *)low, (thread->top - low) / 8));
+    }
+    if (thread->status == WAITS) digest = chained(chained(digest, (uintptr_t)thread->ready), (uintptr_t)thread->arg);
+    if (thread->spin_location >= 0) {
+        digest = chained(digest, locations[thread->spin_location].address);
+        digest = chained(chained(digest, (uint64_t)thread->spin_count), thread->spin_at);
+    }
+    return digest;
+}
+
+/* What all threads know that have not ended: what goes beyond is what tells views apart. */
+static struct view common;
+
+static void find_common(void) {
+    memset(common.clock, 0xff, sizeof common.clock);
+    memset(common.oldest, 0xff, now.locations_count * sizeof common.oldest[0]);
+    for (unsigned t = 1; t <= now.threads_count; t++) {
+        const struct view *view = &threads[t].view;
+        if (threads[t].status == ENDED) continue;
+        for (unsigned u = 0; u < MODEL_THREADS; u++)
+            if (view->clock[u] < common.clock[u]) common.clock[u] = view->clock[u];
+        for (unsigned i = 0; i < now.locations_count; i++)
+            if (view->oldest[i] < common.oldest[i]) common.oldest[i] = view->oldest[i];
+    }
+}
+
+static uint64_t digest_of_view(const uint16_t *clock, const uint16_t *oldest, unsigned known) {
+    uint64_t digest = 0;
+    for (unsigned u = 0; u < MODEL_THREADS; u++)
+        if (clock[u] > common.clock[u]) digest += clock[u] * (mixed(u + 1) | 1);
+    for (unsigned i = 0; i < known; i++)
+        if (oldest[i] > common.oldest[i]) digest += oldest[i] * locations[i].factor;
+    return digest;
+}
+
+/* A place: all its values that somebody may still read. */
+static uint64_t digest_of_location(unsigned index) {
+    const struct location *location = &locations[index];
+    const uint16_t least = common.oldest[index];
+    uint64_t digest = chained(location->address, location->seqcst > least ? location->seqcst : least);
+    for (int i = location->newest; i >= 0 && (i == location->newest || messages[i].at >= least);
+         i = messages[i].older) {
+        const uint16_t *clock = views + messages[i].view;
+        digest = chained(chained(digest, messages[i].value), messages[i].at);
+        if (messages[i].known > 0)
+            digest = chained(digest, digest_of_view(clock, clock + MODEL_THREADS, messages[i].known));
+    }
+    return digest;
+}
+
+/* A global that was written; what is on stacks belongs to these. */
+static uint64_t digest_of_written(const struct outside *place) {
+    uintptr_t address = place->granule << 3;
+    for (unsigned t = 1; t <= now.threads_count; t++) {
+        const struct ed_context *context = &threads[t].stack->context;
+        if (address - (uintptr_t)context->stack_low < context->stack_bytes) return 0;
+    }
+    return chained(address, *(const uint64_t *)address);
+}
+
+/* All but what is on stacks. */
+static uint64_t key_of_memory(void) {
+    uint64_t key = now.cells, sum = 0;
+    find_common();
+    for (unsigned t = 0; t <= now.threads_count; t++)
+        key = chained(key, digest_of_view(threads[t].view.clock, threads[t].view.oldest, now.locations_count));
+    for (unsigned i = 0; i < now.locations_count; i++) sum += digest_of_location(i);
+    for (unsigned i = 0; i < now.written_count; i++) sum += digest_of_written(written[i]);
+    key = chained(key, sum);
+    for (unsigned i = 0; i < now.blocks_count; i++) {
+        key = chained(chained(key, (uintptr_t)now.blocks[i].start), now.blocks[i].bytes);
+        key = chained(chained(key, now.blocks[i].counted), now.blocks[i].freed);
+    }
+    return chained(key, digest_of_words((const uint64_t *)(const void *)arena, (now.arena_used + 7) / 8));
+}
+
+static uint64_t key_of_values(void) {
+    uint64_t key = chained(chained(now.current, now.stays), key_of_memory());
+    for (unsigned t = 1; t <= now.threads_count; t++) key = chained(key, digest_of_thread(&threads[t]));
+    return key;
+}
+
+/* The states on the way to this one, as far as they were looked at: with the choices that had been made there. */
+static struct {
+    uint64_t key;
+    unsigned choices, preemptions, old_reads;
+} path[OPERATIONS_MAX * 2];
+static unsigned path_length;
+
+/* Whether this state is one of its own way: a thread goes round. */
+static bool comes_round(uint64_t key) {
+    for (unsigned i = 0; i < path_length; i++)
+        if (path[i].key == key && path[i].preemptions == now.preemptions && path[i].old_reads == now.old_reads)
+            return true;
+    return false;
+}
+
+/* Whether all that may follow was explored. */
+static bool is_known(void) {
+    if (!search.reduced || search.random || now.current == 0 || search.position < search.depth)
+        return false; /* or repeats */
+    if (met(&seen, key_of_histories())) return true;
+    if (!search.by_value || now.elsewhere) return false;
+    uint64_t key = key_of_values();
+    if (comes_round(key)) return false;
+    if (met(&seen_values, key)) return true;
+    if (path_length == sizeof path / sizeof path[0]) broken("too many states on one way");
+    path[path_length].key = key;
+    path[path_length].choices = search.position;
+    path[path_length].preemptions = now.preemptions;
+    path[path_length++].old_reads = now.old_reads;
+    return false;
+}
+
 /* ---- what the compiler calls ----------------------------------------------------------------------- */
 
 #define PC __builtin_return_address(0)
 
-#define PLAIN(bytes)                                                                      \
-    void __tsan_read##bytes(void *p);                                                     \
-    void __tsan_write##bytes(void *p);                                                    \
-    void __tsan_unaligned_read##bytes(void *p);                                           \
-    void __tsan_unaligned_write##bytes(void *p);                                          \
-    void __tsan_read##bytes(void *p) { plain((uintptr_t)p, bytes, false, PC); }           \
-    void __tsan_write##bytes(void *p) { plain((uintptr_t)p, bytes, true, PC); }           \
-    void __tsan_unaligned_read##bytes(void *p) { plain((uintptr_t)p, bytes, false, PC); } \
-    void __tsan_unaligned_write##bytes(void *p) { plain((uintptr_t)p, bytes, true, PC); }
+#define PLAIN(bytes)                              \
+    void __tsan_read##bytes(void *p);             \
+    void __tsan_write##bytes(void *p);            \
+    void __tsan_unaligned_read##bytes(void *p);   \
+    void __tsan_unaligned_write##bytes(void *p);  \
+    void __tsan_read##bytes(void *p) {            \
+        plain((uintptr_t)p, bytes, false, PC);    \
+        wipe();                                   \
+    }                                             \
+    void __tsan_write##bytes(void *p) {           \
+        plain((uintptr_t)p, bytes, true, PC);     \
+        wipe();                                   \
+    }                                             \
+    void __tsan_unaligned_read##bytes(void *p) {  \
+        plain((uintptr_t)p, bytes, false, PC);    \
+        wipe();                                   \
+    }                                             \
+    void __tsan_unaligned_write##bytes(void *p) { \
+        plain((uintptr_t)p, bytes, true, PC);     \
+        wipe();                                   \
+    }
 PLAIN(1)
 PLAIN(2)
 PLAIN(4)
@@ -912,10 +1163,13 @@ void *__tsan_memmove(void *to, const void *from, size_t bytes) {
 void __tsan_atomic_thread_fence(int order) { (void)order; }
 void __tsan_atomic_signal_fence(int order) { (void)order; }
 
-#define MODIFY(bits, type, name, change)                                                 \
-    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order);          \
-    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order) {         \
-        return (type)modify((uintptr_t)p, bits / 8, (uint64_t)value, change, order, PC); \
+#define MODIFY(bits, type, name, change)                                                     \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order);              \
+    type __tsan_atomic##bits##_##name(volatile type *p, type value, int order) {             \
+        wipe();                                                                              \
+        type old = (type)modify((uintptr_t)p, bits / 8, (uint64_t)value, change, order, PC); \
+        wipe();                                                                              \
+        return old;                                                                          \
     }
 #define ATOMIC(bits, type)                                                                                  \
     type __tsan_atomic##bits##_load(const volatile type *p, int order);                                     \
@@ -923,14 +1177,22 @@ void __tsan_atomic_signal_fence(int order) { (void)order; }
     type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, \
                                                     int failure);                                           \
     type __tsan_atomic##bits##_load(const volatile type *p, int order) {                                    \
-        return (type)load((uintptr_t)p, bits / 8, order, PC);                                               \
+        wipe();                                                                                             \
+        type value = (type)load((uintptr_t)p, bits / 8, order, PC);                                         \
+        wipe();                                                                                             \
+        return value;                                                                                       \
     }                                                                                                       \
     void __tsan_atomic##bits##_store(volatile type *p, type value, int order) {                             \
+        wipe();                                                                                             \
         store((uintptr_t)p, bits / 8, value, order, PC);                                                    \
+        wipe();                                                                                             \
     }                                                                                                       \
     type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type expected, type value, int order, \
                                                     int failure) {                                          \
-        return (type)compare_and_swap((uintptr_t)p, bits / 8, expected, value, order, failure, PC);         \
+        wipe();                                                                                             \
+        type old = (type)compare_and_swap((uintptr_t)p, bits / 8, expected, value, order, failure, PC);     \
+        wipe();                                                                                             \
+        return old;                                                                                         \
     }                                                                                                       \
     MODIFY(bits, type, exchange, EXCHANGE)                                                                  \
     MODIFY(bits, type, fetch_add, ADD)                                                                      \
@@ -949,8 +1211,9 @@ static bool execute(const struct model_scenario *scenario) {
     memset(&now, 0, offsetof(__typeof__(now), blocks));
     now.blocks_count = now.figures_count = now.names_count = 0;
     now.scenario = scenario;
-    stamp++;
+    untouched.stamp = nowhere.stamp = ++stamp;
     search.position = 0;
+    while (path_length > 0 && path[path_length - 1].choices >= search.depth) path_length--;
     memset(&threads[0].view, 0, sizeof threads[0].view);
     threads[0].worker = NULL;
     for (unsigned i = 0; i < MODEL_THREADS; i++) threads[i].history = i;
@@ -968,6 +1231,9 @@ static bool execute(const struct model_scenario *scenario) {
         thread->status = READY;
         thread->spin_location = -1;
         ed_context_make(thread->stack, thread_main, (void *)(uintptr_t)i);
+        memset((char *)thread->stack->context.sp - RED_ZONE, 0, RED_ZONE);
+        thread->stack->context.base = NULL;
+        thread->top = (uintptr_t)thread->stack->context.sp;
     }
     now.concurrent = true;
     if (search.random) {
@@ -975,7 +1241,8 @@ static bool execute(const struct model_scenario *scenario) {
         for (unsigned i = 1; i <= now.threads_count; i++) threads[i].priority = 2000 + (unsigned)(draw() % 1000);
         for (unsigned i = 0; i < CHANGES; i++) search.changes[i] = 1 + (unsigned)(draw() % (search.length + 1));
     }
-    leave();
+    run_threads();
+    if (options.compare && !now.elsewhere) now.last = key_of_memory();
     now.concurrent = false;
     if (now.failed || now.known) {
         now.current = 0;
@@ -995,13 +1262,6 @@ static bool execute(const struct model_scenario *scenario) {
 
 /* ---- all schedules -------------------------------------------------------------------------------- */
 
-static struct {
-    uint64_t schedules, seeds, first_seed;
-    unsigned level;
-    const char *only;
-    bool quiet, compare;
-} options = {.schedules = 200000, .seeds = 20000, .first_seed = 1, .level = 3};
-
 static void begin_random(uint64_t seed) {
     search.random = true;
     search.state = seed * UINT64_C(0x2545f4914f6cdd1d);
@@ -1019,10 +1279,10 @@ static void show(const struct model_scenario *scenario, uint64_t seed) {
     print_trace();
 }
 
-/* What a schedule came to, by other means than histories: the bytes of the watched memory, how each thread ended, the
- * violation. */
+/* What a schedule came to, by other means than histories: memory and what each thread knows of it, how each ended, the bytes
+ * of the watched memory after the scenario's check, the violation. */
 static uint64_t outcome(bool ok) {
-    uint64_t key = ok ? 1 : 2;
+    uint64_t key = ok ? now.last : 1;
     if (!ok)
         for (const char *c = now.text; *c != '\0'; c++) key = chained(key, (uint8_t)*c);
     for (unsigned i = 1; i <= now.threads_count; i++) key = chained(key, threads[i].status);
@@ -1031,8 +1291,9 @@ static uint64_t outcome(bool ok) {
 }
 
 static void begin_schedules(void) {
-    search.depth = 0;
+    search.depth = path_length = 0;
     set_empty(&seen);
+    set_empty(&seen_values);
 }
 
 static void begin_level(unsigned level) {
@@ -1050,55 +1311,69 @@ static bool go_on(void) {
     return true;
 }
 
-/* Explores one level, past violations; false: there is more than options.schedules. */
-static bool collect(const struct model_scenario *scenario, unsigned level, bool reduced, struct set *outcomes,
+/* Explores one level, past violations; false: there is more than options.schedules. Gathers outcomes, and, where `orders` is
+ * not NULL, partial orders. */
+static bool collect(const struct model_scenario *scenario, unsigned level, struct set *outcomes, struct set *orders,
                     uint64_t *schedules) {
     search.random = search.learned = false;
-    search.reduced = reduced;
     begin_level(level);
     for (*schedules = 0; *schedules < options.schedules;) {
         ++*schedules;
         bool ok = execute(scenario);
         if (!now.known) {
-            uint64_t order = ok; /* and which partial order it was */
+            uint64_t order = ok;
             for (unsigned i = 1; i <= now.threads_count; i++) order = chained(order, threads[i].history);
             (void)set_at(outcomes, outcome(ok));
-            (void)set_at(outcomes, order);
+            if (orders != NULL) (void)set_at(orders, order);
         }
         if (!go_on()) return true;
     }
     return false;
 }
 
-/* With and without R2, level by level while both are whole: the same outcomes? */
+/* Whether `fewer`, of which nothing else is wanted, has all of `all`, and nothing more. */
+static bool equal(const struct set *all, struct set *fewer) {
+    bool same = fewer->used == all->used;
+    for (size_t i = 0; i < all->slots; i++) {
+        size_t before = fewer->used;
+        if (all->keys[i] != 0) (void)set_at(fewer, all->keys[i]);
+        same = same && fewer->used == before;
+    }
+    return same;
+}
+
+/* Without R2 and R3, with R2, and with both, level by level while that is whole: the same outcomes, and of R2 orders? */
 static bool compare(const struct model_scenario *scenario) {
-    static struct set with, without;
-    uint64_t some = 0, all = 0, schedules = 0, fewer = 0;
+    enum { NEITHER, HISTORIES, BOTH, WAYS };
+    static struct set outcomes[WAYS], orders[BOTH];
+    uint64_t schedules[WAYS] = {0}, counts[WAYS] = {0};
     size_t found = 0;
-    bool same = true;
+    bool same = true, whole = true;
     unsigned level = 0;
     memset(masks, 0, ARENA_BYTES);
     memset(masks_used, 0, ARENA_BYTES);
     for (; level <= options.level && same; level++) {
-        set_empty(&with);
-        set_empty(&without);
-        if (!collect(scenario, level, false, &without, &all) || !collect(scenario, level, true, &with, &some)) break;
-        same = with.used == without.used;
-        for (size_t i = 0; i < without.slots; i++) {
-            size_t before = with.used;
-            if (without.keys[i] != 0) (void)set_at(&with, without.keys[i]);
-            same = same && with.used == before;
+        for (unsigned way = NEITHER; way < WAYS && whole; way++) {
+            search.reduced = way != NEITHER;
+            search.by_value = way == BOTH;
+            set_empty(&outcomes[way]);
+            if (way < BOTH) set_empty(&orders[way]);
+            whole = collect(scenario, level, &outcomes[way], way < BOTH ? &orders[way] : NULL, &counts[way]);
         }
-        found = without.used;
-        schedules = all;
-        fewer = some;
+        if (!whole) break;
+        same = equal(&outcomes[NEITHER], &outcomes[HISTORIES]) && equal(&orders[NEITHER], &orders[HISTORIES]) &&
+               equal(&outcomes[NEITHER], &outcomes[BOTH]);
+        found = outcomes[NEITHER].used;
+        memcpy(schedules, counts, sizeof schedules);
     }
     const bool good = same && level > 0;
     if (!options.quiet || !good)
-        printf("%s %s.%s: %zu outcomes and orders in %llu schedules, %llu without repeats, %s, up to %d preemptions\n",
-               good ? "ok    " : "FAILED", program_invocation_short_name, scenario->name, found,
-               (unsigned long long)schedules, (unsigned long long)fewer, same ? "the same" : "NOT THE SAME",
-               (int)level - 1);
+        printf(
+            "%s %s.%s: %zu outcomes in %llu schedules, %llu without histories met before, %llu nor values, %s, up to "
+            "%d preemptions\n",
+            good ? "ok    " : "FAILED", program_invocation_short_name, scenario->name, found,
+            (unsigned long long)schedules[NEITHER], (unsigned long long)schedules[HISTORIES],
+            (unsigned long long)schedules[BOTH], same ? "the same" : "NOT THE SAME", (int)level - 1);
     fflush(stdout);
     return good;
 }
@@ -1111,7 +1386,7 @@ static bool explore(const struct model_scenario *scenario) {
     unsigned level = 0;
     uint64_t seed = 0;
     search.random = search.learned = false;
-    search.reduced = true;
+    search.reduced = search.by_value = true;
     memset(masks, 0, ARENA_BYTES);
     memset(masks_used, 0, ARENA_BYTES);
     for (level = 0; level <= options.level && ok && all; level++) {

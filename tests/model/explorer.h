@@ -53,6 +53,8 @@ size_t model_live(void); /* blocks of ed_alloc not freed */
 void model_name(const volatile void *place, const char *name);
 /* Atomics of this range are figures: no switch points. */
 void model_figures(const volatile void *place, size_t bytes);
+/* In setup(): the threads run on other stacks than their own as well, which the explorer does not know. */
+void model_stacks_elsewhere(void);
 
 /* Waits until ready(arg), which is asked at any time and sees the newest values. Orders nothing. */
 void model_wait(bool (*ready)(void *arg), void *arg);

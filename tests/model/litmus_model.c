@@ -150,6 +150,54 @@ static void take_block(void) {
 }
 static void both_have_one(void) { MODEL_CHECK(shared->own[1] != shared->own[2]); }
 
+/* States that are the same but for one thing, by which their futures differ (explorer.c, R3). Thread 1 stores 1 to x; who
+ * reads x and then changes it knows as much after that, and x has the same values, whether it had read 0 or 1. */
+static __attribute__((noinline)) bool passed_by(void) { /* x was 0, and then 1 */
+    int first = ED_LOAD_RELAXED(&shared->x);
+    return atomic_exchange_explicit(&shared->x, 5, memory_order_relaxed) == 1 && first == 0;
+}
+static void store_x(void) { ED_STORE_RELAXED(&shared->x, 1); }
+static void kept_on_stack(void) {
+    volatile bool passed = passed_by();
+    ED_STORE_RELAXED(&shared->x, 6);
+    shared->data = 1 + passed;
+}
+static __attribute__((noinline)) void keep_in_global(void) { line = passed_by(); }
+static void kept_in_global(void) {
+    keep_in_global();
+    ED_STORE_RELAXED(&shared->x, 6);
+    shared->data = 1 + line;
+}
+static __attribute__((noinline)) void read_data(void) {
+    if (passed_by()) MODEL_CHECK(shared->data == 0);
+}
+static void kept_in_cell(void) { /* who has read the data */
+    read_data();
+    ED_STORE_RELAXED(&shared->x, 6);
+}
+static void store_x_and_data(void) {
+    store_x();
+    if (ED_LOAD_RELAXED(&shared->x) == 6) shared->data = 7;
+}
+static __attribute__((noinline)) void store_y(void) { ED_STORE_RELAXED(&shared->y, 1 + passed_by()); }
+static void kept_in_old_value(void) {
+    store_y();
+    ED_STORE_RELAXED(&shared->y, 3);
+    ED_STORE_RELAXED(&shared->x, 6);
+}
+static void store_x_read_y(void) {
+    store_x();
+    int x = ED_LOAD_RELAXED(&shared->x);
+    shared->data = 10 * x + ED_LOAD_RELAXED(&shared->y);
+}
+
+/* It changes nothing, and has no end. */
+static void round_for_ever(void) {
+    int two = 2;
+    while (!atomic_compare_exchange_strong_explicit(&shared->x, &two, 3, memory_order_relaxed, memory_order_relaxed))
+        two = 2;
+}
+
 #define RACE "data race"
 static const struct model_scenario scenarios[] = {
     {.name = "store_buffering_acq_rel",
@@ -216,6 +264,19 @@ static const struct model_scenario scenarios[] = {
      .must_find = "thread 1 waits for ever"},
     {.name = "order_in_global", .setup = setup, .threads = {stand_in_line, stand_in_line}, .check = both_stood_in_line},
     {.name = "order_of_blocks", .setup = setup, .threads = {take_block, take_block}, .check = both_have_one},
+    {.name = "kept_on_stack", .setup = setup, .threads = {store_x, kept_on_stack}, .check = nothing},
+    {.name = "kept_in_global", .setup = setup, .threads = {store_x, kept_in_global}, .check = nothing},
+    {.name = "kept_in_cell",
+     .setup = setup,
+     .threads = {store_x_and_data, kept_in_cell},
+     .check = nothing,
+     .must_find = RACE},
+    {.name = "kept_in_old_value", .setup = setup, .threads = {store_x_read_y, kept_in_old_value}, .check = nothing},
+    {.name = "round_for_ever",
+     .setup = setup,
+     .threads = {round_for_ever, store_x},
+     .check = nothing,
+     .must_find = "no end"},
     {.name = "spin", .setup = setup, .threads = {spin_for_x, mp_release}, .check = nothing},
     {.name = "spin_for_ever",
      .setup = setup,

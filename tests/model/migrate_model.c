@@ -141,6 +141,7 @@ static void setup(void) {
     static const char *const hosts[] = {"host_0", "host_1", "host_2", "host_3"};
     for (unsigned i = 0; i < STACKS; i++) model_name(&strands[i].fiber.worker, hosts[i]);
     for (unsigned i = 0; i < STACKS + WORKERS; i++) places[i] = (struct place){false, false};
+    model_stacks_elsewhere();
     stacks_made = entered = ended = 0;
     task = other = NULL;
     model_set_worker(&workers[0]);

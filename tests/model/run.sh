@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh: builds the model programs, runs their scenarios, compares what they come to with and without the explorer's
-# reduction, then plants each mutant and requires that it is found.
+# reductions, then plants each mutant and requires that it is found.
 #
 #   tests/model/run.sh [--slice | --full] [--schedules N] [--seeds N] [--mutants NAME] [MODEL...]
 #                                                                                last line: N passed, N failed
