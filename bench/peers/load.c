@@ -161,7 +161,8 @@ static void held(int port) {
              (count * (HELD_EACH_NS / 1000) + (HELD_BEFORE_NS + HELD_AFTER_NS) / 1000) / 1000);
     if (write(hold.fd, order, sizeof order) != sizeof order) bench_fail("write", -errno);
     int64_t next_ns = bench_now_ns() + HELD_BEFORE_NS; /* it is held by then */
-    while (ended < count) {
+    bool is_held = true;                               /* until its answer: the next run holds one worker, not two */
+    while (ended < count || is_held) {
         int64_t now_ns = bench_now_ns();
         if (begun < count && now_ns >= next_ns) {
             since[begun] = now_ns;
@@ -179,6 +180,7 @@ static void held(int port) {
             if (connection == &hold) {
                 if (begun < count) bench_fail("the worker was not held for long enough", 0);
                 check("read", (int)read(hold.fd, order, sizeof order));
+                is_held = false;
                 continue;
             }
             receive(connection, 1);
