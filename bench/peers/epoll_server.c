@@ -2,13 +2,10 @@
  * nothing else. Echo, or HTTP with harness/http.h. */
 #include "harness/bench.h"
 #include "harness/http.h"
+#include "harness/sockets.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct connection {
@@ -16,26 +13,15 @@ struct connection {
     struct http http;
 };
 
-static int check(const char *what, int result) {
-    if (result < 0) bench_fail(what, -errno);
-    return result;
-}
-
-static void add(int poll, int fd, void *data) {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = data};
-    check("epoll_ctl", epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event));
-}
-
 static void accept_all(int poll, int listener) {
     for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+        int fd = sockets_accept(listener);
         if (fd < 0) return;
-        check("TCP_NODELAY", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
         struct connection *connection = calloc(1, sizeof *connection);
         if (connection == NULL) bench_fail("memory", -ENOMEM);
         connection->fd = fd;
         http_open(&connection->http);
-        add(poll, fd, connection);
+        sockets_watch(poll, fd, connection);
     }
 }
 
@@ -57,16 +43,8 @@ static bool serve(struct connection *connection, bool is_http) {
 int main(int argc, char **argv) {
     if (argc < 2 || (strcmp(argv[1], "echo") != 0 && strcmp(argv[1], "http") != 0)) return 2;
     bench_open(argc - 1, argv + 1);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t address_bytes = sizeof address;
-    int poll = check("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
-    int listener = check("socket", socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    check("bind", bind(listener, (struct sockaddr *)&address, sizeof address));
-    check("listen", listen(listener, 1024));
-    check("getsockname", getsockname(listener, (struct sockaddr *)&address, &address_bytes));
-    add(poll, listener, NULL);
-    printf("{\"port\": %u}\n", ntohs(address.sin_port));
-    fflush(stdout);
+    int poll = sockets_check("epoll_create1", epoll_create1(EPOLL_CLOEXEC)), listener = sockets_listen();
+    sockets_watch(poll, listener, NULL);
     for (bool is_http = argv[1][0] == 'h';;) {
         struct epoll_event events[256];
         int count = epoll_wait(poll, events, 256, -1);

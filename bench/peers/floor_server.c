@@ -10,16 +10,12 @@
  * None of it can be cancelled, awaited, named, traced, moved or used by others, and there is no other scheduler that it gets on
  * with. Form by form each is compiled for itself. Peers: none; eddy's figure is bench/echo.c. */
 #include "harness/bench.h"
+#include "harness/sockets.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -53,18 +49,12 @@ struct connection {
     struct connection *out_next;   /* in the ring of those with something to send */
     struct connection *out_before; /* itself: in none */
     struct connection *all;
-    char *stack;
 };
 
 static struct connection *head, **tail = &head; /* the queue */
 static struct connection to_send = {.out_next = &to_send, .out_before = &to_send};
 static struct connection *everybody, loop_itself;
 static struct block *store;
-
-static int check(const char *what, int result) {
-    if (result < 0) bench_fail(what, -errno);
-    return result;
-}
 
 INLINE void push(struct connection *connection) {
     connection->next = NULL;
@@ -141,17 +131,11 @@ static void switch_body(struct transfer from) { body(from, SWITCH); }
 static void deadline_body(struct transfer from) { body(from, DEADLINE); }
 static void gather_body(struct transfer from) { body(from, GATHER); }
 
-static void add(int poll, int fd, void *data) {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = data};
-    check("epoll_ctl", epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event));
-}
-
 static void accept_all(int poll, int listener, int form) {
     static void (*const bodies[FORMS])(struct transfer) = {NULL, NULL, switch_body, deadline_body, gather_body};
     for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+        int fd = sockets_accept(listener);
         if (fd < 0) return;
-        check("TCP_NODELAY", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
         struct connection *connection = calloc(1, sizeof *connection);
         if (connection == NULL) bench_fail("memory", -ENOMEM);
         connection->fd = fd;
@@ -166,7 +150,7 @@ static void accept_all(int poll, int listener, int form) {
             struct transfer back = jump_fcontext(context, connection); /* until somebody finds nobody to go on with */
             ((struct connection *)back.data)->context = back.context;
         }
-        add(poll, fd, connection);
+        sockets_watch(poll, fd, connection);
     }
 }
 
@@ -218,16 +202,8 @@ INLINE void run(int poll, int listener, int form) {
 int main(int argc, char **argv) {
     if (argc < 2 || strcmp(argv[1], "echo") != 0) return 2;
     bench_open(argc - 1, argv + 1);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t address_bytes = sizeof address;
-    int poll = check("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
-    int listener = check("socket", socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    check("bind", bind(listener, (struct sockaddr *)&address, sizeof address));
-    check("listen", listen(listener, 1024));
-    check("getsockname", getsockname(listener, (struct sockaddr *)&address, &address_bytes));
-    add(poll, listener, NULL);
-    printf("{\"port\": %u}\n", ntohs(address.sin_port));
-    fflush(stdout);
+    int poll = sockets_check("epoll_create1", epoll_create1(EPOLL_CLOEXEC)), listener = sockets_listen();
+    sockets_watch(poll, listener, NULL);
     if (bench_form(forms[BARE])) run(poll, listener, BARE);
     if (bench_form(forms[QUEUE])) run(poll, listener, QUEUE);
     if (bench_form(forms[SWITCH])) run(poll, listener, SWITCH);

@@ -2,11 +2,10 @@
  * own. Echo, or HTTP with harness/http.h. */
 #include "harness/bench.h"
 #include "harness/http.h"
+#include "harness/sockets.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -51,9 +50,8 @@ static void on_connection(uv_poll_t *listener, int status, int events) {
     (void)events;
     check("the listener", status);
     for (;;) {
-        int fd = accept4(*(int *)listener->data, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+        int fd = sockets_accept(*(int *)listener->data);
         if (fd < 0) return;
-        check("TCP_NODELAY", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
         struct connection *connection = calloc(1, sizeof *connection);
         if (connection == NULL) bench_fail("memory", UV_ENOMEM);
         connection->fd = fd;
@@ -67,18 +65,10 @@ int main(int argc, char **argv) {
     if (argc < 2 || (strcmp(argv[1], "echo") != 0 && strcmp(argv[1], "http") != 0)) return 2;
     is_http = argv[1][0] == 'h';
     bench_open(argc - 1, argv + 1);
-    struct sockaddr_in address;
-    socklen_t address_bytes = sizeof address;
-    check("uv_ip4_addr", uv_ip4_addr("127.0.0.1", 0, &address));
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    check("bind", bind(listener, (struct sockaddr *)&address, sizeof address));
-    check("listen", listen(listener, 1024));
-    check("getsockname", getsockname(listener, (struct sockaddr *)&address, &address_bytes));
+    int listener = sockets_listen();
     uv_loop_t *loop = uv_default_loop();
     uv_poll_t poll = {.data = &listener};
     check("uv_poll_init", uv_poll_init(loop, &poll, listener));
     check("uv_poll_start", uv_poll_start(&poll, UV_READABLE, on_connection));
-    printf("{\"port\": %u}\n", ntohs(address.sin_port));
-    fflush(stdout);
     return uv_run(loop, UV_RUN_DEFAULT);
 }

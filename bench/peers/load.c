@@ -8,15 +8,11 @@
  * load held PORT 1 1 --size N   has the server hold one of its workers (bench/held.c), and meanwhile opens N connections, one
  *                  each 2 ms, none of which waits for another. Prints how long the first answers took. */
 #include "harness/bench.h"
+#include "harness/sockets.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { ECHO_BYTES = 64, DEPTH_MAX = 16, READ_BYTES = 16384 };
@@ -36,20 +32,13 @@ static bool is_http;
 static int64_t sent, answered, goal;
 static int epoll_fd;
 
-static int check(const char *what, int result) {
-    if (result < 0) bench_fail(what, -errno);
-    return result;
-}
-
 static void open_one(struct connection *connection, int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    int on = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = connection->fd = check("socket", socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    check("connect", connect(fd, (struct sockaddr *)&address, sizeof address));
-    check("TCP_NODELAY", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
-    check("epoll_ctl", epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event));
+    int fd = connection->fd = sockets_check("socket", socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockets_check("connect", connect(fd, (struct sockaddr *)&address, sizeof address));
+    sockets_send_at_once(fd);
+    sockets_watch(epoll_fd, fd, connection);
 }
 
 static void ask(struct connection *connection, int count) {
@@ -179,7 +168,7 @@ static void held(int port) {
             struct connection *connection = events[i].data.ptr;
             if (connection == &hold) {
                 if (begun < count) bench_fail("the worker was not held for long enough", 0);
-                check("read", (int)read(hold.fd, order, sizeof order));
+                sockets_check("read", (int)read(hold.fd, order, sizeof order));
                 is_held = false;
                 continue;
             }
@@ -214,7 +203,7 @@ int main(int argc, char **argv) {
         else
             memset(message + (size_t)i * message_bytes, 'a', message_bytes);
     }
-    epoll_fd = check("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
+    epoll_fd = sockets_check("epoll_create1", epoll_create1(EPOLL_CLOEXEC));
     if (strcmp(kind, "held") == 0) {
         held(port);
         return 0;
