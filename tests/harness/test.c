@@ -184,6 +184,8 @@ _Noreturn void test_skip(const char *format, ...) {
     _exit(TEST_EXIT_SKIPPED);
 }
 
+uint64_t test_ticks_since(int64_t start_ns) { return (uint64_t)((eddy_time_ns() - start_ns) / EDDY_MS(1)); }
+
 int test_errno(void) { return errno; }
 
 void test_until_all_parked(void) {

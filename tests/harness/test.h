@@ -102,6 +102,9 @@ bool test_under(const char *tool);
 /* `n` for plain runs; a tenth of it, at least 1, where a tool or ticks make everything ten times slower. */
 int64_t test_scaled(int64_t n);
 
+/* How many ticks a worker may have had since then, on eddy_time_ns(). */
+uint64_t test_ticks_since(int64_t start_ns);
+
 /* errno of the thread that runs this. A test that suspends may change threads, and the compiler keep errno's address. */
 int test_errno(void);
 

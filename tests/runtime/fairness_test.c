@@ -30,8 +30,6 @@ static int64_t cpu_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static uint64_t ticks_since(int64_t start_ns) { return (uint64_t)((eddy_time_ns() - start_ns) / EDDY_MS(1)); }
-
 static int fib(void *arg, eddy_value *out) {
     intptr_t n = (intptr_t)arg;
     out->i64 = n;
@@ -103,7 +101,7 @@ static int show(void *arg, eddy_value *out) {
 
     eddy_stats stats;
     EXPECT_OK(eddy_stats_read(&stats));
-    EXPECT(stats.stacks_alive_max <= 512 + ticks_since(start_ns)); /* each may put one more off */
+    EXPECT(stats.stacks_alive_max <= 512 + test_ticks_since(start_ns)); /* each may put one more off */
     EXPECT(scene->bytes_read > 0);
     EXPECT(scene->ticks > 10);
     qsort(scene->delays_ns, (size_t)scene->ticks, sizeof scene->delays_ns[0], by_size);
@@ -150,7 +148,8 @@ static int fan_out(void *arg, eddy_value *out) {
     }
     eddy_worker_stats stats;
     EXPECT_OK(eddy_worker_stats_read(0, &stats));
-    EXPECT(stats.tasks_direct + 10 * ticks_since(start_ns) > 9000); /* at a tick those that wait run first, on stacks */
+    EXPECT(stats.tasks_direct + 10 * test_ticks_since(start_ns) >
+           9000); /* at a tick those that wait run first, on stacks */
     return 0;
 }
 
