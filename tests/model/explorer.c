@@ -1108,27 +1108,17 @@ static bool is_known(void) {
 
 #define PC __builtin_return_address(0)
 
-#define PLAIN(bytes)                              \
-    void __tsan_read##bytes(void *p);             \
-    void __tsan_write##bytes(void *p);            \
-    void __tsan_unaligned_read##bytes(void *p);   \
-    void __tsan_unaligned_write##bytes(void *p);  \
-    void __tsan_read##bytes(void *p) {            \
-        plain((uintptr_t)p, bytes, false, PC);    \
-        wipe();                                   \
-    }                                             \
-    void __tsan_write##bytes(void *p) {           \
-        plain((uintptr_t)p, bytes, true, PC);     \
-        wipe();                                   \
-    }                                             \
-    void __tsan_unaligned_read##bytes(void *p) {  \
-        plain((uintptr_t)p, bytes, false, PC);    \
-        wipe();                                   \
-    }                                             \
-    void __tsan_unaligned_write##bytes(void *p) { \
-        plain((uintptr_t)p, bytes, true, PC);     \
-        wipe();                                   \
+#define ACCESS(function, bytes, writes)         \
+    void function(void *p);                     \
+    void function(void *p) {                    \
+        plain((uintptr_t)p, bytes, writes, PC); \
+        wipe();                                 \
     }
+#define PLAIN(bytes)                                   \
+    ACCESS(__tsan_read##bytes, bytes, false)           \
+    ACCESS(__tsan_write##bytes, bytes, true)           \
+    ACCESS(__tsan_unaligned_read##bytes, bytes, false) \
+    ACCESS(__tsan_unaligned_write##bytes, bytes, true)
 PLAIN(1)
 PLAIN(2)
 PLAIN(4)
